@@ -1,0 +1,303 @@
+//! Every observable event of the engine and of its world, one enum, stated once.
+//! If it is not a fact, nobody may assert it. Facts carry no wall time and no address: who said it
+//! and when is added by whoever listens (the journal of `slackwater-sim`, a log, a dashboard).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::element::LatencyMarker;
+use crate::graph::Uid;
+use crate::id::{Attempt, ChannelId, Execution, JobEpoch, JobId, TaskManagerId};
+use crate::point::Point;
+use crate::time::EventTime;
+
+/// How much a listener wants to be told; each level includes the ones before it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Nothing: nobody listens.
+    Off,
+    /// Jobs, tasks, nodes: a few facts a second.
+    Control,
+    /// Batches, frames, watermarks, firings: some facts per batch.
+    Flow,
+    /// The records themselves, encoded: what oracles need.
+    Records,
+}
+
+/// The states of a job.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum JobStatus {
+    Created,
+    Scheduling,
+    Deploying,
+    Running,
+    Failing,
+    Restarting,
+    Cancelling,
+    Canceled,
+    Failed,
+    Finished,
+}
+
+impl JobStatus {
+    /// Whether the job has ended for good.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Canceled | Self::Failed | Self::Finished)
+    }
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_uppercase())
+    }
+}
+
+/// The states of a task, as its task manager tells them.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TaskStatus {
+    Deploying,
+    Running,
+    Finished,
+    Canceled,
+    Failed,
+}
+
+impl fmt::Display for TaskStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_uppercase())
+    }
+}
+
+/// How a node went down.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Down {
+    /// kill -9: the process is gone, its machine and page cache stay; peers see the connection end.
+    Kill,
+    /// The machine is gone, with everything that was not synced.
+    PowerLoss,
+    /// SIGSTOP: alive, silent, and later awake with old ideas.
+    Pause,
+}
+
+macro_rules! facts {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $probe:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? })*) => {
+        /// Something that happened. Each variant has one probe name, by which triggers, traces,
+        /// timelines and expectations speak of it.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[allow(missing_docs)]
+        pub enum Fact {
+            $($(#[doc = $doc])+ $variant { $($(#[$fdoc])* $field: $type),* },)*
+        }
+
+        impl Fact {
+            /// The name by which the harness speaks of this kind of fact.
+            pub fn probe(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $probe,)* }
+            }
+        }
+
+        /// Every probe with one sentence, in the order of the enum.
+        pub const PROBES: &[(&str, &str)] = &[$(($probe, concat!($($doc),+)),)*];
+
+        impl fmt::Display for Fact {
+            /// `probe field=value …`: one line, no addresses, stable.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant { $($field),* } => {
+                        f.write_str($probe)?;
+                        $(write!(f, concat!(" ", stringify!($field), "={}"), Shown($field))?;)*
+                        Ok(())
+                    })*
+                }
+            }
+        }
+    };
+}
+
+facts! {
+    /// A job manager opened its doors.
+    JobManagerStarted = "job_manager.started" { epoch: JobEpoch }
+    /// A job was accepted.
+    JobSubmitted = "job.submitted" { job: JobId, name: String, slots: u32 }
+    /// A job changed its state.
+    JobStatusChanged = "job.status" { job: JobId, attempt: Attempt, from: JobStatus, to: JobStatus, cause: String }
+    /// A task manager registered.
+    TaskManagerRegistered = "task_manager.registered" { task_manager: TaskManagerId, slots: u32 }
+    /// A task manager is taken for lost.
+    TaskManagerLost = "task_manager.lost" { task_manager: TaskManagerId, cause: String }
+    /// A handshake was refused.
+    HandshakeRefused = "handshake.refused" { peer: String, cause: String }
+    /// A task manager gave up on its job manager and stopped its tasks.
+    JobManagerLost = "job_manager.lost" { task_manager: TaskManagerId, cause: String }
+    /// A slot was given to a job.
+    SlotAllocated = "slot.allocated" { job: JobId, task_manager: TaskManagerId, slot: u32 }
+    /// A slot was freed.
+    SlotFreed = "slot.freed" { job: JobId, task_manager: TaskManagerId, slot: u32 }
+    /// A task changed its state.
+    TaskStatusChanged = "task.status" { task: Execution, to: TaskStatus, cause: String }
+    /// A message of another attempt, epoch or dead leader arrived and changed nothing.
+    MessageFenced = "fenced.message" { message: String, cause: String }
+
+    /// A source emitted a batch; `records` is its encoding if anyone wants records.
+    SourceEmitted = "source.emitted" { task: Execution, uid: Uid, split: u32, offset: u64, rows: u32, records: Records }
+    /// A source has nothing to read and declared itself idle.
+    SourceIdle = "source.idle" { task: Execution, uid: Uid }
+    /// A source speaks again.
+    SourceActive = "source.active" { task: Execution, uid: Uid }
+    /// A source stopped reading because a channel has no credit.
+    SourceBlocked = "source.blocked" { task: Execution, channel: ChannelId }
+    /// A bounded source has read everything.
+    SourceFinished = "source.finished" { task: Execution, uid: Uid }
+
+    /// A task's input gate opened over this many channels.
+    GateOpened = "gate.opened" { task: Execution, channels: u32 }
+    /// A channel of a gate brought a watermark.
+    ChannelWatermark = "watermark.channel" { task: Execution, channel: u32, watermark: EventTime }
+    /// A task's watermark advanced: the minimum over its active channels.
+    WatermarkAdvanced = "watermark.advanced" { task: Execution, watermark: EventTime }
+    /// A task's gate became idle, or active again.
+    GateIdle = "watermark.idle" { task: Execution, idle: bool }
+    /// A task took a batch from a channel.
+    BatchReceived = "batch.received" { task: Execution, channel: u32, rows: u32 }
+
+    /// A record entered a window (told at detail Records only).
+    RecordWindowed = "record.windowed" { task: Execution, uid: Uid, time: EventTime, start: EventTime, end: EventTime }
+    /// Windows fired: rows left, for windows that end at `end`.
+    WindowFired = "window.fired" { task: Execution, uid: Uid, start: EventTime, end: EventTime, rows: u32 }
+    /// Records were late, counted, and went to the late stream.
+    RecordLate = "record.late" { task: Execution, uid: Uid, rows: u32, watermark: EventTime }
+    /// What an operator still held in open windows when its task ended.
+    WindowsOpen = "window.open" { task: Execution, uid: Uid, records: u64 }
+    /// A record could not be read and was skipped by request.
+    RecordSkipped = "record.skipped" { task: Execution, uid: Uid, cause: String }
+    /// A latency marker arrived at the end of its way, `millis` after it was sent.
+    LatencyMeasured = "latency.measured" { task: Execution, marker: LatencyMarker, millis: i64 }
+
+    /// A frame of the exchange left for another worker.
+    FrameSent = "frame.sent" { task: Execution, channel: ChannelId, rows: u32, bytes: u32 }
+    /// A frame of the exchange arrived from another worker.
+    FrameReceived = "frame.received" { channel: ChannelId, rows: u32, bytes: u32 }
+    /// A writer found no credit on a channel and waits.
+    CreditExhausted = "credit.exhausted" { task: Execution, channel: ChannelId }
+
+    /// A sink handed its rows to the outside and has the answer.
+    SinkFlushed = "sink.flushed" { task: Execution, uid: Uid, rows: u32 }
+    /// The series database took a point; `overwrote` if one stood there.
+    PointWritten = "series.written" { point: Point, writer: String, overwrote: bool }
+    /// The partitioned log took a record.
+    LogAppended = "log.appended" { topic: String, partition: u32, offset: u64 }
+
+    /// What a task counted over its life, told when it ends.
+    TaskCounted = "task.counted" { task: Execution, records_in: u64, records_out: u64, late: u64 }
+
+    /// A node of the world started.
+    NodeStarted = "node.started" { node: String, incarnation: u32 }
+    /// A node of the world went down.
+    NodeDown = "node.down" { node: String, how: Down }
+    /// A paused node goes on.
+    NodeResumed = "node.resumed" { node: String }
+    /// A task of the process panicked.
+    Panicked = "panic" { task: String, message: String }
+}
+
+/// An encoded batch that a fact may carry; shown by length and checksum, not by its bytes.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Records(pub Vec<u8>);
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}B:{:016x}", self.0.len(), xxhash_rust::xxh3::xxh3_64(&self.0))
+    }
+}
+
+/// Shows a field: plain where it has a plain form, quoted where it is free text.
+struct Shown<'a, T>(&'a T);
+
+impl<T: Field> fmt::Display for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show(f)
+    }
+}
+
+trait Field {
+    /// Writes the field's value on one line.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+macro_rules! plain {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+plain!(JobEpoch, JobId, Attempt, JobStatus, TaskManagerId, TaskStatus, Uid, EventTime, ChannelId);
+plain!(u32, u64, i64, bool);
+
+impl Field for Execution {
+    /// `job/v1[0]#2@e1`: job prefix, subtask, attempt, epoch.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}/{}#{}@e{}", self.job.0 >> 96, self.subtask, self.attempt, self.epoch)
+    }
+}
+
+impl Field for LatencyMarker {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.source, self.sent)
+    }
+}
+
+impl Field for String {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl Field for Point {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+impl Field for Records {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Field for Down {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::PowerLoss => "power_loss",
+            Self::Pause => "pause",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_is_one_line_that_starts_with_its_probe() {
+        let fact = Fact::JobSubmitted { job: JobId(1), name: "two\nlines".into(), slots: 2 };
+        let line = fact.to_string();
+        assert_eq!(line, format!("job.submitted job={} name=\"two\\nlines\" slots=2", JobId(1)));
+        assert_eq!(fact.probe(), "job.submitted");
+    }
+
+    #[test]
+    fn probe_names_are_unique() {
+        let mut names: Vec<_> = PROBES.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), PROBES.len());
+    }
+}

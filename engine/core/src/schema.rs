@@ -1,0 +1,211 @@
+//! Schemas: the shape of a serde type, found without a value of it, and its fingerprint.
+//! Compared before a byte is decoded, so that a changed type is refused by name, never misread.
+//! Who writes fingerprints beside data: [`crate::codec`], the exchange, and snapshots of state.
+
+use std::any::type_name;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_reflection::{ContainerFormat, Format, Registry, Tracer, TracerConfig};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// 64 bits that stand for a schema: XXH3-64 of its text.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(pub u64);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The shape of a type: field names and types, nothing of its path or its documentation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    text: String,
+}
+
+impl Schema {
+    /// The schema of `T`, found by asking serde to deserialize it and watching what it wants.
+    ///
+    /// ```
+    /// use slackwater_core::schema::Schema;
+    /// assert_eq!(Schema::of::<(u32, String)>().unwrap().text(), "(u32, str)");
+    /// ```
+    ///
+    /// # Errors
+    /// If `T` cannot be traced: untagged enums and `deserialize_any` have no fixed shape.
+    pub fn of<T: DeserializeOwned>() -> Result<Self, SchemaError> {
+        let mut tracer = Tracer::new(TracerConfig::default());
+        let refuse = |reason: String| SchemaError { type_name: type_name::<T>(), reason };
+        let (root, _) =
+            tracer.trace_type_once::<T>(&Default::default()).map_err(|e| refuse(e.to_string()))?;
+        tracer.trace_simple_type::<T>().map_err(|e| refuse(e.to_string()))?;
+        let registry = tracer.registry().map_err(|e| refuse(e.to_string()))?;
+        let mut text = String::new();
+        let mut open = Vec::new();
+        write_format(&root, &registry, &mut open, &mut text);
+        Ok(Self { text })
+    }
+
+    /// The shape as text, such as `Reading {key: str, at: i64, value: f64}`.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What is compared and stored.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(xxh3_64(self.text.as_bytes()))
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+/// A type whose shape cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaError {
+    type_name: &'static str,
+    reason: String,
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the type {} has no fixed shape ({}): use structs, enums, tuples and collections \
+             without #[serde(untagged)] or #[serde(flatten)]",
+            self.type_name, self.reason
+        )
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+/// Writes a format; a container is written where it is first met, and by name inside itself.
+fn write_format(format: &Format, registry: &Registry, open: &mut Vec<String>, out: &mut String) {
+    match format {
+        Format::TypeName(name) => write_container(name, registry, open, out),
+        Format::Option(inner) => wrapped("option<", inner, ">", registry, open, out),
+        Format::Seq(inner) => wrapped("[", inner, "]", registry, open, out),
+        Format::TupleArray { content, size } => {
+            wrapped("[", content, &format!("; {size}]"), registry, open, out);
+        }
+        Format::Map { key, value } => {
+            wrapped("{", key, ": ", registry, open, out);
+            wrapped("", value, "}", registry, open, out);
+        }
+        Format::Tuple(parts) => write_tuple(parts, registry, open, out),
+        Format::Unit => out.push_str("()"),
+        plain => out.push_str(&format!("{plain:?}").to_lowercase()),
+    }
+}
+
+fn wrapped(
+    before: &str,
+    inner: &Format,
+    after: &str,
+    registry: &Registry,
+    open: &mut Vec<String>,
+    out: &mut String,
+) {
+    out.push_str(before);
+    write_format(inner, registry, open, out);
+    out.push_str(after);
+}
+
+fn write_tuple(parts: &[Format], registry: &Registry, open: &mut Vec<String>, out: &mut String) {
+    out.push('(');
+    for (index, part) in parts.iter().enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        write_format(part, registry, open, out);
+    }
+    out.push(')');
+}
+
+fn write_container(name: &str, registry: &Registry, open: &mut Vec<String>, out: &mut String) {
+    let Some(container) = registry.get(name).filter(|_| !open.iter().any(|o| o == name)) else {
+        return out.push_str(name);
+    };
+    out.push_str(name);
+    open.push(name.to_owned());
+    match container {
+        ContainerFormat::UnitStruct => out.push_str("()"),
+        ContainerFormat::NewTypeStruct(inner) => wrapped("(", inner, ")", registry, open, out),
+        ContainerFormat::TupleStruct(parts) => write_tuple(parts, registry, open, out),
+        ContainerFormat::Struct(fields) => {
+            out.push_str(" {");
+            for (index, field) in fields.iter().enumerate() {
+                out.push_str(if index > 0 { ", " } else { "" });
+                out.push_str(&field.name);
+                wrapped(": ", &field.value, "", registry, open, out);
+            }
+            out.push('}');
+        }
+        ContainerFormat::Enum(variants) => {
+            // The variants' own shapes are written by the library's stable debug form: they hold
+            // names of containers only, which are part of the fingerprint through this text.
+            out.push_str(&format!(" {variants:?}"));
+        }
+    }
+    open.pop();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::time::EventTime;
+
+    #[derive(Serialize, Deserialize)]
+    struct Reading {
+        key: String,
+        at: EventTime,
+        value: f64,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Shape {
+        Dot,
+        Line(u32),
+        Box { side: Option<u8> },
+    }
+
+    fn text<T: DeserializeOwned>() -> String {
+        Schema::of::<T>().expect("traceable").text
+    }
+
+    #[test]
+    fn a_schema_names_fields_and_types() {
+        assert_eq!(text::<Reading>(), "Reading {key: str, at: i64, value: f64}");
+        assert_eq!(text::<BTreeMap<String, Vec<Option<i8>>>>(), "{str: [option<i8>]}");
+        assert_eq!(text::<((), bool)>(), "((), bool)");
+        assert!(text::<Shape>().contains("Line"), "{}", text::<Shape>());
+    }
+
+    #[test]
+    fn a_renamed_field_changes_the_fingerprint() {
+        #[derive(Deserialize)]
+        #[serde(rename = "Reading")]
+        #[allow(dead_code)]
+        struct Renamed {
+            key: String,
+            at: EventTime,
+            amount: f64,
+        }
+        let of = |schema: Result<Schema, SchemaError>| schema.expect("traceable").fingerprint();
+        assert_ne!(of(Schema::of::<Reading>()), of(Schema::of::<Renamed>()));
+    }
+}

@@ -1,0 +1,8 @@
+//! The data plane, pure: operators, windows, keyed state, timers, gates, the stream API.
+//! Elements in, elements out: synchronous, never sockets, never clocks, never threads.
+//! What polls, waits and sends is `slackwater-runtime`; it meets this crate at [`task`].
+
+pub mod connector;
+pub mod operator;
+pub mod packet;
+pub mod task;

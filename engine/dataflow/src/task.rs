@@ -1,0 +1,236 @@
+//! The border to the runtime: a plan (job graph and code), and what one subtask of it is made of.
+//! Nothing here runs: the runtime drives an [`Instance`] from its mailbox loop.
+//! Plans are built by [`crate::stream`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+
+use slackwater_core::element::Signal;
+use slackwater_core::graph::{JobGraph, Uid};
+use slackwater_core::id::Subtask;
+use slackwater_core::program::Program;
+use slackwater_core::time::ProcessingTime;
+
+use crate::connector::{ConnectorError, Flushed, LocalFuture, Opening, Outside, SinkContract};
+use crate::operator::{Context, OperatorError, Progress, Step};
+use crate::packet::{AnyBatch, ElementCodec};
+use slackwater_core::id::Execution;
+
+/// A job graph together with the code behind it. Equal programs give equal plans in every process.
+#[derive(Clone)]
+pub struct Plan {
+    /// The shape.
+    pub graph: JobGraph,
+    /// The code, by vertex.
+    pub vertices: Vec<Arc<dyn VertexCode>>,
+    /// How batches travel, by edge.
+    pub codecs: Vec<Arc<dyn ElementCodec>>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.graph.fmt(f)
+    }
+}
+
+/// The catalogue: programs by name. The process that runs tasks brings it along.
+pub trait Programs: Send + Sync {
+    /// Builds the plan of a program.
+    ///
+    /// # Errors
+    /// An unknown name or version, a bad parameter, or a graph that cannot be built.
+    fn plan(&self, program: &Program) -> Result<Plan, PlanError>;
+
+    /// The names that [`Programs::plan`] knows, sorted.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Why a program has no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// No program of this name or version.
+    UnknownProgram {
+        /// As asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A parameter that the program does not know, or a value that it cannot read.
+    BadParameter {
+        /// The parameter.
+        name: String,
+        /// What was expected.
+        message: String,
+    },
+    /// The graph is wrong: a duplicate uid, a parallelism that cannot be.
+    BadGraph {
+        /// What and where.
+        message: String,
+    },
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownProgram { name, known } => {
+                write!(f, "unknown program {name:?}: known are {}", known.join(", "))
+            }
+            Self::BadParameter { name, message } => write!(f, "parameter {name:?}: {message}"),
+            Self::BadGraph { message } => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+/// The code of one vertex: makes the instance that runs as one subtask.
+pub trait VertexCode: Send + Sync {
+    /// Opens connectors and links the stages of one subtask. Called on the worker that will run it.
+    ///
+    /// # Errors
+    /// If a connector cannot be opened.
+    fn open(&self, execution: Execution, outside: &Outside) -> Result<Instance, ConnectorError>;
+}
+
+/// One subtask, ready to run.
+pub struct Instance {
+    /// Which one.
+    pub subtask: Subtask,
+    /// The reader, if the vertex is a source; then it has no inputs.
+    pub source: Option<Box<dyn AnySource>>,
+    /// The chain of operators; a source feeds it itself.
+    pub chain: Box<dyn Chain>,
+    /// By output port: where packets of that port go.
+    pub ports: Vec<Port>,
+}
+
+/// Where an output port leads.
+pub enum Port {
+    /// To the channels of this edge of the graph.
+    Edge(u32),
+    /// To a sink.
+    Sink(Box<dyn AnySink>),
+}
+
+/// The head of a chain, type hidden.
+pub trait Chain {
+    /// Takes a batch from the gate; `input` is the edge's logical input.
+    ///
+    /// # Errors
+    /// As [`crate::operator::Stage::batch`].
+    fn batch(&mut self, input: u32, batch: AnyBatch, cx: &mut Context<'_>) -> Step;
+    /// Takes a signal from the gate (merged over the channels).
+    ///
+    /// # Errors
+    /// As [`crate::operator::Stage::signal`].
+    fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step;
+    /// As [`crate::operator::Stage::resume`].
+    ///
+    /// # Errors
+    /// As [`crate::operator::Stage::resume`].
+    fn resume(&mut self, cx: &mut Context<'_>) -> Result<Progress, OperatorError>;
+    /// As [`crate::operator::Stage::next_timer`].
+    fn next_timer(&self) -> Option<ProcessingTime>;
+    /// As [`crate::operator::Stage::on_timers`].
+    ///
+    /// # Errors
+    /// As [`crate::operator::Stage::on_timers`].
+    fn on_timers(&mut self, cx: &mut Context<'_>) -> Step;
+}
+
+/// What a poll of a source did.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Sourced {
+    /// A batch, with its marks, was pushed into the chain.
+    Batch,
+    /// Nothing to read; the source may have pushed `Idle` into the chain.
+    Nothing,
+    /// The end was reached: the last watermark is MAX and `EndOfInput` has been pushed.
+    End,
+}
+
+/// A source's reader with its watermark generators, type hidden.
+pub trait AnySource {
+    /// Its uid.
+    fn uid(&self) -> &Uid;
+
+    /// Polls the reader, generates watermarks, and pushes what it brought into `chain`.
+    /// Appends nothing when `Pending`: cancel safe. `next_timer` of the source's own (idleness) is
+    /// polled by its reader waking up or by [`AnySource::next_timer`].
+    ///
+    /// # Errors
+    /// A [`TaskError`] of either half.
+    fn poll(
+        &mut self,
+        waker: &mut std::task::Context<'_>,
+        chain: &mut dyn Chain,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Sourced, TaskError>>;
+
+    /// When the source wants to be polled even though its reader is pending: to declare idleness.
+    fn next_timer(&self) -> Option<ProcessingTime>;
+}
+
+/// A sink's writer, type hidden.
+pub trait AnySink {
+    /// Its uid.
+    fn uid(&self) -> &Uid;
+    /// What it promises.
+    fn contract(&self) -> SinkContract;
+    /// As [`crate::connector::SinkWriter::write`].
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn write(&mut self, batch: AnyBatch) -> LocalFuture<'_, Result<(), ConnectorError>>;
+    /// As [`crate::connector::SinkWriter::flush`].
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>>;
+    /// As [`crate::connector::SinkWriter::flush_after`].
+    fn flush_after(&self) -> std::time::Duration;
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskError {
+    /// An operator refused.
+    Operator(OperatorError),
+    /// A connector refused.
+    Connector {
+        /// The connector's uid.
+        uid: Uid,
+        /// What it said.
+        error: ConnectorError,
+    },
+}
+
+impl TaskError {
+    /// Whether a restart would meet the same again.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Connector { error: ConnectorError { fatal: true, .. }, .. })
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(error) => error.fmt(f),
+            Self::Connector { uid, error } => write!(f, "{uid}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+impl From<OperatorError> for TaskError {
+    fn from(error: OperatorError) -> Self {
+        Self::Operator(error)
+    }
+}
+
+/// What a connector needs to know of its subtask, from an execution.
+pub fn opening(uid: &Uid, task: Execution, parallelism: u32, outside: &Outside) -> Opening {
+    Opening { uid: uid.clone(), task, parallelism, outside: outside.clone() }
+}

@@ -1,0 +1,82 @@
+//! What a job manager tells a worker to run, and what the worker tells of it. Plain data.
+//! Decides nothing: placement is `control::slots`, execution is [`crate::worker`].
+//! How these travel: [`crate::wire`].
+
+use serde::{Deserialize, Serialize};
+use slackwater_core::fact::TaskStatus;
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, WorkerId};
+use slackwater_core::program::Program;
+
+/// Where a subtask runs, and where its worker takes exchange connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// Which subtask.
+    pub subtask: Subtask,
+    /// On which worker.
+    pub worker: WorkerId,
+    /// The worker's exchange address, `name:port`.
+    pub address: String,
+}
+
+/// One attempt of a job, as one worker needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The job.
+    pub job: JobId,
+    /// The leadership term.
+    pub epoch: JobEpoch,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The program; the worker builds its plan from its own catalogue.
+    pub program: Program,
+    /// Where every subtask of the attempt runs: the channels follow from this and the graph.
+    pub placement: Vec<Placed>,
+    /// Which of them this worker starts.
+    pub subtasks: Vec<Subtask>,
+}
+
+/// What a task manager tells one of its workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerCommand {
+    /// Start these subtasks.
+    Deploy(Box<Deployment>),
+    /// Cancel every task of this attempt of this job, and of older ones.
+    Cancel {
+        /// The job.
+        job: JobId,
+        /// Up to and with this attempt.
+        attempt: Attempt,
+    },
+    /// Cancel everything and end.
+    Stop,
+}
+
+/// What a worker tells its task manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEvent {
+    /// The worker takes exchange connections on this port.
+    Ready {
+        /// The port.
+        data_port: u16,
+    },
+    /// A task changed its state. Each deployed task ends with exactly one final status.
+    Task(TaskReport),
+    /// The worker could not start, or ended by itself.
+    Lost {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// A task's change of state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Which execution.
+    pub task: Execution,
+    /// Its new state.
+    pub status: TaskStatus,
+    /// Why it failed; empty otherwise.
+    pub cause: String,
+    /// Whether a restart would fail the same way (bad input, bad setting).
+    pub fatal: bool,
+}

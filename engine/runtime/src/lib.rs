@@ -1,0 +1,6 @@
+//! Makes it happen: the host seam, the wire, the exchange, tasks, task manager, job manager.
+//! The only floor that waits. It decides nothing: `slackwater-control` decides, this executes;
+//! `slackwater-dataflow` computes, this feeds it. What users type is in `slackwater`.
+
+pub mod deployment;
+pub mod host;
