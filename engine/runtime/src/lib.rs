@@ -4,3 +4,4 @@
 
 pub mod deployment;
 pub mod host;
+pub mod wire;

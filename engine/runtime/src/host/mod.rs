@@ -20,6 +20,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// A future that stays on the thread where it was made.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// The next peer of a listener: its connection, and its name for messages.
+pub type Accepted<'a> = Pin<Box<dyn Future<Output = io::Result<(Conn, String)>> + 'a>>;
+
 /// A byte stream to a peer.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
@@ -33,7 +36,7 @@ pub trait Listener {
     fn port(&self) -> u16;
     /// Waits for the next peer; gives the connection and the peer's name for messages.
     /// Cancel safe: a peer is either returned or still waiting.
-    fn accept(&mut self) -> Pin<Box<dyn Future<Output = io::Result<(Conn, String)>> + '_>>;
+    fn accept(&mut self) -> Accepted<'_>;
 }
 
 /// The world as one node sees it.
@@ -131,6 +134,16 @@ pub trait Files: Send + Sync {
     /// # Errors
     /// As the operating system's.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
+}
+
+/// The future's output, or `None` once `span` has gone by on this host's clock. The future goes
+/// first: one that is ready at the deadline wins. Cancel safe if the future is.
+pub async fn within<F: Future>(host: &dyn Host, span: Duration, future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = host.sleep(span) => None,
+    }
 }
 
 /// Carries a host through the dataflow, which cannot look inside.

@@ -1,0 +1,306 @@
+//! The first frame of every connection and its answer: who is there, and in which protocol version.
+//! A peer of another version is refused in words that both versions can read; nothing else is read
+//! from it. What follows depends on the [`Role`]: `message` for control, [`crate::exchange`] for data.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use slackwater_core::codec::{decode_message, encode_message};
+use slackwater_core::fact::Fact;
+
+use super::frame::{FRAME_MAX, FrameError, FrameReader, FrameWriter, split};
+use crate::host::{Conn, Host, within};
+
+/// The version of everything that this engine says on a connection.
+pub const PROTOCOL: u32 = 1;
+
+const MAGIC: [u8; 4] = *b"SLKW";
+const HELLO_MAX: usize = 64 << 10;
+const WELCOME: u8 = 0;
+const REFUSED: u8 = 1;
+
+/// What the caller wants to talk about.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// A task manager that registers with a job manager.
+    TaskManager,
+    /// A person's command: submit, list, cancel.
+    Client,
+    /// A worker that sends batches to another.
+    Exchange,
+    /// A reader or writer of the series database.
+    Series,
+    /// A reader or writer of the partitioned log.
+    Log,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TaskManager => "task manager",
+            Self::Client => "client",
+            Self::Exchange => "exchange",
+            Self::Series => "series",
+            Self::Log => "log",
+        })
+    }
+}
+
+/// What the caller says first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// What it wants to talk about.
+    pub role: Role,
+    /// Its name, for messages: a node or a worker.
+    pub name: String,
+    /// What the role has to say beyond that, encoded; see [`Hello::body`].
+    body: Vec<u8>,
+}
+
+impl Hello {
+    /// A greeting with a body that the role defines; `()` if it defines none.
+    ///
+    /// # Panics
+    /// If the body refuses to be serialized: bodies are the engine's own plain structs.
+    pub fn new(role: Role, name: impl Into<String>, body: &impl Serialize) -> Self {
+        let body = encode_message(body).expect("a greeting's body is a plain struct");
+        Self { role, name: name.into(), body }
+    }
+
+    /// The body.
+    ///
+    /// # Errors
+    /// If it is not a `T`: a sentence for the refusal.
+    pub fn body<T: DeserializeOwned>(&self) -> Result<T, String> {
+        decode_message(&self.body)
+            .map_err(|error| format!("malformed {} hello: {error}", self.role))
+    }
+}
+
+/// Why two nodes do not talk.
+#[derive(Debug)]
+pub enum HandshakeError {
+    /// The peer said no.
+    Refused {
+        /// In the peer's words.
+        reason: String,
+    },
+    /// The peer speaks another version.
+    OtherVersion {
+        /// What we speak.
+        ours: u32,
+        /// What the peer speaks.
+        theirs: u32,
+    },
+    /// The peer is no Slackwater node, or its greeting is damaged.
+    Malformed(String),
+    /// The peer said nothing for this long.
+    Silent(Duration),
+    /// The connection failed, or ended.
+    Connection(FrameError),
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { reason } => write!(f, "refused by the peer: {reason}"),
+            Self::OtherVersion { ours, theirs } => f.write_str(&versions(*theirs, *ours)),
+            Self::Malformed(what) => write!(f, "the peer does not speak our protocol: {what}"),
+            Self::Silent(span) => write!(f, "the peer did not answer within {span:?}"),
+            Self::Connection(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for HandshakeError {}
+
+impl From<FrameError> for HandshakeError {
+    fn from(error: FrameError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+fn silence() -> HandshakeError {
+    HandshakeError::Malformed("it closed the connection without a word".into())
+}
+
+fn versions(theirs: u32, ours: u32) -> String {
+    format!(
+        "the peer speaks protocol version {theirs}, this node speaks {ours}: \
+         run the same release on both"
+    )
+}
+
+/// How a node shakes hands.
+#[derive(Copy, Clone, Debug)]
+pub struct Handshake {
+    /// The version to speak; another than [`PROTOCOL`] only in tests and scenarios.
+    pub protocol: u32,
+    /// How long the peer may take for each of its frames.
+    pub within: Duration,
+    /// The longest frame of the connection afterwards, in bytes.
+    pub frame_max: usize,
+}
+
+impl Default for Handshake {
+    /// This version, five seconds, [`FRAME_MAX`].
+    fn default() -> Self {
+        Self { protocol: PROTOCOL, within: Duration::from_secs(5), frame_max: FRAME_MAX }
+    }
+}
+
+impl Handshake {
+    /// Greets the peer and waits for its welcome, whose body is a `W`. A refusal is told as a fact.
+    ///
+    /// # Errors
+    /// Any [`HandshakeError`]; the connection is closed then.
+    pub async fn offer<W: DeserializeOwned>(
+        &self,
+        host: &dyn Host,
+        conn: Conn,
+        peer: &str,
+        hello: &Hello,
+    ) -> Result<(W, FrameReader, FrameWriter), HandshakeError> {
+        let (mut reader, mut writer) = split(conn, HELLO_MAX);
+        let answered = async {
+            let body =
+                encode_message(hello).map_err(|e| HandshakeError::Malformed(e.to_string()))?;
+            writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &body])?;
+            writer.flush().await?;
+            reader.read().await?.ok_or_else(silence)
+        };
+        let answer = within(host, self.within, answered).await;
+        let judged = answer
+            .unwrap_or(Err(HandshakeError::Silent(self.within)))
+            .and_then(|frame| self.judge_answer(&frame));
+        match judged {
+            Ok(welcome) => {
+                reader.set_max(self.frame_max);
+                writer.set_max(self.frame_max);
+                Ok((welcome, reader, writer))
+            }
+            Err(error) => {
+                host.tell(Fact::HandshakeRefused { peer: peer.into(), cause: error.to_string() });
+                Err(error)
+            }
+        }
+    }
+
+    fn judge_answer<W: DeserializeOwned>(&self, frame: &[u8]) -> Result<W, HandshakeError> {
+        let (theirs, rest) = versioned(frame)?;
+        if theirs != self.protocol {
+            return Err(HandshakeError::OtherVersion { ours: self.protocol, theirs });
+        }
+        match rest.split_first() {
+            Some((&WELCOME, body)) => {
+                decode_message(body).map_err(|error| HandshakeError::Malformed(error.to_string()))
+            }
+            Some((&REFUSED, reason)) => {
+                let reason = String::from_utf8_lossy(reason).into_owned();
+                Err(HandshakeError::Refused { reason })
+            }
+            _ => Err(HandshakeError::Malformed("neither welcome nor refusal".into())),
+        }
+    }
+
+    /// Waits for the caller's greeting. A caller of another version is refused here, and told as a
+    /// fact; the others are for [`Caller::welcome`] or [`Caller::refuse`].
+    ///
+    /// # Errors
+    /// Any [`HandshakeError`]; the connection is closed then.
+    pub async fn receive(
+        &self,
+        host: &dyn Host,
+        conn: Conn,
+        peer: &str,
+    ) -> Result<Caller, HandshakeError> {
+        let (mut reader, mut writer) = split(conn, HELLO_MAX);
+        let greeted = within(host, self.within, reader.read()).await;
+        let judged = match greeted {
+            None => Err(HandshakeError::Silent(self.within)),
+            Some(Ok(Some(frame))) => self.judge_hello(&frame),
+            Some(Ok(None)) => Err(silence()),
+            Some(Err(error)) => Err(error.into()),
+        };
+        match judged {
+            Ok(hello) => Ok(Caller { handshake: *self, hello, reader, writer }),
+            Err(error) => {
+                host.tell(Fact::HandshakeRefused { peer: peer.into(), cause: error.to_string() });
+                let reason = match &error {
+                    HandshakeError::OtherVersion { ours, theirs } => versions(*ours, *theirs),
+                    other => other.to_string(),
+                };
+                self.say_no(host, &mut writer, &reason).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn judge_hello(&self, frame: &[u8]) -> Result<Hello, HandshakeError> {
+        let (theirs, body) = versioned(frame)?;
+        if theirs != self.protocol {
+            return Err(HandshakeError::OtherVersion { ours: self.protocol, theirs });
+        }
+        decode_message(body).map_err(|error| HandshakeError::Malformed(error.to_string()))
+    }
+
+    /// Best effort: a peer that cannot be told learns it from the end of the connection.
+    async fn say_no(&self, host: &dyn Host, writer: &mut FrameWriter, reason: &str) {
+        let pushed =
+            writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &[REFUSED], reason.as_bytes()]);
+        if pushed.is_ok() {
+            let _ = within(host, self.within, writer.close()).await;
+        }
+    }
+}
+
+/// A caller of our version that waits for an answer.
+#[derive(Debug)]
+pub struct Caller {
+    handshake: Handshake,
+    /// What it said.
+    pub hello: Hello,
+    reader: FrameReader,
+    writer: FrameWriter,
+}
+
+impl Caller {
+    /// Lets the caller in, with a body that the role defines; `()` if it defines none.
+    ///
+    /// # Errors
+    /// If the connection has failed meanwhile, or takes too long.
+    pub async fn welcome(
+        mut self,
+        host: &dyn Host,
+        body: &impl Serialize,
+    ) -> Result<(FrameReader, FrameWriter), HandshakeError> {
+        let body = encode_message(body).map_err(|e| HandshakeError::Malformed(e.to_string()))?;
+        let protocol = self.handshake.protocol.to_le_bytes();
+        self.writer.push(&[&MAGIC, &protocol, &[WELCOME], &body])?;
+        within(host, self.handshake.within, self.writer.flush())
+            .await
+            .ok_or(HandshakeError::Silent(self.handshake.within))??;
+        self.reader.set_max(self.handshake.frame_max);
+        self.writer.set_max(self.handshake.frame_max);
+        Ok((self.reader, self.writer))
+    }
+
+    /// Sends the caller away, and tells why as a fact.
+    pub async fn refuse(mut self, host: &dyn Host, reason: &str) {
+        let peer = self.hello.name.clone();
+        host.tell(Fact::HandshakeRefused { peer, cause: reason.to_owned() });
+        self.handshake.say_no(host, &mut self.writer, reason).await;
+    }
+}
+
+/// The part of a greeting that no version changes: magic bytes and version.
+fn versioned(frame: &[u8]) -> Result<(u32, &[u8]), HandshakeError> {
+    let (magic, rest) = frame.split_at_checked(4).unwrap_or_default();
+    let (version, rest) = rest.split_at_checked(4).unwrap_or_default();
+    match <[u8; 4]>::try_from(version) {
+        Ok(version) if magic == MAGIC => Ok((u32::from_le_bytes(version), rest)),
+        _ => Err(HandshakeError::Malformed("the greeting does not begin as one".into())),
+    }
+}

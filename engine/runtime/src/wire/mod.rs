@@ -1,0 +1,6 @@
+//! What travels on connections: bounded frames, the handshake that opens every connection.
+//! Never decides what a message means, and never reads on after a frame that was torn or too long.
+//! Batches between workers are in [`crate::exchange`]; who connects to whom is in the rooms above.
+
+pub mod frame;
+pub mod handshake;
