@@ -3,6 +3,9 @@
 //! live in one binary and are chosen at run time. The real one is [`real`]; the simulated one is
 //! in `slackwater-sim`'s `world`. Every call here is per connection, frame or batch, never per record.
 
+pub mod disk;
+pub mod real;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -144,6 +147,13 @@ pub async fn within<F: Future>(host: &dyn Host, span: Duration, future: F) -> Op
         output = future => Some(output),
         () = host.sleep(span) => None,
     }
+}
+
+/// What a caught panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".into())
 }
 
 /// Carries a host through the dataflow, which cannot look inside.

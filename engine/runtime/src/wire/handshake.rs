@@ -304,3 +304,93 @@ fn versioned(frame: &[u8]) -> Result<(u32, &[u8]), HandshakeError> {
         _ => Err(HandshakeError::Malformed("the greeting does not begin as one".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use slackwater_core::fact::Detail;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::host::real::{RealHost, run};
+
+    fn version(protocol: u32) -> Handshake {
+        Handshake { protocol, within: Duration::from_millis(200), ..Handshake::default() }
+    }
+
+    /// Lets two versions meet; what the caller and the answering node make of it, and the facts.
+    fn meet(ours: u32, theirs: u32) -> (String, String, usize) {
+        let facts = Arc::new(Mutex::new(0));
+        let heard = Arc::clone(&facts);
+        let host = RealHost::named("here").expect("randomness").telling(
+            Detail::Control,
+            Arc::new(move |fact| {
+                assert!(matches!(fact, Fact::HandshakeRefused { .. }), "{fact}");
+                *heard.lock().expect("whole") += 1;
+            }),
+        );
+        let said = run(host, |host| async move {
+            let (left, right) = tokio::io::duplex(1024);
+            let hello = Hello::new(Role::Client, "left", &7u32);
+            let (ours, theirs) = (version(ours), version(theirs));
+            let offered = ours.offer::<u32>(&*host, Box::new(left), "right", &hello);
+            let answered = async {
+                let caller = theirs.receive(&*host, Box::new(right), "left").await?;
+                let seven: u32 = caller.hello.body().expect("a number");
+                if theirs.protocol == 9 {
+                    caller.refuse(&*host, "no more nines").await;
+                    return Ok("refused".to_owned());
+                }
+                caller.welcome(&*host, &(seven + 1)).await?;
+                Ok::<_, HandshakeError>(format!("{} {seven}", "hello"))
+            };
+            let (left, right) = futures::join!(offered, answered);
+            let left = left.map(|(eight, ..)| eight.to_string());
+            (left.unwrap_or_else(|e| e.to_string()), right.unwrap_or_else(|e| e.to_string()))
+        });
+        let (left, right) = said.expect("a runtime");
+        let told = *facts.lock().expect("whole");
+        (left, right, told)
+    }
+
+    #[test]
+    fn equal_versions_greet_each_other() {
+        assert_eq!(meet(1, 1), ("8".into(), "hello 7".into(), 0));
+    }
+
+    #[test]
+    fn a_caller_that_is_not_wanted_hears_why() {
+        let heard = "refused by the peer: no more nines".to_owned();
+        assert_eq!(meet(9, 9), (heard, "refused".into(), 2));
+    }
+
+    #[test]
+    fn another_version_is_refused_by_name_on_both_sides() {
+        let named = |theirs, ours| {
+            format!(
+                "the peer speaks protocol version {theirs}, this node speaks {ours}: run the same \
+                 release on both"
+            )
+        };
+        assert_eq!(meet(1, 2), (named(2, 1), named(1, 2), 2));
+    }
+
+    #[test]
+    fn silence_noise_and_a_closed_connection_are_told_apart() {
+        let hear = |bytes: Option<&'static [u8]>| {
+            let error = run(RealHost::named("here").expect("randomness"), |host| async move {
+                let (left, mut right) = tokio::io::duplex(1024);
+                right.write_all(bytes.unwrap_or_default()).await.expect("room");
+                let _open = bytes.is_none().then_some(right);
+                version(1).receive(&*host, Box::new(left), "x").await.err().map(|e| e.to_string())
+            });
+            error.expect("a runtime").expect("no greeting")
+        };
+        assert_eq!(hear(None), "the peer did not answer within 200ms");
+        assert!(hear(Some(b"")).ends_with("closed the connection without a word"));
+        assert!(hear(Some(b"GET / HTTP/1.1\r\n")).contains("longer than the limit"));
+        assert!(hear(Some(b"\0\0\0\x04SLKW")).contains("does not begin as one"));
+        assert!(hear(Some(b"\0\0\0\x04SL")).contains("middle of a frame"));
+    }
+}

@@ -1,0 +1,333 @@
+//! The real host: sockets, clocks, threads and files of this machine, on loopback unless told.
+//! The one file that may read a clock, ask the system for randomness or start a thread; nothing of
+//! the engine's behaviour is decided here. Its files are in [`super::disk`].
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::FutureExt;
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::random::RandomStream;
+use slackwater_core::time::ProcessingTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::disk::Disk;
+use super::{Accepted, Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain};
+
+/// What is told of facts.
+pub type Telling = Arc<dyn Fn(Fact) + Send + Sync>;
+
+/// Knows where a node is: an explicit `host:port` for `name:port`, or `None` for loopback.
+pub type Resolving = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// A node on this machine.
+///
+/// ```
+/// use slackwater_runtime::host::Host;
+/// use slackwater_runtime::host::real::{RealHost, run};
+/// let host = RealHost::named("jm").expect("the system has randomness");
+/// let name = run(host, |host| async move { host.name().to_owned() }).expect("a runtime");
+/// assert_eq!(name, "jm");
+/// ```
+#[derive(Clone)]
+pub struct RealHost {
+    name: String,
+    seed: u64,
+    started: Instant,
+    bind: IpAddr,
+    detail: Detail,
+    telling: Telling,
+    resolving: Resolving,
+}
+
+impl RealHost {
+    /// A node of this name on loopback, to whose facts nobody listens.
+    ///
+    /// # Errors
+    /// If the operating system gives no randomness.
+    pub fn named(name: impl Into<String>) -> io::Result<Self> {
+        Ok(Self {
+            name: name.into(),
+            seed: getrandom::u64().map_err(io::Error::other)?,
+            started: Instant::now(),
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            detail: Detail::Off,
+            telling: Arc::new(drop),
+            resolving: Arc::new(|_| None),
+        })
+    }
+
+    /// The same, telling facts up to this level to `telling`, which must not block.
+    #[must_use]
+    pub fn telling(self, detail: Detail, telling: Telling) -> Self {
+        Self { detail, telling, ..self }
+    }
+
+    /// The same, listening on this address of the machine.
+    #[must_use]
+    pub fn bound_to(self, bind: IpAddr) -> Self {
+        Self { bind, ..self }
+    }
+
+    /// The same, asking `resolving` where a node is before it looks on loopback.
+    #[must_use]
+    pub fn resolving(self, resolving: Resolving) -> Self {
+        Self { resolving, ..self }
+    }
+
+    /// Where `name:port` is: what the hook says, the address itself if it is an IP address, else
+    /// the port on loopback.
+    fn resolve(&self, address: &str) -> io::Result<String> {
+        if let Some(explicit) = (self.resolving)(address) {
+            return Ok(explicit);
+        }
+        if address.parse::<SocketAddr>().is_ok() {
+            return Ok(address.to_owned());
+        }
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let expected = || {
+            let message = format!("expected an address such as \"jm:6123\", found {address:?}");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        };
+        port.map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST)).ok_or_else(expected)
+    }
+}
+
+impl fmt::Debug for RealHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RealHost({})", self.name)
+    }
+}
+
+/// Runs a node's main future on this thread until it ends, with the host that it runs on.
+///
+/// # Errors
+/// If the operating system refuses what a runtime needs.
+pub fn run<F: Future>(
+    host: RealHost,
+    main: impl FnOnce(Arc<dyn Host>) -> F,
+) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    Ok(local.block_on(&runtime, async move { main(Arc::new(host)).await }))
+}
+
+impl Host for RealHost {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn wall(&self) -> ProcessingTime {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ProcessingTime::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn sleep(&self, span: Duration) -> LocalFuture<()> {
+        Box::pin(tokio::time::sleep(span))
+    }
+
+    fn connect(&self, address: &str, within: Duration) -> LocalFuture<io::Result<Conn>> {
+        let (named, resolved) = (address.to_owned(), self.resolve(address));
+        Box::pin(async move {
+            let connecting = tokio::time::timeout(within, TcpStream::connect(resolved?));
+            let connected = connecting.await.unwrap_or_else(|_| {
+                let message = format!("no answer within {within:?}");
+                Err(io::Error::new(io::ErrorKind::TimedOut, message))
+            });
+            let stream = connected
+                .map_err(|error| io::Error::new(error.kind(), format!("{named}: {error}")))?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Conn)
+        })
+    }
+
+    fn listen(&self, port: u16) -> LocalFuture<io::Result<Box<dyn Listener>>> {
+        let address = SocketAddr::new(self.bind, port);
+        Box::pin(async move {
+            let bound = TcpListener::bind(address).await.map_err(|error| {
+                let message = format!("cannot listen on {address}: {error}");
+                io::Error::new(error.kind(), message)
+            })?;
+            let port = bound.local_addr()?.port();
+            Ok(Box::new(Bound { bound, port }) as Box<dyn Listener>)
+        })
+    }
+
+    fn random(&self, stream: &str) -> RandomStream {
+        RandomStream::named(self.seed, stream)
+    }
+
+    fn files(&self) -> &dyn Files {
+        &Disk
+    }
+
+    fn spawn(&self, name: &str, task: LocalFuture<()>) -> TaskHandle {
+        let guarded = guarded(self.clone(), name.to_owned(), task);
+        let abort = tokio::task::spawn_local(guarded).abort_handle();
+        TaskHandle::new(move || abort.abort())
+    }
+
+    fn spawn_worker(&self, name: &str, make: WorkerMain) -> TaskHandle {
+        let (stop, stopped) = watch::channel(false);
+        let (host, named) = (self.clone(), name.to_owned());
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let started = thread.spawn(move || work(&host, &named, make, stopped));
+        if let Err(error) = started {
+            let message = format!("no thread for the worker: {error}");
+            self.tell(Fact::Panicked { task: name.to_owned(), message });
+        }
+        TaskHandle::new(move || {
+            stop.send_replace(true);
+        })
+    }
+
+    fn tell(&self, fact: Fact) {
+        if self.detail > Detail::Off {
+            (self.telling)(fact);
+        }
+    }
+
+    fn detail(&self) -> Detail {
+        self.detail
+    }
+
+    fn arc(&self) -> Arc<dyn Host> {
+        Arc::new(self.clone())
+    }
+}
+
+/// The thread of a worker. Dropping its local set drops every task that it spawned.
+fn work(host: &RealHost, name: &str, make: WorkerMain, mut stopped: watch::Receiver<bool>) {
+    let guard = |host: RealHost, name: String| {
+        move |on: Arc<dyn Host>| async move {
+            // The worker's main is made inside the guard: a panic while making it is told as well.
+            let main = Box::pin(async move { make(on).await });
+            tokio::select! {
+                biased;
+                Ok(_) = stopped.wait_for(|stopped| *stopped) => {}
+                () = guarded(host, name, main) => {}
+            }
+        }
+    };
+    if let Err(error) = run(host.clone(), guard(host.clone(), name.to_owned())) {
+        let message = format!("no runtime for the worker: {error}");
+        host.tell(Fact::Panicked { task: name.to_owned(), message });
+    }
+}
+
+/// Runs a task, and tells its panic instead of passing it on.
+async fn guarded(host: RealHost, task: String, future: LocalFuture<()>) {
+    if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
+        host.tell(Fact::Panicked { task, message: super::panic_message(&*panic) });
+    }
+}
+
+struct Bound {
+    bound: TcpListener,
+    port: u16,
+}
+
+impl Listener for Bound {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn accept(&mut self) -> Accepted<'_> {
+        Box::pin(async move {
+            let (stream, peer) = self.bound.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream) as Conn, peer.to_string()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn told() -> (RealHost, Arc<Mutex<Vec<Fact>>>) {
+        let facts = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&facts);
+        let telling: Telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
+        let host = RealHost::named("here").expect("randomness");
+        (host.telling(Detail::Control, telling), facts)
+    }
+
+    #[test]
+    fn any_node_name_is_found_on_loopback_and_a_hook_may_say_otherwise() {
+        let host = RealHost::named("jm").expect("randomness");
+        let found = |address| host.resolve(address).ok();
+        assert_eq!(found("tm-1:80").as_deref(), Some("127.0.0.1:80"));
+        assert_eq!(found("10.0.0.1:80").as_deref(), Some("10.0.0.1:80"));
+        assert_eq!(found("tm-1"), None);
+        let told = host.clone().resolving(Arc::new(|_| Some("example.org:1".into())));
+        assert_eq!(told.resolve("tm-1:80").ok().as_deref(), Some("example.org:1"));
+    }
+
+    #[test]
+    fn a_worker_answers_from_its_own_thread_until_it_is_aborted() {
+        let host = RealHost::named("tm").expect("randomness");
+        let pong = run(host, |host| async move {
+            let (port, mut ports) = mpsc::unbounded_channel();
+            let make: WorkerMain = Box::new(move |host| {
+                Box::pin(async move {
+                    let mut listener = host.listen(0).await.expect("a port");
+                    port.send(listener.port()).expect("listened to");
+                    let (mut conn, _) = listener.accept().await.expect("a peer");
+                    conn.write_all(b"pong").await.expect("a reader");
+                    std::future::pending().await
+                })
+            });
+            let worker = host.spawn_worker("tm/0", make);
+            let at = format!("tm:{}", ports.recv().await.expect("a worker"));
+            let mut conn = host.connect(&at, Duration::from_secs(5)).await.expect("an answer");
+            let mut pong = [0; 4];
+            conn.read_exact(&mut pong).await.expect("an answer");
+            worker.abort();
+            // The worker lives on in its pending future: only the abort ends the connection.
+            assert_eq!(conn.read(&mut [0]).await.expect("a clean end"), 0);
+            pong
+        });
+        assert_eq!(&pong.expect("a runtime"), b"pong");
+    }
+
+    #[test]
+    fn a_panic_is_told_and_ends_its_task_alone() {
+        let (host, facts) = told();
+        let done = run(host, |host| async move {
+            let (sender, mut receiver) = mpsc::unbounded_channel();
+            host.spawn("bad", Box::pin(async { panic!("said {}", "so") }));
+            host.spawn("good", Box::pin(async move { sender.send(7).expect("heard") }));
+            receiver.recv().await
+        });
+        assert_eq!(done.expect("a runtime"), Some(7));
+        let bad = Fact::Panicked { task: "bad".into(), message: "said so".into() };
+        assert_eq!(*facts.lock().expect("whole"), [bad]);
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let said = run(RealHost::named("jm").expect("randomness"), |host| async move {
+            let first = host.listen(0).await.expect("a port");
+            let again = host.listen(first.port()).await.err().expect("taken").to_string();
+            (first.port(), again)
+        });
+        let (port, said) = said.expect("a runtime");
+        assert!(said.starts_with(&format!("cannot listen on 127.0.0.1:{port}")), "{said}");
+    }
+}
