@@ -27,12 +27,14 @@ pub fn orphans(tree: &Tree) -> Vec<String> {
 /// Whether cargo itself looks at this file.
 fn is_root(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    match parts.as_slice() {
-        [.., "src", "lib.rs" | "main.rs"] | ["build.rs"] | [.., "src", "bin", _] => true,
-        [.., "tests" | "benches" | "examples", _] => true,
-        [.., "tests" | "benches" | "examples", _, "main.rs"] => true,
-        _ => false,
-    }
+    matches!(
+        parts.as_slice(),
+        ["build.rs"]
+            | [.., "src", "lib.rs" | "main.rs"]
+            | [.., "src", "bin", _]
+            | [.., "tests" | "benches" | "examples", _]
+            | [.., "tests" | "benches" | "examples", _, "main.rs"]
+    )
 }
 
 /// The modules that a file declares to lie elsewhere.
