@@ -1,0 +1,161 @@
+//! A bounded source whose records are a pure function of split and position: the same in every
+//! run, on every host, at every parallelism. Reads nothing and remembers only how far it is.
+//! The ledger job of `slackwater-jobs` is made of it; for data from outside see [`crate::log`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use slackwater_core::element::Batch;
+use slackwater_core::time::{EventTime, ProcessingTime};
+use slackwater_dataflow::connector::{
+    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+};
+use slackwater_runtime::host::{Host, LocalFuture, of};
+
+/// Makes the record at a position of a split.
+type Make<T> = dyn Fn(u32, u64) -> (EventTime, T) + Send + Sync;
+
+/// A generated source.
+pub struct Generate<T> {
+    splits: u32,
+    rows: u64,
+    every: Duration,
+    make: Arc<Make<T>>,
+}
+
+impl<T> fmt::Debug for Generate<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Generate({} splits of {} rows)", self.splits, self.rows)
+    }
+}
+
+/// A source of `splits` × `rows` records; `make` gives time and record at (split, position).
+///
+/// ```
+/// use slackwater_connect::generate;
+/// use slackwater_core::time::EventTime;
+/// let squares = generate::source(2, 100, |split, at| {
+///     (EventTime::from_millis(at as i64), (split, at * at))
+/// });
+/// ```
+pub fn source<T>(
+    splits: u32,
+    rows: u64,
+    make: impl Fn(u32, u64) -> (EventTime, T) + Send + Sync + 'static,
+) -> Generate<T> {
+    Generate { splits, rows, every: Duration::ZERO, make: Arc::new(make) }
+}
+
+impl<T> Generate<T> {
+    /// Gives each split one record per `span` of the host's clock; behind, it catches up in a
+    /// burst. Without it records come as fast as they are taken.
+    #[must_use]
+    pub fn every(self, span: Duration) -> Self {
+        Self { every: span, ..self }
+    }
+}
+
+impl<T: 'static> Source for Generate<T> {
+    type Item = T;
+    type Reader = GenerateReader<T>;
+
+    fn splits(&self) -> Splits {
+        Splits::Fixed(self.splits)
+    }
+
+    fn open(&self, opening: Opening) -> Result<GenerateReader<T>, ConnectorError> {
+        let host = of(&opening.outside);
+        let mine = (opening.task.subtask.index..self.splits).step_by(opening.parallelism as usize);
+        Ok(GenerateReader {
+            rows: self.rows,
+            every: self.every,
+            make: Arc::clone(&self.make),
+            started: host.elapsed(),
+            host,
+            splits: mine.map(|split| (split, 0)).collect(),
+            turn: 0,
+            sleep: None,
+        })
+    }
+}
+
+/// Reads the splits of one subtask, one after the other in turn.
+pub struct GenerateReader<T> {
+    rows: u64,
+    every: Duration,
+    make: Arc<Make<T>>,
+    started: Duration,
+    host: Arc<dyn Host>,
+    /// Split and next position.
+    splits: Vec<(u32, u64)>,
+    turn: usize,
+    sleep: Option<LocalFuture<()>>,
+}
+
+impl<T> GenerateReader<T> {
+    /// How many records of each split are due by now.
+    fn due(&self) -> u64 {
+        if self.every.is_zero() {
+            return self.rows;
+        }
+        let gone = self.host.elapsed().saturating_sub(self.started);
+        let due = gone.as_nanos() / self.every.as_nanos();
+        self.rows.min(u64::try_from(due).unwrap_or(u64::MAX).saturating_add(1))
+    }
+
+    /// The next split, in turn, with a record below `due`.
+    fn next_split(&mut self, due: u64) -> Option<usize> {
+        let count = self.splits.len();
+        let found = (0..count)
+            .map(|step| (self.turn + step) % count)
+            .find(|&split| self.splits[split].1 < due)?;
+        self.turn = (found + 1) % count;
+        Some(found)
+    }
+
+    /// How long until the split that is least far has its next record.
+    fn until_next(&self) -> Duration {
+        let next = self.splits.iter().map(|(_, next)| *next).min().unwrap_or(0);
+        let nanos = self.every.as_nanos().saturating_mul(u128::from(next));
+        let due = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        (self.started + due).saturating_sub(self.host.elapsed()).max(Duration::from_millis(1))
+    }
+}
+
+impl<T> SourceReader for GenerateReader<T> {
+    type Item = T;
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _now: ProcessingTime,
+        max_rows: usize,
+        out: &mut Batch<T>,
+    ) -> Poll<Result<Pulled, ConnectorError>> {
+        loop {
+            if self.splits.iter().all(|(_, next)| *next >= self.rows) {
+                return Poll::Ready(Ok(Pulled::End));
+            }
+            let due = self.due();
+            if let Some(at) = self.next_split(due) {
+                self.sleep = None;
+                let (split, offset) = self.splits[at];
+                let end = due.min(offset.saturating_add(max_rows as u64));
+                for position in offset..end {
+                    let (time, value) = (self.make)(split, position);
+                    out.push(time, value);
+                }
+                self.splits[at].1 = end;
+                return Poll::Ready(Ok(Pulled::Records { split, offset }));
+            }
+            let span = self.until_next();
+            let sleep = self.sleep.get_or_insert_with(|| self.host.sleep(span));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+        }
+    }
+}

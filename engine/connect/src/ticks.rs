@@ -1,0 +1,157 @@
+//! The demo's timestamp source: one tick per period, on the grid for ever (walkthrough W6).
+//! The host's clock says when a tick leaves and never what time it carries: jitter and slowdown
+//! move the leaving, event time stays exact. Ticks that are due already leave in one burst.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use slackwater_core::element::Batch;
+use slackwater_core::random::RandomStream;
+use slackwater_core::time::{EventTime, ProcessingTime, span_millis, window_start};
+use slackwater_dataflow::connector::{
+    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+};
+use slackwater_runtime::host::{Host, LocalFuture, of};
+
+/// A source of ticks; each record is its own timestamp.
+///
+/// ```
+/// use slackwater_connect::ticks::Ticks;
+/// use slackwater_core::time::{ms, secs};
+/// let ticks = Ticks::every(ms(100)).jitter(ms(100)).slowdown(2).until(secs(60));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ticks {
+    every_ms: i64,
+    jitter_ms: i64,
+    slowdown: u32,
+    ticks: Option<u64>,
+}
+
+impl Ticks {
+    /// One tick per `period`, the first at the start of the second in which the source opens.
+    ///
+    /// # Panics
+    /// If the period is shorter than 1 ms.
+    pub fn every(period: Duration) -> Self {
+        let every_ms = span_millis(period);
+        assert!(every_ms > 0, "a tick takes at least 1 ms");
+        Self { every_ms, jitter_ms: 0, slowdown: 1, ticks: None }
+    }
+
+    /// Lets each tick leave `span` after its time, give or take up to `span`, drawn from the host's
+    /// stream `jitter`: what breaks processing-time windows in walkthrough §4. Never before its
+    /// time, and never before the tick in front of it.
+    #[must_use]
+    pub fn jitter(self, span: Duration) -> Self {
+        Self { jitter_ms: span_millis(span), ..self }
+    }
+
+    /// Lets event time run `factor` times slower than the clock (walkthrough W48); 0 counts as 1.
+    #[must_use]
+    pub fn slowdown(self, factor: u32) -> Self {
+        Self { slowdown: factor.max(1), ..self }
+    }
+
+    /// Ends after `span` of event time: the source becomes bounded.
+    #[must_use]
+    pub fn until(self, span: Duration) -> Self {
+        let ticks = span_millis(span) / self.every_ms;
+        Self { ticks: Some(ticks as u64), ..self }
+    }
+}
+
+impl Source for Ticks {
+    type Item = EventTime;
+    type Reader = TickReader;
+
+    fn splits(&self) -> Splits {
+        Splits::One
+    }
+
+    fn open(&self, opening: Opening) -> Result<TickReader, ConnectorError> {
+        let host = of(&opening.outside);
+        let random = host.random("jitter");
+        Ok(TickReader { ticks: self.clone(), host, random, start: None, next: 0, wait: None })
+    }
+}
+
+/// Reads the ticks.
+pub struct TickReader {
+    ticks: Ticks,
+    host: Arc<dyn Host>,
+    random: RandomStream,
+    start: Option<i64>,
+    next: u64,
+    wait: Option<Wait>,
+}
+
+/// The tick that is waited for.
+struct Wait {
+    due_ms: i64,
+    sleep: Option<LocalFuture<()>>,
+}
+
+impl TickReader {
+    /// When tick `index` leaves, by the wall clock, given that the first one carries `start`.
+    fn draw_due(&mut self, start: i64, index: u64) -> i64 {
+        let after = index as i64 * self.ticks.every_ms * i64::from(self.ticks.slowdown);
+        let jitter = self.ticks.jitter_ms;
+        let late = if jitter > 0 { jitter + self.random.between(-jitter, jitter) } else { 0 };
+        start + after + late
+    }
+
+    fn is_over(&self) -> bool {
+        self.ticks.ticks.is_some_and(|ticks| self.next >= ticks)
+    }
+}
+
+impl SourceReader for TickReader {
+    type Item = EventTime;
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: ProcessingTime,
+        max_rows: usize,
+        out: &mut Batch<EventTime>,
+    ) -> Poll<Result<Pulled, ConnectorError>> {
+        let floor = || window_start(EventTime::from_millis(now.as_millis()), 1_000, 0).as_millis();
+        let start = *self.start.get_or_insert_with(floor);
+        let first = self.next;
+        let mut now = now;
+        while out.rows() < max_rows && !self.is_over() {
+            let mut wait = match self.wait.take() {
+                Some(wait) => wait,
+                None => Wait { due_ms: self.draw_due(start, self.next), sleep: None },
+            };
+            if wait.due_ms <= now.as_millis() {
+                let time = start + self.next as i64 * self.ticks.every_ms;
+                out.push(EventTime::from_millis(time), EventTime::from_millis(time));
+                self.next += 1;
+                continue;
+            }
+            if self.next > first {
+                self.wait = Some(wait);
+                break;
+            }
+            let missing = (wait.due_ms - now.as_millis()) as u64;
+            let sleep =
+                wait.sleep.get_or_insert_with(|| self.host.sleep(Duration::from_millis(missing)));
+            let slept = sleep.as_mut().poll(cx);
+            if slept.is_ready() {
+                wait.sleep = None;
+                now = self.host.wall().max(now);
+            }
+            self.wait = Some(wait);
+            if slept.is_pending() {
+                ready!(Poll::<()>::Pending);
+            }
+        }
+        Poll::Ready(Ok(match self.next > first {
+            true => Pulled::Records { split: 0, offset: first },
+            false => Pulled::End,
+        }))
+    }
+}
