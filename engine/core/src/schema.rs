@@ -50,10 +50,9 @@ impl Schema {
             tracer.trace_type_once::<T>(&Default::default()).map_err(|e| refuse(e.to_string()))?;
         tracer.trace_simple_type::<T>().map_err(|e| refuse(e.to_string()))?;
         let registry = tracer.registry().map_err(|e| refuse(e.to_string()))?;
-        let mut text = String::new();
-        let mut open = Vec::new();
-        write_format(&root, &registry, &mut open, &mut text);
-        Ok(Self { text })
+        let mut pen = Pen { registry: &registry, open: Vec::new(), out: String::new() };
+        pen.format(&root);
+        Ok(Self { text: pen.out })
     }
 
     /// The shape as text, such as `Reading {key: str, at: i64, value: f64}`.
@@ -93,73 +92,74 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
-/// Writes a format; a container is written where it is first met, and by name inside itself.
-fn write_format(format: &Format, registry: &Registry, open: &mut Vec<String>, out: &mut String) {
-    match format {
-        Format::TypeName(name) => write_container(name, registry, open, out),
-        Format::Option(inner) => wrapped("option<", inner, ">", registry, open, out),
-        Format::Seq(inner) => wrapped("[", inner, "]", registry, open, out),
-        Format::TupleArray { content, size } => {
-            wrapped("[", content, &format!("; {size}]"), registry, open, out);
-        }
-        Format::Map { key, value } => {
-            wrapped("{", key, ": ", registry, open, out);
-            wrapped("", value, "}", registry, open, out);
-        }
-        Format::Tuple(parts) => write_tuple(parts, registry, open, out),
-        Format::Unit => out.push_str("()"),
-        plain => out.push_str(&format!("{plain:?}").to_lowercase()),
-    }
+/// Writes formats as text.
+struct Pen<'a> {
+    registry: &'a Registry,
+    /// The containers that are being written, outermost first.
+    open: Vec<String>,
+    out: String,
 }
 
-fn wrapped(
-    before: &str,
-    inner: &Format,
-    after: &str,
-    registry: &Registry,
-    open: &mut Vec<String>,
-    out: &mut String,
-) {
-    out.push_str(before);
-    write_format(inner, registry, open, out);
-    out.push_str(after);
-}
-
-fn write_tuple(parts: &[Format], registry: &Registry, open: &mut Vec<String>, out: &mut String) {
-    out.push('(');
-    for (index, part) in parts.iter().enumerate() {
-        out.push_str(if index > 0 { ", " } else { "" });
-        write_format(part, registry, open, out);
-    }
-    out.push(')');
-}
-
-fn write_container(name: &str, registry: &Registry, open: &mut Vec<String>, out: &mut String) {
-    let Some(container) = registry.get(name).filter(|_| !open.iter().any(|o| o == name)) else {
-        return out.push_str(name);
-    };
-    out.push_str(name);
-    open.push(name.to_owned());
-    match container {
-        ContainerFormat::UnitStruct => out.push_str("()"),
-        ContainerFormat::NewTypeStruct(inner) => wrapped("(", inner, ")", registry, open, out),
-        ContainerFormat::TupleStruct(parts) => write_tuple(parts, registry, open, out),
-        ContainerFormat::Struct(fields) => {
-            out.push_str(" {");
-            for (index, field) in fields.iter().enumerate() {
-                out.push_str(if index > 0 { ", " } else { "" });
-                out.push_str(&field.name);
-                wrapped(": ", &field.value, "", registry, open, out);
+impl Pen<'_> {
+    /// Writes a format; a container is written where it is first met, and by name inside itself.
+    fn format(&mut self, format: &Format) {
+        match format {
+            Format::TypeName(name) => self.container(name),
+            Format::Option(inner) => self.wrapped("option<", inner, ">"),
+            Format::Seq(inner) => self.wrapped("[", inner, "]"),
+            Format::TupleArray { content, size } => {
+                self.wrapped("[", content, &format!("; {size}]"));
             }
-            out.push('}');
-        }
-        ContainerFormat::Enum(variants) => {
-            // The variants' own shapes are written by the library's stable debug form: they hold
-            // names of containers only, which are part of the fingerprint through this text.
-            out.push_str(&format!(" {variants:?}"));
+            Format::Map { key, value } => {
+                self.wrapped("{", key, ": ");
+                self.wrapped("", value, "}");
+            }
+            Format::Tuple(parts) => self.tuple(parts),
+            Format::Unit => self.out.push_str("()"),
+            plain => self.out.push_str(&format!("{plain:?}").to_lowercase()),
         }
     }
-    open.pop();
+
+    fn wrapped(&mut self, before: &str, inner: &Format, after: &str) {
+        self.out.push_str(before);
+        self.format(inner);
+        self.out.push_str(after);
+    }
+
+    fn tuple(&mut self, parts: &[Format]) {
+        self.out.push('(');
+        for (index, part) in parts.iter().enumerate() {
+            self.wrapped(if index > 0 { ", " } else { "" }, part, "");
+        }
+        self.out.push(')');
+    }
+
+    fn container(&mut self, name: &str) {
+        self.out.push_str(name);
+        let met = self.open.iter().any(|open| open == name);
+        let Some(container) = self.registry.get(name).filter(|_| !met) else { return };
+        self.open.push(name.to_owned());
+        match container {
+            ContainerFormat::UnitStruct => self.out.push_str("()"),
+            ContainerFormat::NewTypeStruct(inner) => self.wrapped("(", inner, ")"),
+            ContainerFormat::TupleStruct(parts) => self.tuple(parts),
+            ContainerFormat::Struct(fields) => {
+                self.out.push_str(" {");
+                for (index, field) in fields.iter().enumerate() {
+                    self.out.push_str(if index > 0 { ", " } else { "" });
+                    self.out.push_str(&field.name);
+                    self.wrapped(": ", &field.value, "");
+                }
+                self.out.push('}');
+            }
+            ContainerFormat::Enum(variants) => {
+                // The variants' own shapes are written by the library's stable debug form: they
+                // hold names of containers only, which are part of the fingerprint through this text.
+                self.out.push_str(&format!(" {variants:?}"));
+            }
+        }
+        self.open.pop();
+    }
 }
 
 #[cfg(test)]

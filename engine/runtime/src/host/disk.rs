@@ -1,6 +1,7 @@
 //! The files of a real host: on the disk of this machine, at the paths as given.
 //! Never leaves half a file under its name, and never returns before file and folder are synced.
 //! The simulated host has a disk of its own, in `slackwater-sim`'s `world`.
+#![expect(clippy::disallowed_methods, reason = "the real disk is where files come from")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

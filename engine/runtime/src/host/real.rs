@@ -1,6 +1,10 @@
 //! The real host: sockets, clocks, threads and files of this machine, on loopback unless told.
 //! The one file that may read a clock, ask the system for randomness or start a thread; nothing of
 //! the engine's behaviour is decided here. Its files are in [`super::disk`].
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the real host is where clock, network, threads and tasks come from"
+)]
 
 use std::fmt;
 use std::future::Future;
