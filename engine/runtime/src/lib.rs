@@ -3,5 +3,6 @@
 //! `slackwater-dataflow` computes, this feeds it. What users type is in `slackwater`.
 
 pub mod deployment;
+pub mod exchange;
 pub mod host;
 pub mod wire;
