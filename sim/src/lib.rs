@@ -1,1 +1,7 @@
-//! Placeholder.
+//! A whole Slackwater cluster on one seed, and everything that judges it.
+//! Nothing here is part of the engine, and nothing here imports the jobs: programs come as a catalogue.
+//! Start with [`world`]; what happened there is in the [`journal`], what can befall it in [`fault`].
+
+pub mod fault;
+pub mod journal;
+pub mod world;

@@ -81,6 +81,8 @@ pub enum Down {
     PowerLoss,
     /// SIGSTOP: alive, silent, and later awake with old ideas.
     Pause,
+    /// The process ended by itself; its machine stays.
+    Exit,
 }
 
 macro_rules! facts {
@@ -277,6 +279,7 @@ impl Field for Down {
             Self::Kill => "kill",
             Self::PowerLoss => "power_loss",
             Self::Pause => "pause",
+            Self::Exit => "exit",
         })
     }
 }

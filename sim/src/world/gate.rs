@@ -1,0 +1,76 @@
+//! The gate before every task of a simulated process: each poll asks its node first.
+//! A gate never delays in time and never reorders what a task does: it stops it, kills it, or lets
+//! another task go before it. The answer comes from [`super::node`], panics go to the journal.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use slackwater_core::fact::Fact;
+use slackwater_runtime::host::LocalFuture;
+
+use super::node::{Admission, Node};
+use super::realm::Realm;
+
+/// A task behind its gate.
+pub(super) struct Gate {
+    pub(super) inner: Option<LocalFuture<()>>,
+    pub(super) name: String,
+    pub(super) realm: Arc<Realm>,
+    pub(super) node: Arc<Node>,
+    pub(super) incarnation: u32,
+    pub(super) id: u64,
+}
+
+impl Future for Gate {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.node.admit(self.incarnation, cx.waker()) {
+            Admission::Pass => self.step(cx),
+            Admission::Parked => Poll::Pending,
+            Admission::Requeue => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Admission::Dead => {
+                self.inner = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Gate {
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.realm.count_step();
+        let Some(inner) = &mut self.inner else { return Poll::Ready(()) };
+        match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(payload) => {
+                let (task, message) = (self.name.clone(), message(payload.as_ref()));
+                self.realm.tell(self.node.index, Fact::Panicked { task, message });
+                self.inner = None;
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // What the task owns goes first, so that whoever counts tasks counts no half-dead one.
+        self.inner = None;
+        self.node.leave(self.id);
+    }
+}
+
+/// What a panic said, as far as it was text.
+pub(super) fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}

@@ -1,0 +1,231 @@
+//! A whole cluster on one seed: simulated nodes, network, clocks and disks, and the loop of time.
+//! No wall clock, no randomness of the operating system, no thread but the one a world runs on;
+//! equal worlds give equal journals. The engine's roles are put on nodes by [`cluster`]; deeds are
+//! in [`crate::fault`]. turmoil is the one backend; a second would take the place of `stage` and
+//! `net` beneath [`World::run`] and leave nodes, gates, disks and everything outside as they are.
+
+mod disk;
+mod gate;
+mod host;
+mod net;
+mod node;
+mod realm;
+mod stage;
+mod supervisor;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::fact::Detail;
+use slackwater_runtime::host::{Host, LocalFuture};
+
+use crate::fault::Fault;
+use crate::journal::{Entry, Journal};
+
+pub use host::EPOCH;
+pub use net::Delay;
+pub use node::Clocks;
+
+/// What a process runs: called once per incarnation, on the world's thread.
+pub type Main = Arc<dyn Fn(Arc<dyn Host>) -> LocalFuture<()> + Send + Sync>;
+
+/// Whether a world may end: sees every fact once, in order.
+pub type Watch = Box<dyn FnMut(&Entry) -> bool + Send>;
+
+/// A world to be run: who is in it, what befalls it, when it ends.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use slackwater_sim::world::{End, World};
+///
+/// let run = World::new(7)
+///     .node("alone", Arc::new(|host| Box::pin(async move { host.sleep(Duration::from_secs(5)).await })))
+///     .limit(Duration::from_secs(9))
+///     .run();
+/// assert_eq!(run.end, End::Limit);
+/// assert_eq!(run.journal.entries().last().expect("its end").fact.probe(), "node.down");
+/// ```
+pub struct World {
+    seed: u64,
+    tick: Duration,
+    detail: Detail,
+    shuffle: f64,
+    delay: Delay,
+    limit: Duration,
+    nodes: Vec<(String, Option<Main>)>,
+    clocks: BTreeMap<String, Clocks>,
+    script: Vec<(Duration, Action)>,
+    stops: Vec<(Stop, Watch)>,
+}
+
+/// Something that happens at a time.
+pub enum Action {
+    /// A deed of the world.
+    Fault(Fault),
+    /// A program is run on a node beside its process, such as a client on the `client` node.
+    Run {
+        /// The node.
+        node: String,
+        /// What is run.
+        main: Main,
+    },
+}
+
+impl From<Fault> for Action {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What a world waits for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Every submitted job has reached a final state.
+    JobsFinal,
+    /// The watermark was reached.
+    Watermark,
+    /// Whatever the watch was told to look for.
+    Seen,
+}
+
+/// Why a world ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// What was waited for has come.
+    Stopped(Stop),
+    /// The limit of virtual time: a failure, unless nothing was waited for.
+    Limit,
+    /// The world itself broke.
+    Broken(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(Stop::JobsFinal) => f.write_str("every job has ended"),
+            Self::Stopped(Stop::Watermark) => f.write_str("the watermark was reached"),
+            Self::Stopped(Stop::Seen) => f.write_str("what was waited for has come"),
+            Self::Limit => f.write_str("the limit of virtual time was reached"),
+            Self::Broken(why) => write!(f, "the world broke: {why}"),
+        }
+    }
+}
+
+/// What came of a world.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Every fact, in order.
+    pub journal: Journal,
+    /// Virtual time that went by.
+    pub time: Duration,
+    /// Polls of gated tasks.
+    pub steps: u64,
+    /// Processor time that was spent. Not reproducible: for reports of speed only.
+    pub cpu: Duration,
+    /// Why it ended.
+    pub end: End,
+}
+
+impl World {
+    /// An empty world: ticks of 10 ms, delays of 1 to 10 ms, exact clocks, no shuffling, facts at
+    /// [`Detail::Records`], and a limit of 60 s.
+    pub fn new(seed: u64) -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            seed,
+            tick: ms(10),
+            detail: Detail::Records,
+            shuffle: 0.0,
+            delay: Delay::Uniform { min: ms(1), max: ms(10) },
+            limit: Duration::from_secs(60),
+            nodes: Vec::new(),
+            clocks: BTreeMap::new(),
+            script: Vec::new(),
+            stops: Vec::new(),
+        }
+    }
+
+    /// How far time moves in one step; whole milliseconds. Messages arrive on its borders.
+    #[must_use]
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Which facts are told.
+    #[must_use]
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
+        self
+    }
+
+    /// The chance, below 1, that a task which may go on lets another go first: explores interleavings.
+    #[must_use]
+    pub fn shuffle(mut self, chance: f64) -> Self {
+        self.shuffle = chance.clamp(0.0, 0.9);
+        self
+    }
+
+    /// How long segments take on every link; [`Fault::Delay`] at time 0 sets one link apart.
+    #[must_use]
+    pub fn delay(mut self, delay: Delay) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The virtual time after which the world ends in any case.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The clocks of a node.
+    #[must_use]
+    pub fn clocks(mut self, node: impl Into<String>, clocks: Clocks) -> Self {
+        self.clocks.insert(node.into(), clocks);
+        self
+    }
+
+    /// Adds a node whose process starts at time 0.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>, main: Main) -> Self {
+        self.nodes.push((name.into(), Some(main)));
+        self
+    }
+
+    /// Adds a node without a process of its own: programs are run on it by [`Action::Run`].
+    #[must_use]
+    pub fn idle_node(mut self, name: impl Into<String>) -> Self {
+        self.nodes.push((name.into(), None));
+        self
+    }
+
+    /// Adds an action at a virtual time; it is done at the beginning of the tick that holds it.
+    #[must_use]
+    pub fn at(mut self, time: Duration, action: impl Into<Action>) -> Self {
+        self.script.push((time, action.into()));
+        self
+    }
+
+    /// Ends the world when the watch says so; of several, the first.
+    #[must_use]
+    pub fn until(mut self, stop: Stop, watch: Watch) -> Self {
+        self.stops.push((stop, watch));
+        self
+    }
+
+    /// Runs the world to its end, on a fresh thread of its own.
+    ///
+    /// # Panics
+    /// If two nodes share a name, or an action names a node that is not in the world.
+    pub fn run(self) -> Run {
+        stage::run(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! The loop of time: builds the world on turmoil, does the deeds that are due, steps, settles.
+//! It never looks into a process and never draws: nodes and links bring their own streams.
+//! What is run is described in [`super`]; one fresh thread per world keeps worlds apart.
+
+use std::iter::Peekable;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use std::vec::IntoIter;
+
+use slackwater_core::fact::{Down, Fact};
+use slackwater_core::random::RandomStream;
+use turmoil::Sim;
+
+use super::gate::message;
+use super::net::Links;
+use super::node::{Life, Node, Shuffle};
+use super::realm::Realm;
+use super::supervisor::{Call, Desk, supervise};
+use super::{Action, EPOCH, End, Main, Run, Stop, Watch, World};
+use crate::fault::Fault;
+
+pub(super) fn run(world: World) -> Run {
+    // Thread-locals of a world (turmoil's, tokio's) die with its thread.
+    let thread = std::thread::Builder::new().name(format!("world {:#x}", world.seed));
+    let spawned = thread.spawn(move || Stage::build(world).play());
+    let joined = spawned.expect("the system gives a thread").join();
+    joined.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+}
+
+struct Stage {
+    realm: Arc<Realm>,
+    sim: Sim<'static>,
+    cast: Vec<Player>,
+    limit: Duration,
+    script: Peekable<IntoIter<(Duration, Action)>>,
+    stops: Vec<(Stop, Watch)>,
+}
+
+/// A node from outside: where it is, what it runs, how its supervisor is called.
+struct Player {
+    node: Arc<Node>,
+    ip: IpAddr,
+    main: Option<Main>,
+    desk: Arc<Desk>,
+}
+
+impl Stage {
+    fn build(mut world: World) -> Self {
+        world.script.sort_by_key(|(time, _)| *time);
+        let realm = realm(&world);
+        let mut sim = turmoil::Builder::new()
+            .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
+            .simulation_duration(Duration::MAX)
+            .tick_duration(world.tick)
+            .rng_seed(RandomStream::named(world.seed, "turmoil").next_u64())
+            .build();
+        let cast = (world.nodes.into_iter().zip(&realm.nodes))
+            .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
+            .collect();
+        let script = world.script.into_iter().peekable();
+        Self { realm, sim, cast, limit: world.limit, script, stops: world.stops }
+    }
+
+    fn play(mut self) -> Run {
+        let cpu_before = thread_cpu();
+        for index in 0..self.realm.links.all().len() {
+            self.apply_delay(index);
+        }
+        for index in 0..self.cast.len() {
+            self.start(index);
+        }
+        let end = loop {
+            if let Some(end) = self.step() {
+                break end;
+            }
+        };
+        let time = self.sim.elapsed();
+        let journal = self.realm.with_journal(std::mem::take);
+        let steps = self.realm.steps();
+        drop(self);
+        Run { journal, time, steps, cpu: thread_cpu().saturating_sub(cpu_before), end }
+    }
+
+    /// One tick.
+    fn step(&mut self) -> Option<End> {
+        let now = self.sim.elapsed();
+        if now >= self.limit {
+            return Some(End::Limit);
+        }
+        self.realm.begin_tick(now);
+        while let Some((_, action)) = self.script.next_if(|(time, _)| *time <= now) {
+            self.perform(action);
+        }
+        match catch_unwind(AssertUnwindSafe(|| self.sim.step())) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Some(End::Broken(error.to_string())),
+            Err(payload) => return Some(End::Broken(message(payload.as_ref()))),
+        }
+        for index in 0..self.realm.links.all().len() {
+            if self.realm.links.all()[index].redraw() {
+                self.apply_delay(index);
+            }
+        }
+        let stops = &mut self.stops;
+        self.realm.with_journal(|journal| {
+            let fresh = journal.settle();
+            // Every watch sees every fact, also behind the one that ends the world.
+            let mut ended = stops.iter_mut().filter_map(|(stop, watch)| {
+                let hits = fresh.iter().filter(|entry| watch(entry)).count();
+                (hits > 0).then_some(End::Stopped(*stop))
+            });
+            ended.next()
+        })
+    }
+
+    fn apply_delay(&self, link: usize) {
+        let link = &self.realm.links.all()[link];
+        let (a, b) = link.ends;
+        self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Run { node, main } => self.run_beside(self.place(&node), main),
+            Action::Fault(Fault::Kill { node }) => self.end(self.place(&node), Down::Kill),
+            Action::Fault(Fault::PowerLoss { node }) => {
+                self.end(self.place(&node), Down::PowerLoss)
+            }
+            Action::Fault(Fault::Pause { node }) => self.pause(self.place(&node)),
+            Action::Fault(Fault::Resume { node }) => self.resume(self.place(&node)),
+            Action::Fault(Fault::Start { node }) => self.start(self.place(&node)),
+            Action::Fault(Fault::Delay { between: (a, b), delay }) => {
+                let (a, b) = (self.place(&a), self.place(&b));
+                let link = self.realm.links.between(a, b).expect("a link has two different ends");
+                link.set(delay);
+                self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
+            }
+        }
+    }
+
+    fn place(&self, node: &str) -> usize {
+        let place = self.realm.by_name.get(node);
+        *place.unwrap_or_else(|| panic!("an action names node {node:?}, which is not in the world"))
+    }
+
+    /// Begins the next incarnation of a node that is down; any other goes on as it is.
+    fn start(&mut self, index: usize) {
+        let node = Arc::clone(&self.cast[index].node);
+        match node.life() {
+            Life::Up | Life::Paused => return,
+            Life::Dark => self.for_lit_peers(index, |sim, a, b| sim.repair(a, b)),
+            Life::Down => {}
+        }
+        let incarnation = node.begin();
+        let began = self.realm.now();
+        self.realm.tell(node.index, Fact::NodeStarted { node: node.name.clone(), incarnation });
+        if let Some(main) = self.cast[index].main.clone() {
+            self.call(index, Call { main, incarnation, began, is_process: true });
+        }
+    }
+
+    fn run_beside(&mut self, index: usize, main: Main) {
+        let incarnation = self.cast[index].node.incarnation();
+        let began = self.realm.now();
+        self.call(index, Call { main, incarnation, began, is_process: false });
+    }
+
+    fn call(&mut self, index: usize, call: Call) {
+        let player = &self.cast[index];
+        player.desk.put(call);
+        player.node.bell.notify_one();
+        if !self.sim.is_host_running(player.ip) {
+            self.sim.bounce(player.ip);
+        }
+    }
+
+    fn end(&mut self, index: usize, how: Down) {
+        let node = Arc::clone(&self.cast[index].node);
+        let life = if how == Down::PowerLoss { Life::Dark } else { Life::Down };
+        match node.life() {
+            Life::Dark => return,
+            Life::Down if life == Life::Down => return,
+            Life::Down | Life::Up | Life::Paused => {}
+        }
+        if life == Life::Dark {
+            // Before the process ends: a machine without power says no goodbyes.
+            self.for_lit_peers(index, |sim, a, b| sim.partition(a, b));
+        }
+        node.end(life);
+        self.realm.tell(node.index, Fact::NodeDown { node: node.name.clone(), how });
+    }
+
+    fn for_lit_peers(&self, index: usize, deed: impl Fn(&Sim<'static>, IpAddr, IpAddr)) {
+        let lit = self.cast.iter().filter(|peer| peer.node.life() != Life::Dark);
+        let ip = self.cast[index].ip;
+        lit.filter(|peer| peer.ip != ip).for_each(|peer| deed(&self.sim, ip, peer.ip));
+    }
+
+    fn pause(&mut self, index: usize) {
+        let node = &self.cast[index].node;
+        if node.life() == Life::Up {
+            node.pause();
+            let fact = Fact::NodeDown { node: node.name.clone(), how: Down::Pause };
+            self.realm.tell(node.index, fact);
+        }
+    }
+
+    fn resume(&mut self, index: usize) {
+        let node = &self.cast[index].node;
+        if node.life() == Life::Paused {
+            node.resume();
+            self.realm.tell(node.index, Fact::NodeResumed { node: node.name.clone() });
+        }
+    }
+}
+
+fn realm(world: &World) -> Arc<Realm> {
+    let names: Vec<&str> = world.nodes.iter().map(|(name, _)| name.as_str()).collect();
+    let nodes = names.iter().zip(0..).map(|(name, index)| {
+        let clocks = world.clocks.get(*name).copied().unwrap_or_default();
+        let draws = RandomStream::named(world.seed, &format!("gate/{name}"));
+        Arc::new(Node::new(index, name, clocks, Shuffle { chance: world.shuffle, draws }))
+    });
+    let links = Links::new(world.seed, &names, world.delay);
+    let realm = Realm::new(world.seed, world.detail, nodes.collect(), links);
+    assert_eq!(realm.by_name.len(), realm.nodes.len(), "every node has its own name");
+    Arc::new(realm)
+}
+
+/// Gives a node its turmoil host, on which nothing but a supervisor runs.
+fn seat(
+    sim: &mut Sim<'static>,
+    realm: &Arc<Realm>,
+    node: &Arc<Node>,
+    main: Option<Main>,
+) -> Player {
+    let desk = Arc::new(Desk::default());
+    let shared = (Arc::clone(realm), Arc::clone(node), Arc::clone(&desk));
+    let stays = main.is_some();
+    sim.host(node.name.as_str(), move || {
+        let (realm, node, desk) = shared.clone();
+        supervise(realm, node, desk, stays)
+    });
+    let ip = sim.lookup(node.name.as_str());
+    Player { node: Arc::clone(node), ip, main, desk }
+}
+
+/// Processor time of this thread.
+fn thread_cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
+}

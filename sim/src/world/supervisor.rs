@@ -1,0 +1,78 @@
+//! The supervisor of a node: all that turmoil runs there itself; it starts processes when called.
+//! It is never killed: so a dead process leaves a live machine behind, which refuses connections.
+//! Called by [`super::stage`]; what it starts goes through [`super::gate`].
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use slackwater_core::fact::{Down, Fact};
+use slackwater_runtime::host::LocalFuture;
+
+use super::Main;
+use super::host::SimHost;
+use super::node::{Life, Node};
+use super::realm::Realm;
+
+/// Calls that the supervisor has not answered yet.
+#[derive(Default)]
+pub(super) struct Desk(Mutex<VecDeque<Call>>);
+
+/// Runs `main` in an incarnation of a node.
+pub(super) struct Call {
+    pub(super) main: Main,
+    pub(super) incarnation: u32,
+    pub(super) began: Duration,
+    /// Whether it is the node's own process, and not one that runs beside.
+    pub(super) is_process: bool,
+}
+
+impl Desk {
+    pub(super) fn put(&self, call: Call) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(call);
+    }
+
+    fn take(&self) -> Option<Call> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// Answers calls; unless it `stays`, it rests when no task is left, which makes the node free of cost.
+pub(super) async fn supervise(
+    realm: Arc<Realm>,
+    node: Arc<Node>,
+    desk: Arc<Desk>,
+    stays: bool,
+) -> turmoil::Result {
+    loop {
+        while let Some(call) = desk.take() {
+            start(&realm, &node, call);
+        }
+        if !stays && node.tasks() == 0 {
+            return Ok(());
+        }
+        node.bell.notified().await;
+    }
+}
+
+fn start(realm: &Arc<Realm>, node: &Arc<Node>, call: Call) {
+    let Call { main, incarnation, began, is_process } = call;
+    let id = node.enter(0);
+    let scope = if is_process { 0 } else { id };
+    let (realm, node) = (Arc::clone(realm), Arc::clone(node));
+    let host = SimHost { realm, node, incarnation, began, scope };
+    let ended = Arc::clone(&host.node);
+    let realm = Arc::clone(&host.realm);
+    let process = host.again(scope);
+    let task: LocalFuture<()> = Box::pin(async move {
+        main(process).await;
+        if is_process {
+            let fact = Fact::NodeDown { node: ended.name.clone(), how: Down::Exit };
+            realm.tell(ended.index, fact);
+            ended.end(Life::Down);
+        } else {
+            ended.abort(id);
+        }
+    });
+    host.spawn_as(id, "main", task);
+}
