@@ -11,6 +11,8 @@ use slackwater_core::random::RandomStream;
 use slackwater_core::time::{ProcessingTime, span_millis};
 use slackwater_runtime::host::{Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain};
 
+use tokio::task::AbortHandle;
+
 use super::gate::Gate;
 use super::net;
 use super::node::Node;
@@ -50,8 +52,7 @@ impl SimHost {
             incarnation: self.incarnation,
             id,
         };
-        // Local: tasks of a LocalSet end in the order of their making, whatever else the process ran.
-        node.entered(id, tokio::task::spawn_local(gate).abort_handle());
+        node.entered(id, spawn_local(gate));
         TaskHandle::new(move || node.abort(id))
     }
 }
@@ -72,7 +73,7 @@ impl Host for SimHost {
     }
 
     fn sleep(&self, span: Duration) -> LocalFuture<()> {
-        Box::pin(tokio::time::sleep(self.node.clocks.truth(span)))
+        Box::pin(net::sleep(self.node.clocks.truth(span)))
     }
 
     fn connect(&self, address: &str, within: Duration) -> LocalFuture<io::Result<Conn>> {
@@ -116,4 +117,10 @@ impl Host for SimHost {
     fn arc(&self) -> Arc<dyn Host> {
         self.again(self.scope)
     }
+}
+
+/// Local, because tasks of a LocalSet end in the order of their making, whatever the process ran before.
+#[expect(clippy::disallowed_methods, reason = "the gate itself is what is spawned")]
+fn spawn_local(gate: Gate) -> AbortHandle {
+    tokio::task::spawn_local(gate).abort_handle()
 }

@@ -4,7 +4,7 @@
 //! dead process, the silence of a dark or stopped machine, loopback). Used by [`super::host`].
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::{Either, select};
 use slackwater_core::random::RandomStream;
-use slackwater_runtime::host::{Conn, Listener};
+use slackwater_runtime::host::{Accepted, Conn, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use turmoil::net::{TcpListener, TcpStream};
@@ -156,10 +156,12 @@ pub(super) async fn dial(
     address: String,
     within: Duration,
 ) -> io::Result<Conn> {
-    let timeout = || io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer"));
-    match tokio::time::timeout(within, dial_unbounded(&realm, &from, &address)).await {
-        Ok(connected) => connected,
-        Err(_) => Err(timeout()),
+    let call = pin!(dial_unbounded(&realm, &from, &address));
+    match select(call, pin!(sleep(within))).await {
+        Either::Left((connected, _)) => connected,
+        Either::Right(_) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")))
+        }
     }
 }
 
@@ -180,16 +182,25 @@ async fn dial_unbounded(realm: &Realm, from: &Node, address: &str) -> io::Result
     };
     // turmoil queues the call of a peer that nobody answers and panics at the 65th: we do not call.
     while matches!(to.life(), Life::Paused | Life::Dark) {
-        tokio::time::sleep(ANSWER_POLL).await;
+        sleep(ANSWER_POLL).await;
     }
     link.mark();
     // A refused turmoil connect leaks a port, so a refusal that is known is made here.
     if to.door(port).is_none() {
-        tokio::time::sleep(link.delay() * 2).await;
+        sleep(link.delay() * 2).await;
         return Err(refused());
     }
     let stream = TcpStream::connect((name, port)).await?;
     Ok(Box::new(Wire { stream, link: Arc::clone(link) }))
+}
+
+/// Completes after `span` of true time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulated host's own clock: turmoil pauses tokio's"
+)]
+pub(super) fn sleep(span: Duration) -> tokio::time::Sleep {
+    tokio::time::sleep(span)
 }
 
 /// What a loopback connection holds before its writer waits.

@@ -21,6 +21,7 @@ use super::supervisor::{Call, Desk, supervise};
 use super::{Action, EPOCH, End, Main, Run, Stop, Watch, World};
 use crate::fault::Fault;
 
+#[expect(clippy::disallowed_methods, reason = "one thread per world: nothing is shared with it")]
 pub(super) fn run(world: World) -> Run {
     // Thread-locals of a world (turmoil's, tokio's) die with its thread.
     let thread = std::thread::Builder::new().name(format!("world {:#x}", world.seed));
