@@ -246,7 +246,7 @@ impl Listener for Port {
         self.port
     }
 
-    fn accept(&mut self) -> Pin<Box<dyn Future<Output = io::Result<(Conn, String)>> + '_>> {
+    fn accept(&mut self) -> Accepted<'_> {
         Box::pin(async move {
             let (outer, inner) = (self.inner.accept(), self.loopback.recv());
             match select(Box::pin(outer), Box::pin(inner)).await {
