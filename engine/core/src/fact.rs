@@ -174,8 +174,8 @@ facts! {
     RecordLate = "record.late" { task: Execution, uid: Uid, rows: u32, watermark: EventTime }
     /// What an operator still held in open windows when its task ended.
     WindowsOpen = "window.open" { task: Execution, uid: Uid, records: u64 }
-    /// A record could not be read and was skipped by request.
-    RecordSkipped = "record.skipped" { task: Execution, uid: Uid, cause: String }
+    /// Records could not be read and were skipped by request; `cause` is that of the last.
+    RecordSkipped = "record.skipped" { task: Execution, uid: Uid, rows: u64, cause: String }
     /// A latency marker arrived at the end of its way, `millis` after it was sent.
     LatencyMeasured = "latency.measured" { task: Execution, marker: LatencyMarker, millis: i64 }
 

@@ -111,6 +111,13 @@ pub enum Restart {
     },
 }
 
+impl Restart {
+    /// Up to `attempts` restarts, each `delay` after the failure.
+    pub const fn fixed(attempts: u32, delay: Duration) -> Self {
+        Self::FixedDelay { attempts, delay }
+    }
+}
+
 /// A job as the job manager sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobGraph {

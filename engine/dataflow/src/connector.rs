@@ -105,6 +105,16 @@ pub enum Pulled {
     /// The reader asked, and there is nothing to read now. Poll again: it is then `Pending` until
     /// there is, or until it asked again. This, and nothing else, is what idleness is made of.
     Nothing,
+    /// The same for one split, while the reader goes on with others.
+    NothingIn {
+        /// Which split.
+        split: u32,
+    },
+    /// One split is bounded and read; nobody waits for its event time any more.
+    EndOf {
+        /// Which split.
+        split: u32,
+    },
     /// Nothing will ever follow: the source is bounded and read.
     End,
 }

@@ -3,6 +3,11 @@
 //! What polls, waits and sends is `slackwater-runtime`; it meets this crate at [`task`].
 
 pub mod connector;
+pub mod gate;
 pub mod operator;
 pub mod packet;
+pub mod sink;
+pub mod source;
+pub mod stream;
 pub mod task;
+pub mod watermark;

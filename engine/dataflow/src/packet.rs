@@ -10,6 +10,7 @@ use slackwater_core::Data;
 use slackwater_core::codec::{CodecError, decode_batch, encode_batch};
 use slackwater_core::element::{Batch, Mark, Signal};
 use slackwater_core::schema::{Schema, SchemaError};
+use slackwater_core::time::EventTime;
 
 /// A batch of some type, behind one pointer.
 pub struct AnyBatch(Box<dyn Columns>);
@@ -47,6 +48,11 @@ impl AnyBatch {
         Self(batch)
     }
 
+    /// A watermark alone, which needs no type: it becomes a batch of whatever is asked for.
+    pub fn of_watermark(watermark: EventTime) -> Self {
+        Self::new(Batch::<()>::of_watermark(watermark))
+    }
+
     /// How many records it holds.
     pub fn rows(&self) -> usize {
         self.0.rows()
@@ -65,8 +71,13 @@ impl AnyBatch {
     /// The batch as what it is.
     ///
     /// # Panics
-    /// If it holds another type: the graph fixed the type of every edge when it was built.
-    pub fn downcast<T: 'static>(self) -> Box<Batch<T>> {
+    /// If it holds another type: the graph fixed the type of every edge when it was built. A batch
+    /// without rows has no type.
+    pub fn downcast<T: 'static>(mut self) -> Box<Batch<T>> {
+        if self.rows() == 0 {
+            let marks = std::mem::take(self.marks_mut());
+            return Box::new(Batch { marks, ..Batch::default() });
+        }
         self.0.into_any().downcast().expect("an edge carries the type that it was built for")
     }
 }

@@ -2,12 +2,21 @@
 //! Synchronous: sees elements, timers and its context; never sockets, never clocks.
 //! One leaf file per operator beside this one; windows are in [`crate::window`].
 
+pub mod entry;
+pub mod exit;
+pub mod filter;
+pub mod flat_map;
+pub mod map;
+pub mod scan;
+pub mod tee;
+
 use std::cell::Cell;
+use std::iter::zip;
 
 use slackwater_core::element::{Batch, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::Execution;
-use slackwater_core::time::ProcessingTime;
+use slackwater_core::time::{EventTime, ProcessingTime};
 
 use crate::packet::{AnyBatch, Packet};
 
@@ -173,4 +182,44 @@ impl<'a> Context<'a> {
     pub fn is_full(&self) -> bool {
         self.outputs.pending.len() >= self.outputs.limit
     }
+}
+
+/// Implements everything of [`Stage`] but `batch` by asking the stage behind, `self.next`.
+macro_rules! pass_on {
+    () => {
+        fn signal(
+            &mut self,
+            signal: slackwater_core::element::Signal,
+            cx: &mut $crate::operator::Context<'_>,
+        ) -> $crate::operator::Step {
+            self.next.signal(signal, cx)
+        }
+        fn resume(
+            &mut self,
+            cx: &mut $crate::operator::Context<'_>,
+        ) -> Result<$crate::operator::Progress, $crate::operator::OperatorError> {
+            self.next.resume(cx)
+        }
+        fn next_timer(&self) -> Option<slackwater_core::time::ProcessingTime> {
+            self.next.next_timer()
+        }
+        fn on_timers(&mut self, cx: &mut $crate::operator::Context<'_>) -> $crate::operator::Step {
+            self.next.on_timers(cx)
+        }
+    };
+}
+pub(crate) use pass_on;
+
+/// Builds a batch from another, record by record; every mark keeps its place between the records.
+fn rewrite<T, U>(batch: Batch<T>, mut each: impl FnMut(EventTime, T, &mut Batch<U>)) -> Batch<U> {
+    let mut out = Batch::with_capacity(batch.rows());
+    let mut marks = batch.marks.into_iter().peekable();
+    for (row, (time, value)) in (0u32..).zip(zip(batch.times, batch.values)) {
+        while let Some(mark) = marks.next_if(|mark| mark.row <= row) {
+            out.mark(mark.watermark);
+        }
+        each(time, value, &mut out);
+    }
+    marks.for_each(|mark| out.mark(mark.watermark));
+    out
 }

@@ -1,0 +1,112 @@
+//! Opens one subtask of a vertex: its connectors, and its stages linked from the last to the first.
+//! Happens on the worker that runs it; makes no decision, all were made by [`super::translate`].
+//! The result is driven by `runtime::task`.
+
+use std::sync::Arc;
+
+use slackwater_core::graph::Uid;
+use slackwater_core::id::Execution;
+use slackwater_core::time::Clock;
+
+use super::node::{
+    Carried, Erased, Exit, MakeSink, MakeSource, MakeStage, Route, Site, SourceSite,
+};
+use crate::connector::{ConnectorError, Outside};
+use crate::task::{Instance, Port, VertexCode, opening};
+use crate::watermark::Quantum;
+
+/// The code of one vertex.
+pub(super) struct ChainCode {
+    pub parallelism: u32,
+    pub max_parallelism: u16,
+    pub clock: Clock,
+    pub batch_rows: usize,
+    pub quantum: Quantum,
+    /// Only if the vertex begins with a source.
+    pub source: Option<(Uid, MakeSource)>,
+    /// The way into the chain.
+    pub entry: Fan,
+    /// The chained operators; one stands behind those that it feeds.
+    pub members: Vec<Member>,
+    pub ports: Vec<PortCode>,
+}
+
+/// An operator of a chain.
+pub(super) struct Member {
+    pub make: MakeStage,
+    /// By output.
+    pub outputs: Vec<Fan>,
+}
+
+/// Everything that reads one stream within a chain.
+pub(super) struct Fan {
+    pub carried: Arc<dyn Carried>,
+    pub branches: Vec<Branch>,
+}
+
+/// One reader of a stream.
+pub(super) enum Branch {
+    /// An operator of the same chain, by its index.
+    Member(usize),
+    /// A sink or an edge.
+    Port { exit: Exit, route: Route },
+}
+
+/// Where a port leads.
+pub(super) enum PortCode {
+    Edge(u32),
+    Sink { uid: Uid, open: MakeSink },
+}
+
+impl VertexCode for ChainCode {
+    fn open(&self, task: Execution, outside: &Outside) -> Result<Instance, ConnectorError> {
+        let ports = self.ports.iter().map(|port| self.port(port, task, outside));
+        let ports = ports.collect::<Result<_, _>>()?;
+        let source = match &self.source {
+            Some((uid, open)) => {
+                let site = SourceSite { batch_rows: self.batch_rows, quantum: self.quantum };
+                Some(open(opening(uid, task, self.parallelism, outside), site)?)
+            }
+            None => None,
+        };
+        let site = Site {
+            task,
+            parallelism: self.parallelism,
+            max_parallelism: self.max_parallelism,
+            clock: self.clock,
+        };
+        let chain = self.entry.carried.entry(self.fan(&self.entry, &site));
+        Ok(Instance { subtask: task.subtask, source, chain, ports })
+    }
+}
+
+impl ChainCode {
+    fn port(
+        &self,
+        port: &PortCode,
+        task: Execution,
+        outside: &Outside,
+    ) -> Result<Port, ConnectorError> {
+        Ok(match port {
+            PortCode::Edge(edge) => Port::Edge(*edge),
+            PortCode::Sink { uid, open } => {
+                Port::Sink(open(opening(uid, task, self.parallelism, outside))?)
+            }
+        })
+    }
+
+    fn fan(&self, fan: &Fan, site: &Site) -> Erased {
+        let branches = fan.branches.iter().map(|branch| match branch {
+            Branch::Member(index) => self.member(&self.members[*index], site),
+            Branch::Port { exit, route: Route::Hash(router) } => router(exit),
+            Branch::Port { exit, route: Route::Rebalance } => fan.carried.spread(exit),
+            Branch::Port { exit, route: Route::Forward } => fan.carried.exit(exit),
+        });
+        fan.carried.fan_out(branches.collect())
+    }
+
+    fn member(&self, member: &Member, site: &Site) -> Erased {
+        let outputs = member.outputs.iter().map(|fan| self.fan(fan, site)).collect();
+        (member.make)(site, outputs)
+    }
+}

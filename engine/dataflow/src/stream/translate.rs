@@ -1,0 +1,320 @@
+//! From the declared operators to a plan: chains, vertices in topological order, edges and ports.
+//! A pure function of the declarations: equal programs give equal graphs in every process.
+//! What a vertex does when it is opened is in [`super::open`].
+//!
+//! As in Flink, an operator joins the chain of the one that feeds it if that is its only input,
+//! records are handed on without repartitioning, both have the same parallelism, and chaining is on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, Vertex};
+use slackwater_core::id::VertexId;
+
+use super::env::Draft;
+use super::node::{Code, Exit, Node, Route};
+use super::open::{Branch, ChainCode, Fan, Member, PortCode};
+use crate::packet::ElementCodec;
+use crate::task::{Plan, PlanError, VertexCode};
+use crate::watermark::Quantum;
+
+/// Translates what has been declared.
+pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
+    check(draft)?;
+    let layout = Layout::new(draft, parallelisms(draft)?);
+    let (mut vertices, mut codes) = (Vec::new(), Vec::<Arc<dyn VertexCode>>::new());
+    let mut edges = Edges::default();
+    for (id, &head) in (0u32..).zip(&layout.heads) {
+        let mut chain = Growing {
+            layout: &layout,
+            edges: &mut edges,
+            id: VertexId(id),
+            out: ChainParts::default(),
+        };
+        let entry = chain.enter(head)?;
+        let ChainParts { operators, members, ports } = chain.out;
+        let parallelism = layout.parallelism[head];
+        let source = match &draft.nodes[head].code {
+            Code::Source(open) => Some((draft.nodes[head].uid_or_name(), open.clone())),
+            _ => None,
+        };
+        let name = layout.chain_name(head);
+        vertices.push(Vertex { id: VertexId(id), name, parallelism, operators });
+        codes.push(Arc::new(ChainCode {
+            parallelism,
+            max_parallelism: draft.max_parallelism,
+            clock: draft.clock,
+            batch_rows: draft.batch_rows,
+            quantum: layout.visible_from(head),
+            source,
+            entry,
+            members,
+            ports,
+        }));
+    }
+    let graph = JobGraph {
+        name: draft.name.clone(),
+        max_parallelism: draft.max_parallelism,
+        restart: draft.restart,
+        vertices,
+        edges: edges.edges,
+    };
+    Ok(Plan { graph, vertices: codes, codecs: edges.codecs })
+}
+
+/// Refuses what no graph can be made of.
+fn check(draft: &Draft) -> Result<(), PlanError> {
+    if let Some(mistake) = draft.mistakes.first() {
+        return Err(bad(mistake.clone()));
+    }
+    if !draft.nodes.iter().any(|node| node.kind == OperatorKind::Source) {
+        return Err(bad(format!("job {:?} reads nothing: give it a source", draft.name)));
+    }
+    if draft.max_parallelism == 0 || draft.batch_rows == 0 {
+        return Err(bad("max_parallelism and batch_rows are at least 1".to_owned()));
+    }
+    let mut seen = BTreeMap::new();
+    for node in &draft.nodes {
+        let Some(uid) = &node.uid else { continue };
+        if uid.0.is_empty() {
+            return Err(bad(format!(
+                "the uid given at {} is empty: state is found by it",
+                node.at
+            )));
+        }
+        if let Some(first) = seen.insert(uid, node.at) {
+            return Err(bad(format!(
+                "uid {:?} is given twice, at {first} and at {}: state is found by it, so every \
+                 operator needs its own",
+                uid.0, node.at
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// How many subtasks each operator has.
+fn parallelisms(draft: &Draft) -> Result<Vec<u32>, PlanError> {
+    draft.nodes.iter().map(|node| parallelism(draft, node)).collect()
+}
+
+fn parallelism(draft: &Draft, node: &Node) -> Result<u32, PlanError> {
+    let most = node.limit.as_ref().map_or(u32::MAX, |(most, _)| *most);
+    let parallelism = node.parallelism.unwrap_or(draft.parallelism.min(most));
+    let groups = draft.max_parallelism;
+    if parallelism == 0 {
+        return Err(bad(format!("{} has parallelism 0: at least 1 is needed", node.described())));
+    }
+    if parallelism > u32::from(groups) {
+        return Err(bad(format!(
+            "{} has parallelism {parallelism}, more than the {groups} key groups of the job: lower \
+             it, or raise max_parallelism",
+            node.described()
+        )));
+    }
+    match &node.limit {
+        Some((most, why)) if parallelism > *most => Err(bad(format!(
+            "{} cannot have parallelism {parallelism}, at most {most}: {why}",
+            node.described()
+        ))),
+        _ => Ok(parallelism),
+    }
+}
+
+fn bad(message: String) -> PlanError {
+    PlanError::BadGraph { message }
+}
+
+/// Who reads whom, and who shares a chain with whom.
+struct Layout<'a> {
+    draft: &'a Draft,
+    parallelism: Vec<u32>,
+    /// By operator and output: the operators that read it, each with the index of its input.
+    readers: Vec<Vec<Vec<(usize, usize)>>>,
+    /// By operator: its vertex.
+    vertex: Vec<u32>,
+    /// By vertex: its first operator.
+    heads: Vec<usize>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(draft: &'a Draft, parallelism: Vec<u32>) -> Self {
+        let nodes = &draft.nodes;
+        let mut readers: Vec<Vec<Vec<_>>> =
+            nodes.iter().map(|node| vec![Vec::new(); node.outputs.len()]).collect();
+        for (reader, node) in nodes.iter().enumerate() {
+            for (input, link) in node.inputs.iter().enumerate() {
+                readers[link.from][link.output].push((reader, input));
+            }
+        }
+        let mut layout =
+            Self { draft, parallelism, readers, vertex: Vec::new(), heads: Vec::new() };
+        // An operator is declared behind what it reads: this order is topological.
+        for node in 0..nodes.len() {
+            let vertex = match layout.chained_to(node) {
+                Some(feeder) => layout.vertex[feeder],
+                None => {
+                    layout.heads.push(node);
+                    layout.heads.len() as u32 - 1
+                }
+            };
+            layout.vertex.push(vertex);
+        }
+        layout
+    }
+
+    /// The operator whose chain this one joins.
+    fn chained_to(&self, node: usize) -> Option<usize> {
+        match self.draft.nodes[node].inputs.as_slice() {
+            [link] if self.draft.chaining && matches!(link.route, Route::Forward) => {
+                let same = self.parallelism[link.from] == self.parallelism[node];
+                same.then_some(link.from)
+            }
+            _ => None,
+        }
+    }
+
+    /// The names of a chain, head first; branches in parentheses.
+    fn chain_name(&self, node: usize) -> String {
+        let name = &self.draft.nodes[node].name;
+        let behind = self.readers[node].iter().flatten();
+        let chained = behind.filter(|(reader, _)| self.chained_to(*reader) == Some(node));
+        let mut branches: Vec<_> = chained.map(|(reader, _)| self.chain_name(*reader)).collect();
+        match branches.len() {
+            0 => name.clone(),
+            1 => format!("{name} -> {}", branches.remove(0)),
+            _ => format!("{name} -> ({})", branches.join(", ")),
+        }
+    }
+
+    /// Which watermarks of this operator anything behind it can tell apart.
+    fn visible_from(&self, node: usize) -> Quantum {
+        let mut reached = vec![false; self.draft.nodes.len()];
+        reached[node] = true;
+        let mut visible = Quantum::NOTHING;
+        // Readers stand behind what they read, so one pass reaches everything.
+        for (index, declared) in self.draft.nodes.iter().enumerate().skip(node) {
+            reached[index] |= declared.inputs.iter().any(|link| reached[link.from]);
+            if reached[index] {
+                visible = visible.and(declared.sees);
+            }
+        }
+        visible
+    }
+}
+
+/// The edges of all vertices, in the order of their senders and ports.
+#[derive(Default)]
+struct Edges {
+    edges: Vec<Edge>,
+    codecs: Vec<Arc<dyn ElementCodec>>,
+}
+
+/// What a chain is made of.
+#[derive(Default)]
+struct ChainParts {
+    operators: Vec<OperatorInfo>,
+    members: Vec<Member>,
+    ports: Vec<PortCode>,
+}
+
+/// A chain under construction.
+struct Growing<'a> {
+    layout: &'a Layout<'a>,
+    edges: &'a mut Edges,
+    id: VertexId,
+    out: ChainParts,
+}
+
+impl Growing<'_> {
+    /// Grows the whole chain from its head; gives the way into it.
+    fn enter(&mut self, head: usize) -> Result<Fan, PlanError> {
+        let node = &self.layout.draft.nodes[head];
+        if let Code::Source(_) = node.code {
+            self.list(node);
+            return self.fan(head, 0);
+        }
+        let link = &node.inputs[0];
+        let carried = self.layout.draft.nodes[link.from].outputs[link.output].clone();
+        let branches = vec![self.join(head)?];
+        Ok(Fan { carried, branches })
+    }
+
+    /// Everything that reads one output: chained operators, sinks, edges.
+    fn fan(&mut self, node: usize, output: usize) -> Result<Fan, PlanError> {
+        let carried = self.layout.draft.nodes[node].outputs[output].clone();
+        let mut branches = Vec::new();
+        for &(reader, input) in &self.layout.readers[node][output] {
+            branches.push(match self.layout.chained_to(reader) {
+                Some(_) => self.join(reader)?,
+                None => self.leave(node, output, (reader, input))?,
+            });
+        }
+        Ok(Fan { carried, branches })
+    }
+
+    /// Takes an operator, and what is chained behind it, into the chain.
+    fn join(&mut self, node: usize) -> Result<Branch, PlanError> {
+        let declared = &self.layout.draft.nodes[node];
+        self.list(declared);
+        match &declared.code {
+            Code::Sink(open) => {
+                let sink = PortCode::Sink { uid: declared.uid_or_name(), open: open.clone() };
+                Ok(Branch::Port { exit: self.port(sink, 1), route: Route::Forward })
+            }
+            Code::Stage(make) => {
+                let outputs = (0..declared.outputs.len()).map(|output| self.fan(node, output));
+                let outputs = outputs.collect::<Result<_, _>>()?;
+                self.out.members.push(Member { make: make.clone(), outputs });
+                Ok(Branch::Member(self.out.members.len() - 1))
+            }
+            Code::Source(_) => unreachable!("a source reads no stream"),
+        }
+    }
+
+    /// Adds the edge to an operator of another vertex.
+    fn leave(
+        &mut self,
+        node: usize,
+        output: usize,
+        (reader, input): (usize, usize),
+    ) -> Result<Branch, PlanError> {
+        let layout = self.layout;
+        let (senders, receivers) = (layout.parallelism[node], layout.parallelism[reader]);
+        let route = &layout.draft.nodes[reader].inputs[input].route;
+        let partition = route.partition(senders, receivers);
+        let codec = layout.draft.nodes[node].outputs[output].codec().map_err(|error| {
+            bad(format!("{} feeds another task: {error}", layout.draft.nodes[node].described()))
+        })?;
+        let exit = self.port(PortCode::Edge(self.edges.edges.len() as u32), receivers);
+        self.edges.edges.push(Edge {
+            from: self.id,
+            port: exit.port,
+            to: VertexId(layout.vertex[reader]),
+            input: 0,
+            partition,
+            schema: codec.schema().fingerprint(),
+        });
+        self.edges.codecs.push(codec);
+        let route = match route {
+            Route::Forward if senders != receivers => Route::Rebalance,
+            route => route.clone(),
+        };
+        Ok(Branch::Port { exit, route })
+    }
+
+    fn port(&mut self, code: PortCode, receivers: u32) -> Exit {
+        let port = self.out.ports.len() as u32;
+        self.out.ports.push(code);
+        Exit { port, receivers, max_parallelism: self.layout.draft.max_parallelism }
+    }
+
+    fn list(&mut self, node: &Node) {
+        self.out.operators.push(OperatorInfo {
+            kind: node.kind,
+            name: node.name.clone(),
+            uid: node.uid.clone(),
+            note: node.note.clone(),
+        });
+    }
+}
