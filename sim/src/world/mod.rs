@@ -130,7 +130,7 @@ pub struct Run {
 }
 
 impl World {
-    /// An empty world: ticks of 10 ms, delays of 1 to 10 ms, exact clocks, no shuffling, facts at
+    /// An empty world: ticks of 10 ms, delays of 1 to 30 ms, exact clocks, no shuffling, facts at
     /// [`Detail::Records`], and a limit of 60 s.
     pub fn new(seed: u64) -> Self {
         let ms = Duration::from_millis;
@@ -139,7 +139,7 @@ impl World {
             tick: ms(10),
             detail: Detail::Records,
             shuffle: 0.0,
-            delay: Delay::Uniform { min: ms(1), max: ms(10) },
+            delay: Delay::Uniform { min: ms(1), max: ms(30) },
             limit: Duration::from_secs(60),
             nodes: Vec::new(),
             clocks: BTreeMap::new(),
