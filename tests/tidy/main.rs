@@ -9,6 +9,7 @@
 mod floors;
 mod papers;
 mod reach;
+mod rooms;
 mod shape;
 mod source;
 mod stories;
@@ -27,6 +28,11 @@ fn none(problems: Vec<String>) {
 #[test]
 fn the_table_of_floors_is_what_the_manifests_say() {
     none(floors::floors(&Tree::of_project()));
+}
+
+#[test]
+fn the_rooms_of_the_map_are_the_modules_of_the_crates() {
+    none(rooms::rooms(&Tree::of_project()));
 }
 
 #[test]
