@@ -2,7 +2,6 @@
 //! leak of anything that is not the seed is caught and named. No leak is planted in the engine: the
 //! three that are here, a hash order, a real clock and an unbiased select, are in these programs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +24,7 @@ enum Leak {
 
 impl Leak {
     /// Four numbers to send, always the same four: but in which order, and how soon?
-    #[allow(
+    #[expect(
         clippy::disallowed_types,
         clippy::disallowed_methods,
         reason = "the leaks to be caught"
@@ -34,7 +33,7 @@ impl Leak {
         match self {
             Self::Nothing => vec![1, 2, 3, 4],
             Self::HashOrder => {
-                let map: HashMap<u8, ()> = [1, 2, 3, 4].map(|n| (n, ())).into();
+                let map: std::collections::HashMap<u8, ()> = [1, 2, 3, 4].map(|n| (n, ())).into();
                 map.into_keys().collect()
             }
             Self::RealClock => {

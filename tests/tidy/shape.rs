@@ -84,10 +84,13 @@ pub fn unwraps(tree: &Tree) -> Vec<String> {
     problems
 }
 
+/// Files whose `select!` is unbiased on purpose: leaks that are planted to be caught.
+const PLANTED: &[&str] = &["tests/determinism.rs"];
+
 /// Every `select!` that would poll its branches in a random order.
 pub fn unbiased_selects(tree: &Tree) -> Vec<String> {
     let mut problems = Vec::new();
-    for (path, text) in tree.rust() {
+    for (path, text) in tree.rust().filter(|(path, _)| !PLANTED.contains(path)) {
         let code = source::code(text);
         for (at, word) in code.match_indices("select!") {
             let body = code[at + word.len()..].trim_start().trim_start_matches(['{', '(']);
