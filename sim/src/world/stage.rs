@@ -25,7 +25,11 @@ use crate::fault::Fault;
 pub(super) fn run(world: World) -> Run {
     // Thread-locals of a world (turmoil's, tokio's) die with its thread.
     let thread = std::thread::Builder::new().name(format!("world {:#x}", world.seed));
-    let spawned = thread.spawn(move || Stage::build(world).play());
+    let spawned = thread.spawn(move || {
+        let before = thread_cpu();
+        let run = Stage::build(world).play();
+        Run { cpu: thread_cpu().saturating_sub(before), ..run }
+    });
     let joined = spawned.expect("the system gives a thread").join();
     joined.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
@@ -65,7 +69,6 @@ impl Stage {
     }
 
     fn play(mut self) -> Run {
-        let cpu_before = thread_cpu();
         for index in 0..self.realm.links.all().len() {
             self.apply_delay(index);
         }
@@ -80,8 +83,7 @@ impl Stage {
         let time = self.sim.elapsed();
         let journal = self.realm.with_journal(std::mem::take);
         let steps = self.realm.steps();
-        drop(self);
-        Run { journal, time, steps, cpu: thread_cpu().saturating_sub(cpu_before), end }
+        Run { journal, time, steps, cpu: Duration::ZERO, end }
     }
 
     /// One tick.

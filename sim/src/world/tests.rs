@@ -4,6 +4,7 @@
 
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{Attempt, JobId};
+use slackwater_core::random::RandomStream;
 use slackwater_core::time::ms;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -252,4 +253,49 @@ fn clocks_drift_and_are_offset_but_the_journal_keeps_the_true_time() {
     let (at, what) = said(&run, "a").remove(0);
     assert_eq!(at, 99_901);
     assert_eq!(what, format!("{:?} {}", Duration::from_micros(100_000_901), wall));
+}
+
+const MESH: [&str; 4] = ["n0", "n1", "n2", "n3"];
+
+/// Four nodes that all call each other, and a fault every 150 ms.
+fn mesh(seed: u64) -> World {
+    let main: Main = Arc::new(|host| {
+        Box::pin(async move {
+            for peer in ["n0:7", "n1:7", "n2:7", "n3:7"] {
+                host.spawn("caller", caller(peer)(host.arc()));
+            }
+            echo()(host.arc()).await;
+        })
+    });
+    let mut draws = RandomStream::named(seed, "faults");
+    let world = MESH.iter().fold(World::new(seed), |world, name| world.node(*name, main.clone()));
+    (0..60).fold(world.shuffle(0.1).limit(ms(12_000)), |world, n| {
+        let node = || MESH[n % 4].to_owned();
+        let other = MESH[(n + 1) % 4].to_owned();
+        let fault = match draws.below(7) {
+            0 => Fault::Kill { node: node() },
+            1 => Fault::PowerLoss { node: node() },
+            2 => Fault::Pause { node: node() },
+            3 => Fault::Resume { node: node() },
+            4 | 5 => Fault::Start { node: node() },
+            _ => {
+                Fault::Delay { between: (node(), other), delay: Delay::fixed(ms(draws.below(200))) }
+            }
+        };
+        world.at(ms(1_000 + 150 * n as u64), fault)
+    })
+}
+
+#[test]
+fn a_mesh_under_faults_never_breaks_the_world_and_repeats_itself() {
+    for seed in 0..40 {
+        let run = mesh(seed).run();
+        assert_eq!(run.end, End::Limit, "seed {seed}");
+        assert!(run.journal.entries().len() > 200, "seed {seed}");
+        assert!(!run.journal.text().contains(" panic "), "seed {seed}");
+        assert!(
+            run.journal.hash() == mesh(seed).run().journal.hash(),
+            "seed {seed} repeats itself"
+        );
+    }
 }
