@@ -144,7 +144,9 @@ impl Gate {
             // A channel at MAX has nothing more to say. Alone it may not end event time for those
             // that are idle: they can come back.
             Some(EventTime::MAX) => {
-                let ended = self.channels.iter().all(|c| c.watermark == EventTime::MAX);
+                let ended = self.channels.iter().all(|channel| {
+                    channel.state == ChannelState::Finished || channel.watermark == EventTime::MAX
+                });
                 ended.then_some(EventTime::MAX)
             }
             least => least,

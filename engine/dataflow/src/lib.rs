@@ -4,6 +4,7 @@
 
 pub mod connector;
 pub mod gate;
+pub mod harness;
 pub mod operator;
 pub mod packet;
 pub mod sink;

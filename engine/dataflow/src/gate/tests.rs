@@ -1,1 +1,127 @@
+use slackwater_core::element::{Batch, LatencyMarker, Mark};
+use slackwater_core::id::Subtask;
+use slackwater_core::time::ProcessingTime;
 
+use super::*;
+
+/// Plays steps `channel:what` over as many channels as are named and compares what each step lets
+/// through. `what` is a watermark, `MAX`, `idle`, `active`, `end` or `row`; `-` lets nothing
+/// through.
+fn check(steps: &str, expected: &str) {
+    let channel = |step: &str| usize::from(step.as_bytes()[0] - b'a');
+    let steps: Vec<_> = steps.split(" | ").map(str::trim).collect();
+    let channels = steps.iter().map(|step| channel(step)).max().expect("a step") + 1;
+    let mut gate = Gate::new(channels);
+    let passed: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            let mut out = Vec::new();
+            gate.accept(channel(step), packet(&step[2..]), &mut out);
+            shown(out)
+        })
+        .collect();
+    let expected: Vec<_> = expected.split(" | ").map(str::trim).collect();
+    assert_eq!(passed, expected);
+}
+
+fn packet(what: &str) -> Packet {
+    match what {
+        "idle" => Packet::Signal(Signal::Idle),
+        "active" => Packet::Signal(Signal::Active),
+        "end" => Packet::Signal(Signal::EndOfInput),
+        "row" => {
+            let mut batch = Batch::default();
+            batch.push(EventTime::from_millis(0), ());
+            Packet::Batch(AnyBatch::new(batch))
+        }
+        "MAX" => Packet::Batch(AnyBatch::of_watermark(EventTime::MAX)),
+        time => {
+            let time = EventTime::from_millis(time.parse().expect("a watermark"));
+            Packet::Batch(AnyBatch::of_watermark(time))
+        }
+    }
+}
+
+fn shown(packets: Vec<Packet>) -> String {
+    let show = |packet| match packet {
+        Packet::Signal(Signal::EndOfInput) => "end".to_owned(),
+        Packet::Signal(signal) => format!("{signal:?}").to_lowercase(),
+        Packet::Batch(mut batch) => {
+            let rows = std::iter::repeat_n("row".to_owned(), batch.rows());
+            let marks: Vec<_> = batch.marks_mut().iter().map(|m| m.watermark.to_string()).collect();
+            rows.chain(marks).collect::<Vec<_>>().join(" ")
+        }
+    };
+    let shown: Vec<_> = packets.into_iter().map(show).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(" ") }
+}
+
+#[test]
+fn the_slowest_channel_holds_the_watermark_back() {
+    check("a:10 | b:4 | a:12 | b:7 | b:idle", "- | 4 | - | 7 | 12");
+    check("a:10 | c:10 | b:3 | b:11", "- | - | 3 | 10");
+}
+
+#[test]
+fn a_watermark_that_does_not_advance_is_ignored() {
+    check("a:5 | a:5 | a:3 | a:6", "5 | - | - | 6");
+    check("a:5 | b:9 | b:7 | a:20", "- | 5 | - | 9");
+}
+
+#[test]
+fn idle_channels_are_left_out_and_active_ones_never_move_it_back() {
+    check("a:5 | b:idle | a:9 | b:2 | a:12 | b:11", "- | 5 | 9 | - | - | 11");
+    check("b:idle | a:9 | b:active | a:12 | b:row | b:10", "- | 9 | - | - | row | 10");
+}
+
+#[test]
+fn if_all_are_idle_the_watermark_is_held_and_idleness_goes_on() {
+    check("a:5 | b:8 | a:idle | b:idle | b:row", "- | 5 | 8 | idle | active row");
+    check("a:idle | b:idle | a:active | b:active", "- | idle | active | -");
+    check("a:idle | a:idle | a:4", "idle | - | active 4");
+}
+
+#[test]
+fn finished_channels_count_as_absent_until_all_are_finished() {
+    check("a:5 | b:3 | a:MAX | a:end | b:4 | b:MAX | b:end", "- | 3 | - | - | 4 | MAX | end");
+    check("a:5 | b:3 | b:end | a:9 | a:end", "- | 3 | 5 | 9 | end");
+}
+
+#[test]
+fn the_end_of_all_who_speak_is_not_the_end_for_those_who_are_idle() {
+    check(
+        "a:5 | b:idle | a:MAX | a:end | b:row | b:8 | b:MAX | b:end",
+        "- | 5 | - | idle | active row | 8 | MAX | end",
+    );
+    check("a:idle | b:end | a:MAX | a:end", "- | idle | active MAX | end");
+}
+
+#[test]
+fn marks_within_a_batch_pass_behind_the_row_that_allows_them() {
+    let mut gate = Gate::new(2);
+    let mut out = Vec::new();
+    gate.accept(1, packet("20"), &mut out);
+    assert!(out.is_empty());
+    let mut batch = Batch::default();
+    for (time, watermark) in [(11, 10), (16, 15), (26, 25), (31, 30)] {
+        batch.push(EventTime::from_millis(time), time);
+        batch.mark(EventTime::from_millis(watermark));
+    }
+    gate.accept(0, Packet::Batch(AnyBatch::new(batch)), &mut out);
+    let Some(Packet::Batch(merged)) = out.pop() else { panic!("a batch") };
+    let marks: Vec<Mark> = merged.downcast::<i64>().marks;
+    let marks: Vec<_> = marks.iter().map(|mark| (mark.row, mark.watermark.as_millis())).collect();
+    assert_eq!(marks, [(1, 10), (2, 15), (3, 20)], "the fourth row changes nothing");
+}
+
+#[test]
+fn latency_markers_pass_and_change_nothing() {
+    let source = Subtask { vertex: slackwater_core::id::VertexId(0), index: 0 };
+    let sent = ProcessingTime::from_millis(7);
+    let marker = Signal::Latency(LatencyMarker { source, sent });
+    let (mut gate, mut out) = (Gate::new(2), Vec::new());
+    gate.accept(0, packet("idle"), &mut out);
+    gate.accept(0, Packet::Signal(marker), &mut out);
+    assert!(matches!(out.as_slice(), [Packet::Signal(passed)] if *passed == marker));
+    assert!(!gate.is_idle());
+}

@@ -1,0 +1,204 @@
+//! All tasks of a plan on one thread, fed until nothing moves. Not the runtime: no channels, no
+//! credits, no waiting; a packet is handed on as soon as it leaves. Gates and chains are the real
+//! ones, and outputs are bounded to one packet a call, so that stages that can stop half-way do.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::graph::JobGraph;
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::time::ProcessingTime;
+
+use crate::connector::Outside;
+use crate::gate::Gate;
+use crate::operator::{Context, Counts, Outgoing, Outputs, Progress, Step};
+use crate::packet::Packet;
+use crate::task::{Chain, Plan, Port};
+
+/// The tasks of a plan, and what has left them.
+pub(super) struct Cluster {
+    graph: JobGraph,
+    /// By vertex and index.
+    tasks: Vec<Vec<Task>>,
+    clock: ProcessingTime,
+    facts: RefCell<Vec<Fact>>,
+    /// By the uid of the sink.
+    taken: BTreeMap<String, Vec<Packet>>,
+}
+
+struct Task {
+    execution: Execution,
+    chain: Box<dyn Chain>,
+    ports: Vec<Port>,
+    /// `None` for the input.
+    gate: Option<Gate>,
+    counts: Counts,
+}
+
+/// A packet on its way to a channel of a task.
+struct Moving {
+    vertex: u32,
+    index: u32,
+    channel: usize,
+    packet: Packet,
+}
+
+/// What a task is asked to do.
+enum Call {
+    Take(Packet),
+    Timers,
+}
+
+impl Cluster {
+    /// Opens every task.
+    pub(super) fn start(plan: &Plan) -> Self {
+        let vertices = plan.graph.vertices.iter().zip(&plan.vertices);
+        let tasks = vertices.map(|(vertex, code)| {
+            let open = |index| {
+                let subtask = Subtask { vertex: vertex.id, index };
+                let (epoch, attempt) = (JobEpoch(1), Attempt(1));
+                let execution = Execution { job: JobId(1), epoch, attempt, subtask };
+                let instance = code.open(execution, &Outside(Arc::new(()))).expect("taps open");
+                let channels: usize = plan
+                    .graph
+                    .inputs(vertex.id)
+                    .map(|(_, edge)| plan.graph.senders(edge, index).len())
+                    .sum();
+                let gate = (channels > 0).then(|| Gate::new(channels));
+                let (chain, ports) = (instance.chain, instance.ports);
+                Task { execution, chain, ports, gate, counts: Counts::default() }
+            };
+            (0..vertex.parallelism).map(open).collect()
+        });
+        Self {
+            graph: plan.graph.clone(),
+            tasks: tasks.collect(),
+            clock: ProcessingTime::from_millis(0),
+            facts: RefCell::default(),
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// Gives a packet to the input and lets everything come to rest.
+    pub(super) fn push(&mut self, packet: Packet) {
+        let left = self.call(0, 0, Call::Take(packet));
+        self.settle(left);
+    }
+
+    /// Fires what is due until `now`, in the order of time and tasks.
+    pub(super) fn advance_clock(&mut self, now: ProcessingTime) {
+        assert!(now >= self.clock, "processing time never goes back");
+        while let Some((due, vertex, index)) = self.next_timer().filter(|next| next.0 <= now) {
+            self.clock = due.max(self.clock);
+            let left = self.call(vertex, index, Call::Timers);
+            self.settle(left);
+        }
+        self.clock = now;
+    }
+
+    pub(super) fn take(&mut self, uid: &str) -> Vec<Packet> {
+        self.taken.remove(uid).unwrap_or_default()
+    }
+
+    pub(super) fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(self.facts.get_mut())
+    }
+
+    fn next_timer(&self) -> Option<(ProcessingTime, u32, u32)> {
+        let tasks = self.tasks.iter().flatten();
+        let timers = tasks.filter_map(|task| {
+            let Subtask { vertex, index } = task.execution.subtask;
+            Some((task.chain.next_timer()?, vertex.0, index))
+        });
+        timers.min()
+    }
+
+    /// Hands packets on, first come first served, until none is left.
+    fn settle(&mut self, mut moving: VecDeque<Moving>) {
+        while let Some(Moving { vertex, index, channel, packet }) = moving.pop_front() {
+            let mut merged = Vec::new();
+            let gate = &mut self.tasks[vertex as usize][index as usize].gate;
+            gate.as_mut().expect("an edge ends at a gate").accept(channel, packet, &mut merged);
+            for packet in merged {
+                moving.extend(self.call(vertex, index, Call::Take(packet)));
+            }
+        }
+    }
+
+    /// One call into a chain, and what left it.
+    fn call(&mut self, vertex: u32, index: u32, call: Call) -> VecDeque<Moving> {
+        let mut moving = VecDeque::new();
+        let mut call = Some(call);
+        loop {
+            let task = &mut self.tasks[vertex as usize][index as usize];
+            let mut outputs = Outputs { pending: Vec::new(), limit: 1 };
+            let facts = &self.facts;
+            let tell = move |fact| facts.borrow_mut().push(fact);
+            let told: (Detail, &dyn Fn(Fact)) = (Detail::Records, &tell);
+            let mut cx = Context::new(task.execution, self.clock, told, &mut outputs, &task.counts);
+            let progress = match call.take() {
+                Some(call) => step(task.chain.as_mut(), call, &mut cx).map(|()| Progress::More),
+                None => task.chain.resume(&mut cx),
+            };
+            let progress = progress.unwrap_or_else(|failed| panic!("{failed}"));
+            for outgoing in outputs.pending {
+                self.leave(VertexId(vertex), index, outgoing, &mut moving);
+            }
+            if progress == Progress::Done {
+                return moving;
+            }
+        }
+    }
+
+    /// Sends a packet where its port leads.
+    fn leave(
+        &mut self,
+        vertex: VertexId,
+        index: u32,
+        Outgoing { port, channel, packet }: Outgoing,
+        moving: &mut VecDeque<Moving>,
+    ) {
+        let task = &self.tasks[vertex.0 as usize][index as usize];
+        match &task.ports[port as usize] {
+            Port::Sink(sink) => {
+                self.taken.entry(sink.uid().0.clone()).or_default().push(packet);
+            }
+            Port::Edge(edge) => {
+                let receivers = self.graph.receivers(&self.graph.edges[*edge as usize], index);
+                match (channel, packet) {
+                    (Some(channel), packet) => {
+                        let to = receivers[channel as usize];
+                        moving.push_back(self.addressed((*edge, index, to), packet));
+                    }
+                    (None, Packet::Signal(signal)) => moving.extend(
+                        receivers
+                            .into_iter()
+                            .map(|to| self.addressed((*edge, index, to), Packet::Signal(signal))),
+                    ),
+                    (None, Packet::Batch(_)) => unreachable!("a batch goes to one channel"),
+                }
+            }
+        }
+    }
+
+    /// Finds the channel of the receiver's gate: edges in order, and senders in order within one.
+    fn addressed(&self, (edge, from, to): (u32, u32, u32), packet: Packet) -> Moving {
+        let vertex = self.graph.edges[edge as usize].to;
+        let before = self.graph.inputs(vertex).take_while(|(index, _)| *index < edge);
+        let before: usize = before.map(|(_, edge)| self.graph.senders(edge, to).len()).sum();
+        let senders = self.graph.senders(&self.graph.edges[edge as usize], to);
+        let place = senders.iter().position(|sender| *sender == from);
+        let place = place.expect("a receiver knows its senders");
+        Moving { vertex: vertex.0, index: to, channel: before + place, packet }
+    }
+}
+
+fn step(chain: &mut dyn Chain, call: Call, cx: &mut Context<'_>) -> Step {
+    match call {
+        Call::Take(Packet::Batch(batch)) => chain.batch(0, batch, cx),
+        Call::Take(Packet::Signal(signal)) => chain.signal(signal, cx),
+        Call::Timers => chain.on_timers(cx),
+    }
+}

@@ -1,0 +1,185 @@
+//! Tries operators without a cluster: records and watermarks in; results, late records, signals
+//! and facts out. Runs the same plan as a cluster does, on one thread and without a clock of its
+//! own, so a test says when time passes. How tasks feed each other here is in `cluster`.
+
+mod cluster;
+mod outlet;
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+use slackwater_core::Data;
+use slackwater_core::element::{Batch, Signal};
+use slackwater_core::fact::Fact;
+use slackwater_core::time::{EventTime, ProcessingTime};
+
+use crate::packet::{AnyBatch, Packet};
+use crate::stream::{Env, Stream};
+use crate::watermark::{Generators, Quantum, Watermarks};
+use cluster::Cluster;
+pub use outlet::Outlets;
+use outlet::{INPUT, InputOnly, LATE, OUTPUT};
+
+/// What came out of a stream, in order.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Element<T> {
+    /// A record and its timestamp.
+    Record(EventTime, T),
+    /// A watermark.
+    Watermark(EventTime),
+    /// A signal.
+    Signal(Signal),
+}
+
+/// Operators under test, from one input stream to one output stream and its late records.
+///
+/// ```
+/// use slackwater_dataflow::harness::{Element, Harness};
+/// use slackwater_core::time::EventTime;
+/// let mut h = Harness::new(|numbers| numbers.map(|n: i32| n + 1));
+/// h.record(5, 41).watermark(5);
+/// let at = EventTime::from_millis(5);
+/// assert_eq!(h.take(), [Element::Record(at, 42), Element::Watermark(at)]);
+/// ```
+pub struct Harness<I, O, L = ()> {
+    cluster: Cluster,
+    generators: Option<Generators<I>>,
+    of: PhantomData<fn(I) -> (O, L)>,
+}
+
+impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
+    /// Builds the operators between input and output.
+    ///
+    /// # Panics
+    /// If no plan can be made of them; the message says why.
+    pub fn new<R>(build: impl FnOnce(Stream<I>) -> R) -> Self
+    where
+        R: Outlets<Main = O, Late = L>,
+    {
+        Self::with(|_| {}, build)
+    }
+
+    /// The same in an environment of your own: its clock, its parallelism, chaining or not.
+    ///
+    /// # Panics
+    /// As [`Harness::new`].
+    pub fn with<R>(configure: impl FnOnce(&Env), build: impl FnOnce(Stream<I>) -> R) -> Self
+    where
+        R: Outlets<Main = O, Late = L>,
+    {
+        let env = Env::new("harness");
+        configure(&env);
+        build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
+        let plan = env.plan().unwrap_or_else(|refused| panic!("no plan: {refused}"));
+        Self { cluster: Cluster::start(&plan), generators: None, of: PhantomData }
+    }
+
+    /// From now on watermarks follow from the records.
+    #[must_use]
+    pub fn marked_by(mut self, watermarks: &Watermarks<I>) -> Self {
+        self.generators = Some(Generators::new(watermarks, &[0], Quantum::EVERY));
+        self
+    }
+
+    /// Gives a record, stamped with `at` milliseconds.
+    ///
+    /// # Panics
+    /// If an operator fails, here and below: the message is its error.
+    pub fn record(&mut self, at: i64, value: I) -> &mut Self {
+        let mut batch = Batch::default();
+        batch.push(EventTime::from_millis(at), value);
+        self.batch(batch)
+    }
+
+    /// Gives a watermark.
+    pub fn watermark(&mut self, at: i64) -> &mut Self {
+        self.push(Packet::Batch(AnyBatch::of_watermark(EventTime::from_millis(at))))
+    }
+
+    /// Gives a batch with its marks.
+    pub fn batch(&mut self, mut batch: Batch<I>) -> &mut Self {
+        if let Some(generators) = &mut self.generators {
+            generators.on_records(0, &mut batch);
+        }
+        self.push(Packet::Batch(AnyBatch::new(batch)))
+    }
+
+    /// Gives a signal.
+    pub fn signal(&mut self, signal: Signal) -> &mut Self {
+        self.push(Packet::Signal(signal))
+    }
+
+    /// Ends the input: the last watermark, and nothing after it.
+    pub fn end(&mut self) -> &mut Self {
+        self.push(Packet::Batch(AnyBatch::of_watermark(EventTime::MAX)));
+        self.signal(Signal::EndOfInput)
+    }
+
+    /// Lets the clock of processing time reach `millis`, and fires the timers that are due, each
+    /// at its time. It never goes back.
+    pub fn clock(&mut self, millis: i64) -> &mut Self {
+        self.cluster.advance_clock(ProcessingTime::from_millis(millis));
+        self
+    }
+
+    /// Everything that came out since the last time, in order.
+    pub fn take(&mut self) -> Vec<Element<O>> {
+        elements(self.cluster.take(OUTPUT))
+    }
+
+    /// Only the records, each with its timestamp in milliseconds.
+    pub fn take_records(&mut self) -> Vec<(i64, O)> {
+        records(self.take())
+    }
+
+    /// Only the values.
+    pub fn take_values(&mut self) -> Vec<O> {
+        records(self.take()).into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// Everything that came out of the late stream since the last time.
+    pub fn take_late(&mut self) -> Vec<Element<L>> {
+        elements(self.cluster.take(LATE))
+    }
+
+    /// The facts that were told since the last time.
+    pub fn take_facts(&mut self) -> Vec<Fact> {
+        self.cluster.take_facts()
+    }
+
+    fn push(&mut self, packet: Packet) -> &mut Self {
+        self.cluster.push(packet);
+        self
+    }
+}
+
+fn records<T>(elements: Vec<Element<T>>) -> Vec<(i64, T)> {
+    let only = |element| match element {
+        Element::Record(time, value) => Some((time.as_millis(), value)),
+        _ => None,
+    };
+    elements.into_iter().filter_map(only).collect()
+}
+
+/// Takes packets apart: what a reader of the stream sees, one after the other.
+fn elements<T: 'static>(packets: Vec<Packet>) -> Vec<Element<T>> {
+    let mut seen = Vec::new();
+    for packet in packets {
+        match packet {
+            Packet::Signal(signal) => seen.push(Element::Signal(signal)),
+            Packet::Batch(batch) => {
+                let batch = *batch.downcast::<T>();
+                let mut marks = VecDeque::from(batch.marks);
+                let rows = batch.times.into_iter().zip(batch.values);
+                for (row, (time, value)) in (0u32..).zip(rows) {
+                    while let Some(mark) = marks.pop_front_if(|mark| mark.row <= row) {
+                        seen.push(Element::Watermark(mark.watermark));
+                    }
+                    seen.push(Element::Record(time, value));
+                }
+                seen.extend(marks.into_iter().map(|mark| Element::Watermark(mark.watermark)));
+            }
+        }
+    }
+    seen
+}
