@@ -74,11 +74,19 @@ impl<T: 'static> Source for Generate<T> {
             make: Arc::clone(&self.make),
             started: host.elapsed(),
             host,
-            splits: mine.map(|split| (split, 0)).collect(),
+            splits: mine.map(|id| Split { id, next: 0, told: false }).collect(),
             turn: 0,
             sleep: None,
         })
     }
+}
+
+struct Split {
+    id: u32,
+    /// The next position.
+    next: u64,
+    /// Whether its end has been told.
+    told: bool,
 }
 
 /// Reads the splits of one subtask, one after the other in turn.
@@ -88,8 +96,7 @@ pub struct GenerateReader<T> {
     make: Arc<Make<T>>,
     started: Duration,
     host: Arc<dyn Host>,
-    /// Split and next position.
-    splits: Vec<(u32, u64)>,
+    splits: Vec<Split>,
     turn: usize,
     sleep: Option<LocalFuture<()>>,
 }
@@ -110,14 +117,15 @@ impl<T> GenerateReader<T> {
         let count = self.splits.len();
         let found = (0..count)
             .map(|step| (self.turn + step) % count)
-            .find(|&split| self.splits[split].1 < due)?;
+            .find(|&split| self.splits[split].next < due)?;
         self.turn = (found + 1) % count;
         Some(found)
     }
 
     /// How long until the split that is least far has its next record.
     fn until_next(&self) -> Duration {
-        let next = self.splits.iter().map(|(_, next)| *next).min().unwrap_or(0);
+        let open = self.splits.iter().filter(|split| split.next < self.rows);
+        let next = open.map(|split| split.next).min().unwrap_or(0);
         let nanos = self.every.as_nanos().saturating_mul(u128::from(next));
         let due = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         (self.started + due).saturating_sub(self.host.elapsed()).max(Duration::from_millis(1))
@@ -135,19 +143,24 @@ impl<T> SourceReader for GenerateReader<T> {
         out: &mut Batch<T>,
     ) -> Poll<Result<Pulled, ConnectorError>> {
         loop {
-            if self.splits.iter().all(|(_, next)| *next >= self.rows) {
+            let rows = self.rows;
+            if self.splits.iter().all(|split| split.next >= rows) {
                 return Poll::Ready(Ok(Pulled::End));
+            }
+            if let Some(split) = self.splits.iter_mut().find(|s| s.next >= rows && !s.told) {
+                split.told = true;
+                return Poll::Ready(Ok(Pulled::EndOf { split: split.id }));
             }
             let due = self.due();
             if let Some(at) = self.next_split(due) {
                 self.sleep = None;
-                let (split, offset) = self.splits[at];
+                let Split { id: split, next: offset, .. } = self.splits[at];
                 let end = due.min(offset.saturating_add(max_rows as u64));
                 for position in offset..end {
                     let (time, value) = (self.make)(split, position);
                     out.push(time, value);
                 }
-                self.splits[at].1 = end;
+                self.splits[at].next = end;
                 return Poll::Ready(Ok(Pulled::Records { split, offset }));
             }
             let span = self.until_next();

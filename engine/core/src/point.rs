@@ -56,6 +56,26 @@ pub struct Point {
     pub fields: Vec<(String, FieldValue)>,
 }
 
+impl Point {
+    /// A point with these fields, which it sorts.
+    pub fn new<const N: usize>(
+        series: &str,
+        key: impl Into<String>,
+        time: EventTime,
+        fields: [(&str, FieldValue); N],
+    ) -> Self {
+        let mut fields: Vec<_> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        Self { series: series.to_owned(), key: key.into(), time, fields }
+    }
+
+    /// The field of this name.
+    pub fn field(&self, name: &str) -> Option<&FieldValue> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+}
+
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},key={}", self.series, self.key)?;

@@ -1,6 +1,6 @@
 //! The source of the log: every partition is a split with an offset of its own and a connection of
-//! its own, so that a silent partition holds up no other. Says that there is nothing to read only
-//! after it has asked every partition; never infers it from a clock. Server: [`super::serve`].
+//! its own, so that a silent partition holds up no other. Says that a partition has nothing only
+//! after it has asked for it; never infers it from a clock. Server: [`super::serve`].
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -82,7 +82,7 @@ impl<T: Data> Source for LogSource<T> {
             offset: 0,
             fetched: VecDeque::new(),
             ended: false,
-            asked: false,
+            told: false,
             fetch: None,
             line: None,
         });
@@ -108,8 +108,8 @@ struct Split {
     offset: u64,
     fetched: VecDeque<Vec<u8>>,
     ended: bool,
-    /// Whether the last answer since the reader spoke was that there is nothing.
-    asked: bool,
+    /// Whether its end has been told.
+    told: bool,
     fetch: Option<Fetch>,
     line: Option<Asking>,
 }
@@ -153,33 +153,54 @@ impl<T: Data> LogReader<T> {
         })
     }
 
-    /// Polls the request of a split, making one if there is none, until it has records or has
-    /// ended. Notes when it was told that there is nothing, and asks again at once: a split without
-    /// a request under way would wake nobody.
+    /// Polls the request of a split that has nothing to hand out, making one if there is none.
+    /// Whether an answer came.
     fn poll_split(
         &mut self,
         cx: &mut Context<'_>,
         at: usize,
         max_rows: usize,
-    ) -> Result<(), ConnectorError> {
-        while !self.splits[at].ended && self.splits[at].fetched.is_empty() {
-            let mut fetch = match self.splits[at].fetch.take() {
-                Some(fetch) => fetch,
-                None => self.ask(at, max_rows),
-            };
-            let polled = fetch.as_mut().poll(cx);
-            let split = &mut self.splits[at];
-            let Poll::Ready(fetched) = polled else {
-                split.fetch = Some(fetch);
-                break;
-            };
-            let (line, fetched) = fetched?;
-            split.line = Some(line);
-            split.asked = fetched.payloads.is_empty();
-            split.fetched = fetched.payloads.into();
-            split.ended = fetched.ended;
+    ) -> Result<bool, ConnectorError> {
+        let mut fetch = match self.splits[at].fetch.take() {
+            Some(fetch) => fetch,
+            None => self.ask(at, max_rows),
+        };
+        let polled = fetch.as_mut().poll(cx);
+        let split = &mut self.splits[at];
+        let Poll::Ready(answer) = polled else {
+            split.fetch = Some(fetch);
+            return Ok(false);
+        };
+        let (line, fetched) = answer?;
+        split.line = Some(line);
+        split.fetched = fetched.payloads.into();
+        split.ended = fetched.ended;
+        Ok(true)
+    }
+
+    /// What a split has to say: records, nothing, its end; `None` while it is being asked.
+    fn poll_pulled(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: usize,
+        (max_rows, out): (usize, &mut Batch<T>),
+    ) -> Result<Option<Pulled>, ConnectorError> {
+        let idle = |split: &Split| split.fetched.is_empty() && !split.ended;
+        if idle(&self.splits[at]) && !self.poll_split(cx, at, max_rows)? {
+            return Ok(None);
         }
-        Ok(())
+        let split = &mut self.splits[at];
+        if !split.fetched.is_empty() {
+            return self.drain(at, max_rows, out).map(Some);
+        }
+        let partition = split.partition;
+        if !split.ended {
+            return Ok(Some(Pulled::NothingIn { split: partition }));
+        }
+        if std::mem::replace(&mut split.told, true) {
+            return Ok(None);
+        }
+        Ok(Some(Pulled::EndOf { split: partition }))
     }
 
     /// Hands out what a split has fetched.
@@ -215,26 +236,25 @@ impl<T: Data> SourceReader for LogReader<T> {
         max_rows: usize,
         out: &mut Batch<T>,
     ) -> Poll<Result<Pulled, ConnectorError>> {
+        let is_read = |split: &Split| split.ended && split.fetched.is_empty();
         let count = self.splits.len();
         for step in 0..count {
+            if self.splits.iter().all(is_read) {
+                break;
+            }
             let at = (self.turn + step) % count;
-            if let Err(error) = self.poll_split(cx, at, max_rows) {
-                return Poll::Ready(Err(error));
+            match self.poll_pulled(cx, at, (max_rows, out)) {
+                Ok(None) => {}
+                Ok(Some(pulled)) => {
+                    self.turn = (at + 1) % count;
+                    return Poll::Ready(Ok(pulled));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
-            if !self.splits[at].fetched.is_empty() {
-                self.turn = (at + 1) % count;
-                self.splits.iter_mut().for_each(|split| split.asked = false);
-                return Poll::Ready(self.drain(at, max_rows, out));
-            }
         }
-        let is_read = |split: &Split| split.ended && split.fetched.is_empty();
-        if self.splits.iter().all(is_read) {
-            return Poll::Ready(Ok(Pulled::End));
+        match self.splits.iter().all(is_read) {
+            true => Poll::Ready(Ok(Pulled::End)),
+            false => Poll::Pending,
         }
-        if self.splits.iter().all(|split| split.asked || split.ended) {
-            self.splits.iter_mut().for_each(|split| split.asked = false);
-            return Poll::Ready(Ok(Pulled::Nothing));
-        }
-        Poll::Pending
     }
 }

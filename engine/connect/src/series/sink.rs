@@ -3,7 +3,6 @@
 //! Idempotent: a replayed point has the same row key and takes its own place. Server: [`super::serve`].
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +22,14 @@ const POINTS_MAX: usize = 2_000;
 /// How many requests may be unanswered.
 const REQUESTS_MAX: u64 = 8;
 
-/// Writes records that are points, or can be turned into points.
+/// Turns a record into a point.
+type ToPoint<T> = dyn Fn(&T) -> Point + Send + Sync;
+
+/// Writes records as points.
 pub struct SeriesSink<T> {
     address: String,
     tag: String,
-    of: PhantomData<fn(T)>,
+    point: Arc<ToPoint<T>>,
 }
 
 impl<T> fmt::Debug for SeriesSink<T> {
@@ -36,12 +38,26 @@ impl<T> fmt::Debug for SeriesSink<T> {
     }
 }
 
-/// A sink to the series database at `address`, such as [`super::ADDRESS`].
-pub fn sink<T: Into<Point>>(address: impl Into<String>) -> SeriesSink<T> {
-    SeriesSink { address: address.into(), tag: String::new(), of: PhantomData }
+/// A sink to the series database at [`super::ADDRESS`]; `point` makes the point of a record.
+///
+/// ```
+/// use slackwater_connect::series;
+/// use slackwater_core::{point::Point, time::EventTime};
+/// let sink = series::sink(|(key, at, value): &(String, EventTime, f64)| {
+///     Point::new("sensors", key, *at, [("value", (*value).into())])
+/// });
+/// ```
+pub fn sink<T>(point: impl Fn(&T) -> Point + Send + Sync + 'static) -> SeriesSink<T> {
+    SeriesSink { address: super::ADDRESS.into(), tag: String::new(), point: Arc::new(point) }
 }
 
 impl<T> SeriesSink<T> {
+    /// Another address than [`super::ADDRESS`].
+    #[must_use]
+    pub fn at(self, address: impl Into<String>) -> Self {
+        Self { address: address.into(), ..self }
+    }
+
     /// Appends `tag` to the name of every series, so that two versions of a job can write side by
     /// side (walkthrough T8).
     #[must_use]
@@ -50,7 +66,7 @@ impl<T> SeriesSink<T> {
     }
 }
 
-impl<T: Into<Point> + 'static> Sink for SeriesSink<T> {
+impl<T: 'static> Sink for SeriesSink<T> {
     type Item = T;
     type Writer = SeriesWriter<T>;
 
@@ -67,7 +83,7 @@ impl<T: Into<Point> + 'static> Sink for SeriesSink<T> {
             line: None,
             buffer: Vec::new(),
             confirmed: 0,
-            of: PhantomData,
+            point: Arc::clone(&self.point),
         })
     }
 }
@@ -81,7 +97,7 @@ pub struct SeriesWriter<T> {
     line: Option<Line<Request, Reply>>,
     buffer: Vec<Point>,
     confirmed: u64,
-    of: PhantomData<fn(T)>,
+    point: Arc<ToPoint<T>>,
 }
 
 impl<T> SeriesWriter<T> {
@@ -110,13 +126,13 @@ impl<T> SeriesWriter<T> {
     }
 }
 
-impl<T: Into<Point>> SinkWriter for SeriesWriter<T> {
+impl<T> SinkWriter for SeriesWriter<T> {
     type Item = T;
 
     fn write(&mut self, batch: Batch<T>) -> LocalFuture<'_, Result<(), ConnectorError>> {
-        let tag = &self.tag;
-        self.buffer.extend(batch.values.into_iter().map(|value| {
-            let mut point: Point = value.into();
+        let (tag, to_point) = (&self.tag, &self.point);
+        self.buffer.extend(batch.values.iter().map(|value| {
+            let mut point = to_point(value);
             point.series.push_str(tag);
             point
         }));
