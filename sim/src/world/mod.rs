@@ -12,6 +12,7 @@ mod node;
 mod realm;
 mod stage;
 mod supervisor;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
