@@ -78,6 +78,15 @@ pub trait Key: Data + Ord + fmt::Debug {
         self.encode(&mut bytes);
         xxh3_64(&bytes)
     }
+
+    /// The first eight bytes of the encoding as a number, zeros where it is shorter: never
+    /// contradicts the order of the keys. Override only to be faster, never to differ.
+    fn prefix64(&self) -> u64 {
+        let mut bytes = Vec::with_capacity(32);
+        self.encode(&mut bytes);
+        bytes.resize(bytes.len().max(8), 0);
+        bytes.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
+    }
 }
 
 macro_rules! integer_key {
@@ -93,6 +102,10 @@ macro_rules! integer_key {
             fn hash64(&self) -> u64 {
                 xxh3_64(&self.to_be_bytes())
             }
+            #[inline]
+            fn prefix64(&self) -> u64 {
+                ((u128::from(*self) << (128 - <$unsigned>::BITS)) >> 64) as u64
+            }
         }
         impl Key for $signed {
             fn encode(&self, out: &mut Vec<u8>) {
@@ -104,6 +117,10 @@ macro_rules! integer_key {
             #[inline]
             fn hash64(&self) -> u64 {
                 ((*self as $unsigned) ^ (1 << (<$unsigned>::BITS - 1))).hash64()
+            }
+            #[inline]
+            fn prefix64(&self) -> u64 {
+                ((*self as $unsigned) ^ (1 << (<$unsigned>::BITS - 1))).prefix64()
             }
         }
     )*};
@@ -218,6 +235,9 @@ mod tests {
             assert_eq!(K::decode(&mut rest).as_ref(), Some(key));
             assert!(rest.is_empty(), "{key:?} is read whole");
             assert_eq!(key.hash64(), xxh3_64(&encoded), "{key:?} hashes its encoding");
+            let mut head = encoded.clone();
+            head.resize(head.len().max(8), 0);
+            assert_eq!(key.prefix64().to_be_bytes(), head[..8], "{key:?} begins like its encoding");
         }
         for pair in sorted.windows(2) {
             assert!(bytes(&pair[0]) < bytes(&pair[1]), "{pair:?} keep their order");
@@ -231,6 +251,8 @@ mod tests {
         check(&["".to_owned(), "\0".into(), "\0a".into(), "a".into(), "a\0".into(), "aa".into()]);
         check(&[("a".to_owned(), 2i32), ("a".into(), 3), ("aa".into(), -1)]);
         check(&[false, true]);
+        check(&[i8::MIN, -1, 0, i8::MAX]);
+        check(&[i128::MIN, -1, 0, 1 << 64, i128::MAX]);
     }
 
     #[test]

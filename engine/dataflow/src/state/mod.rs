@@ -1,0 +1,22 @@
+//! Keyed state by key group: values, timers, and the bytes in which both outlive a task.
+//! State is reached through a key; a key's group is computed once per record and handed in. Nothing
+//! here knows of checkpoints, files or other subtasks. Window state is in [`crate::window`].
+
+mod groups;
+mod keyed;
+mod section;
+mod timers;
+
+pub use groups::Groups;
+pub use keyed::KeyedState;
+pub use section::{Section, SectionReader, SectionWriter, StateError};
+pub use timers::{Timer, Timers};
+
+/// The hash that a table of one group takes from the hash that chose the group.
+///
+/// All keys of a group agree in the low bits (or the remainder) of their hash; a table picks its
+/// bucket from the low bits and its tag from the top seven, so the halves change places.
+#[inline]
+pub(crate) fn table_hash(key_hash: u64) -> u64 {
+    key_hash.rotate_right(32)
+}

@@ -1,0 +1,108 @@
+//! A window on its way out: key group by key group, keys in order, as many at a time as the caller
+//! has room for. Knows nothing of watermarks or of other windows.
+//! Who starts and resumes it: [`super::stage`].
+
+use slackwater_core::key::Key;
+
+use super::sort::Sorter;
+use super::table::{Cell, Open};
+
+/// The firing of one window, which may stop and go on between any two keys. Kept from window to
+/// window for its memory.
+pub(super) struct Firing<K, A> {
+    firing: Option<Open>,
+    /// Whether the accumulators stay, for late records.
+    keep: bool,
+    /// The next group to be loaded, by position.
+    next_group: usize,
+    /// The loaded group; an entry is taken as it leaves.
+    entries: Vec<Option<(K, A)>>,
+    /// The positions of the entries, in the order of their keys.
+    order: Vec<u32>,
+    sorter: Sorter,
+    /// How many of the loaded group have left, and how many in all.
+    done: usize,
+    rows: u32,
+}
+
+impl<K: Key, A: Clone> Firing<K, A> {
+    /// Nothing fires.
+    pub(super) fn idle() -> Self {
+        Self {
+            firing: None,
+            keep: false,
+            next_group: 0,
+            entries: Vec::new(),
+            order: Vec::new(),
+            sorter: Sorter::default(),
+            done: 0,
+            rows: 0,
+        }
+    }
+
+    /// Begins with a window.
+    pub(super) fn start(&mut self, open: Open, keep: bool) {
+        assert!(self.firing.is_none(), "one window fires after the other");
+        (self.firing, self.keep) = (Some(open), keep);
+        (self.next_group, self.done, self.rows) = (0, 0, 0);
+        self.entries.clear();
+        self.order.clear();
+    }
+
+    /// The window that fires.
+    pub(super) fn open(&self) -> Option<Open> {
+        self.firing
+    }
+
+    /// Hands out at most `room` keys of `cells`, the window's own. Gives the number of rows once
+    /// the window has left whole. A group that `has_fired` already is passed over.
+    pub(super) fn advance(
+        &mut self,
+        cells: &mut [Cell<K, A>],
+        has_fired: impl Fn(usize) -> bool,
+        mut room: usize,
+        mut emit: impl FnMut(K, A),
+    ) -> Option<u32> {
+        loop {
+            let left = &self.order[self.done..];
+            let now = &left[..room.min(left.len())];
+            for index in now {
+                let entry = self.entries[*index as usize].take();
+                let (key, acc) = entry.expect("every position is in the order once");
+                emit(key, acc);
+            }
+            self.done += now.len();
+            self.rows += now.len() as u32;
+            room -= now.len();
+            if self.done < self.order.len() {
+                return None;
+            }
+            let Some(cell) = cells.get_mut(self.next_group) else {
+                self.firing = None;
+                return Some(self.rows);
+            };
+            self.load(cell, has_fired(self.next_group));
+            self.next_group += 1;
+        }
+    }
+
+    fn load(&mut self, cell: &mut Cell<K, A>, has_fired: bool) {
+        self.done = 0;
+        self.entries.clear();
+        match (has_fired, self.keep) {
+            (true, true) => {}
+            (true, false) => cell.entries.clear(),
+            (false, true) => self.entries.extend(cell.entries.iter().cloned().map(Some)),
+            (false, false) => self.entries.extend(cell.entries.drain().map(Some)),
+        }
+        if !has_fired {
+            cell.waiting = 0;
+        }
+        let entries = &self.entries;
+        let key = |index: usize| {
+            let entry: &Option<(K, A)> = &entries[index];
+            &entry.as_ref().expect("nothing has left yet").0
+        };
+        self.sorter.sort(key, entries.len(), &mut self.order);
+    }
+}

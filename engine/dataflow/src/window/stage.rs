@@ -1,0 +1,441 @@
+//! The window operator: takes records into open windows, sends late ones aside, fires on watermarks
+//! or on the clock's timers, and stops half-way when its outputs are full.
+//! Never fires on arrival, never drops a record in silence. How windows are cut is in [`super`],
+//! what they hold in `table`, how they leave in `firing`, what outlives the task in `snapshot`.
+
+use std::marker::PhantomData;
+use std::vec::IntoIter;
+
+use slackwater_core::Data;
+use slackwater_core::element::{BATCH_ROWS, Batch, Mark, Signal};
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::graph::Uid;
+use slackwater_core::key::Key;
+use slackwater_core::time::{Clock, EventTime, ProcessingTime};
+
+use super::firing::Firing;
+use super::lateness::Watermarks;
+use super::table::{Hot, WindowTable};
+use super::{Aggregate, Pane, Tumbling, Window};
+use crate::operator::{BoxStage, Context, OperatorError, Progress, Stage, Step};
+use crate::state::Groups;
+
+/// What a window operator is told besides its functions.
+#[derive(Clone, Debug)]
+pub struct Windowing {
+    /// The operator's uid: its state is found by it.
+    pub uid: Uid,
+    /// How time is cut.
+    pub windows: Tumbling,
+    /// Which time.
+    pub clock: Clock,
+    /// The key groups that this subtask owns.
+    pub groups: Groups,
+}
+
+/// The window operator. Results leave stamped with their window's last millisecond.
+///
+/// In event time, a window fires when a watermark reaches its last millisecond; a record is late
+/// when the watermark has reached that millisecond plus the allowed lateness. In processing time, a
+/// record belongs to the window of the moment in which it arrives; no record is late, and the end
+/// of the input fires what is open.
+pub struct WindowStage<T, K, G: Aggregate<T>, F> {
+    pub(super) windowing: Windowing,
+    key: F,
+    aggregate: G,
+    results: BoxStage<Pane<K, G::Out>>,
+    late: BoxStage<T>,
+    pub(super) table: WindowTable<K, G::Acc>,
+    pub(super) watermarks: Watermarks,
+    /// Windows whose last millisecond is reached by this fire before anything else happens.
+    due: EventTime,
+    /// The least watermark that fires or removes a window.
+    pub(super) next_change: EventTime,
+    firing: Firing<K, G::Acc>,
+    /// A watermark that goes on once what it fires has left.
+    passing: Option<EventTime>,
+    input: Option<Input<T>>,
+    signal: Option<Signal>,
+    out: Batch<Pane<K, G::Out>>,
+    late_out: Late<T>,
+    /// Whether anything was pushed on since the last call.
+    pushed: bool,
+    of: PhantomData<fn() -> K>,
+}
+
+/// A batch, as far as it has not been taken in.
+struct Input<T> {
+    times: Vec<EventTime>,
+    values: IntoIter<T>,
+    marks: IntoIter<Mark>,
+    next_mark: Option<Mark>,
+    row: usize,
+    /// When the batch arrived, if that decides the window.
+    arrival: Option<i64>,
+}
+
+/// Late records of the current batch.
+struct Late<T> {
+    batch: Batch<T>,
+    rows: u32,
+    watermark: EventTime,
+}
+
+/// A record on its way into a window that is not at hand.
+struct Arrival<T, K> {
+    time: EventTime,
+    position: usize,
+    hash: u64,
+    key: K,
+    value: T,
+}
+
+impl<T, K, G, F> WindowStage<T, K, G, F>
+where
+    T: 'static,
+    K: Key,
+    G: Aggregate<T>,
+    F: Fn(&T) -> K,
+{
+    /// A window operator without state.
+    pub fn new(
+        windowing: Windowing,
+        key: F,
+        aggregate: G,
+        results: BoxStage<Pane<K, G::Out>>,
+        late: BoxStage<T>,
+    ) -> Self {
+        let groups = windowing.groups.len();
+        Self {
+            windowing,
+            key,
+            aggregate,
+            results,
+            late,
+            table: WindowTable::new(groups),
+            watermarks: Watermarks::new(groups),
+            due: EventTime::MIN,
+            next_change: EventTime::MAX,
+            firing: Firing::idle(),
+            passing: None,
+            input: None,
+            signal: None,
+            out: Batch::default(),
+            late_out: Late { batch: Batch::default(), rows: 0, watermark: EventTime::MIN },
+            pushed: false,
+            of: PhantomData,
+        }
+    }
+
+    /// States how many records wait in open windows: for a task that ends before they fire.
+    pub fn tell_open(&self, cx: &Context<'_>) {
+        let records = self.table.waiting();
+        cx.tell(Fact::WindowsOpen { task: cx.task(), uid: self.windowing.uid.clone(), records });
+    }
+
+    /// Does what is pending, in order: fire, pass a watermark on, take rows, pass a signal on.
+    fn work(&mut self, cx: &mut Context<'_>) -> Result<Progress, OperatorError> {
+        loop {
+            if self.fire(cx)? == Progress::More {
+                return Ok(Progress::More);
+            }
+            if let Some(watermark) = self.passing.take() {
+                self.out.mark(watermark);
+                self.late_out.batch.mark(watermark);
+            }
+            if self.input.is_none() {
+                break;
+            }
+            self.take_rows(cx)?;
+            if self.out.rows() >= BATCH_ROWS {
+                self.push_results(cx)?;
+                if cx.is_full() {
+                    return Ok(Progress::More);
+                }
+            } else {
+                self.end_of_segment();
+            }
+        }
+        self.push_results(cx)?;
+        self.push_late(cx)?;
+        self.pass_signal(cx)
+    }
+
+    /// Fires all that is due.
+    fn fire(&mut self, cx: &mut Context<'_>) -> Result<Progress, OperatorError> {
+        loop {
+            if self.firing.open().is_none() && !self.start_firing() {
+                return Ok(Progress::Done);
+            }
+            let Some(open) = self.firing.open() else { continue };
+            let room = BATCH_ROWS.saturating_sub(self.out.rows());
+            let cells = &mut self.table.cells[open.base..][..self.windowing.groups.len()];
+            let (window, last) = (open.window, open.window.last());
+            let restored = self.watermarks.restored();
+            let (out, aggregate) = (&mut self.out, &self.aggregate);
+            let fired = self.firing.advance(cells, |group| restored[group] >= last, room, {
+                |key, acc| out.push(last, Pane { key, window, value: aggregate.finish(acc) })
+            });
+            if let Some(rows) = fired {
+                self.end_firing(window, rows, cx);
+            } else {
+                self.push_results(cx)?;
+                if cx.is_full() {
+                    return Ok(Progress::More);
+                }
+            }
+        }
+    }
+
+    /// Begins with the next window that is due, if one is.
+    fn start_firing(&mut self) -> bool {
+        if self.due < self.next_change {
+            return false;
+        }
+        let Some(index) = self.table.next_due(self.due) else {
+            let (windowing, due) = (&self.windowing, self.due);
+            self.table.clean(due, |window| windowing.cleanup(window));
+            self.next_change = self.table.next_change(|window| windowing.cleanup(window));
+            return false;
+        };
+        let open = self.table.open()[index];
+        let keep = self.windowing.cleanup(open.window) > self.due;
+        self.table.set_fired(index);
+        self.firing.start(open, keep);
+        true
+    }
+
+    fn end_firing(&self, window: Window, rows: u32, cx: &Context<'_>) {
+        if rows > 0 && cx.wants(Detail::Flow) {
+            let (task, uid) = (cx.task(), self.windowing.uid.clone());
+            let Window { start, end } = window;
+            cx.tell(Fact::WindowFired { task, uid, start, end, rows });
+        }
+    }
+
+    /// Takes rows up to the next mark, or until enough results wait to be pushed on.
+    fn take_rows(&mut self, cx: &mut Context<'_>) -> Step {
+        let Some(mut input) = self.input.take() else { return Ok(()) };
+        let result = self.take_rows_of(&mut input, cx);
+        self.input = Some(input);
+        result
+    }
+
+    fn take_rows_of(&mut self, input: &mut Input<T>, cx: &mut Context<'_>) -> Step {
+        let until = input.next_mark.map_or(input.times.len(), |mark| mark.row as usize);
+        // Whoever wants to hear of every record is served by the slower way.
+        let each = cx.wants(Detail::Records);
+        let mut hot = if each { Hot::NONE } else { self.table.hot };
+        while input.row < until {
+            let time = input.times[input.row];
+            let Some(value) = input.values.next() else { break };
+            input.row += 1;
+            let key = (self.key)(&value);
+            let hash = key.hash64();
+            let position = self.windowing.groups.position(hash);
+            if position >= self.windowing.groups.len() {
+                return Err(self.foreign(&key));
+            }
+            let moment = input.arrival.unwrap_or(time.as_millis());
+            if let Some(base) = hot.find(moment) {
+                let cell = &mut self.table.cells[base + position];
+                cell.waiting += 1;
+                let acc = cell.entry(hash, key, || self.aggregate.create());
+                self.aggregate.add(acc, value);
+                continue;
+            }
+            self.take_slowly(Arrival { time, position, hash, key, value }, moment, cx);
+            hot = if each { Hot::NONE } else { self.table.hot };
+            if self.out.rows() >= BATCH_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A record whose window is not hot: it may be late, or in a window that has fired, or the
+    /// first of its window.
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&mut self, arrival: Arrival<T, K>, moment: i64, cx: &Context<'_>) {
+        let Arrival { time, position, hash, key, value } = arrival;
+        let window = self.windowing.windows.window_of(EventTime::from_millis(moment));
+        let watermark = self.watermarks.judge(position);
+        if self.windowing.cleanup(window) <= watermark {
+            self.late_out.batch.push(time, value);
+            self.late_out.rows += 1;
+            self.late_out.watermark = watermark;
+            return;
+        }
+        let Window { start, end } = window;
+        let (task, uid) = (cx.task(), &self.windowing.uid);
+        if cx.wants(Detail::Records) {
+            cx.tell(Fact::RecordWindowed { task, uid: uid.clone(), time, start, end });
+        }
+        let index = self.table.find_or_open(window);
+        let has_fired = window.last() <= watermark;
+        let open = self.table.open()[index];
+        let cell = &mut self.table.cells[open.base + position];
+        cell.waiting += u64::from(!has_fired);
+        let acc = cell.entry(hash, key.clone(), || self.aggregate.create());
+        self.aggregate.add(acc, value);
+        if has_fired {
+            let value = self.aggregate.finish(acc.clone());
+            self.out.push(window.last(), Pane { key, window, value });
+            if cx.wants(Detail::Flow) {
+                cx.tell(Fact::WindowFired { task, uid: uid.clone(), start, end, rows: 1 });
+            }
+        } else if !self.watermarks.ahead() {
+            self.table.aim(index);
+        }
+        let is_past = window.last() <= self.watermarks.own();
+        if is_past && !open.fired {
+            self.table.set_fired(index);
+        }
+        let change = if is_past { self.windowing.cleanup(window) } else { window.last() };
+        self.next_change = self.next_change.min(change);
+    }
+
+    /// Lets the next mark act, or finishes the batch.
+    fn end_of_segment(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        let Some(mark) = input.next_mark else {
+            self.input = None;
+            return;
+        };
+        if (mark.row as usize) > input.row {
+            return;
+        }
+        input.next_mark = input.marks.next();
+        self.passing = Some(mark.watermark);
+        if self.windowing.clock == Clock::Event && self.watermarks.advance(mark.watermark) {
+            self.due = mark.watermark;
+        }
+    }
+
+    fn push_results(&mut self, cx: &mut Context<'_>) -> Step {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.pushed = true;
+        self.results.batch(std::mem::take(&mut self.out), cx)
+    }
+
+    fn push_late(&mut self, cx: &mut Context<'_>) -> Step {
+        let rows = std::mem::take(&mut self.late_out.rows);
+        if rows > 0 {
+            cx.counts().late.set(cx.counts().late.get() + u64::from(rows));
+            if cx.wants(Detail::Flow) {
+                let (task, uid) = (cx.task(), self.windowing.uid.clone());
+                let watermark = self.late_out.watermark;
+                cx.tell(Fact::RecordLate { task, uid, rows, watermark });
+            }
+        }
+        if self.late_out.batch.is_empty() {
+            return Ok(());
+        }
+        self.pushed = true;
+        self.late.batch(std::mem::take(&mut self.late_out.batch), cx)
+    }
+
+    fn pass_signal(&mut self, cx: &mut Context<'_>) -> Result<Progress, OperatorError> {
+        if self.signal.is_some() && self.pushed && cx.is_full() {
+            return Ok(Progress::More);
+        }
+        if let Some(signal) = self.signal.take() {
+            if signal == Signal::EndOfInput {
+                self.tell_open(cx);
+            }
+            self.results.signal(signal, cx)?;
+            self.late.signal(signal, cx)?;
+        }
+        Ok(Progress::Done)
+    }
+
+    #[cold]
+    fn foreign(&self, key: &K) -> OperatorError {
+        OperatorError {
+            operator: self.windowing.uid.0.clone(),
+            message: format!("the key {key:?} belongs to a key group of another subtask"),
+        }
+    }
+
+    /// In processing time: windows that end by now fire.
+    fn clock_reaches(&mut self, now: ProcessingTime) {
+        if self.windowing.clock == Clock::Processing {
+            let reached = EventTime::from_millis(now.as_millis().saturating_sub(1));
+            self.due = self.due.max(reached);
+        }
+    }
+}
+
+impl Windowing {
+    /// Until when a window's state is kept: processing-time windows know no late records.
+    pub(super) fn cleanup(&self, window: Window) -> EventTime {
+        match self.clock {
+            Clock::Event => self.windows.cleanup(window),
+            Clock::Processing => window.last(),
+        }
+    }
+}
+
+impl<T, K, G, F> Stage<T> for WindowStage<T, K, G, F>
+where
+    T: Data,
+    K: Key,
+    G: Aggregate<T>,
+    F: Fn(&T) -> K,
+{
+    fn batch(&mut self, batch: Batch<T>, cx: &mut Context<'_>) -> Step {
+        assert!(self.input.is_none(), "a batch comes only after the one before it is done");
+        let now = cx.processing_time();
+        self.clock_reaches(now);
+        let mut marks = batch.marks.into_iter();
+        let next_mark = marks.next();
+        let arrival = (self.windowing.clock == Clock::Processing).then_some(now.as_millis());
+        let (times, values) = (batch.times, batch.values.into_iter());
+        self.input = Some(Input { times, values, marks, next_mark, row: 0, arrival });
+        self.pushed = false;
+        self.work(cx).map(|_| ())
+    }
+
+    fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step {
+        assert!(self.signal.is_none(), "a signal comes only after the one before it is done");
+        if signal == Signal::EndOfInput && self.windowing.clock == Clock::Processing {
+            self.due = EventTime::MAX;
+        }
+        self.signal = Some(signal);
+        self.pushed = false;
+        self.work(cx).map(|_| ())
+    }
+
+    fn resume(&mut self, cx: &mut Context<'_>) -> Result<Progress, OperatorError> {
+        let behind = [self.results.resume(cx)?, self.late.resume(cx)?];
+        if behind.contains(&Progress::More) {
+            return Ok(Progress::More);
+        }
+        self.pushed = false;
+        let progress = self.work(cx)?;
+        // What was pushed on now may have stopped half-way behind: the next call will tell.
+        Ok(if self.pushed { Progress::More } else { progress })
+    }
+
+    fn next_timer(&self) -> Option<ProcessingTime> {
+        let own = match self.windowing.clock {
+            Clock::Event => None,
+            Clock::Processing => self.table.next_end(),
+        };
+        let own = own.map(|end| ProcessingTime::from_millis(end.as_millis()));
+        [own, self.results.next_timer(), self.late.next_timer()].into_iter().flatten().min()
+    }
+
+    fn on_timers(&mut self, cx: &mut Context<'_>) -> Step {
+        self.clock_reaches(cx.processing_time());
+        self.pushed = false;
+        if self.work(cx)? == Progress::More {
+            return Ok(());
+        }
+        self.results.on_timers(cx)?;
+        self.late.on_timers(cx)
+    }
+}
