@@ -172,3 +172,42 @@ impl<T> SourceReader for GenerateReader<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use slackwater_core::time::ms;
+
+    use super::*;
+    use crate::testing::{Clockwork, opening, read};
+
+    fn all(parallelism: u32, every: Duration) -> (Vec<i64>, BTreeSet<(u32, u64)>) {
+        let (mut left, mut seen) = (Vec::new(), BTreeSet::new());
+        for index in 0..parallelism {
+            let host = Clockwork::at(0, 1);
+            let source = source(3, 40, |split, at| (EventTime::from_millis(0), (split, at)));
+            let mut reader = source.every(every).open(opening(&host, index, parallelism));
+            let rows = read(&host, reader.as_mut().expect("opens"), 999).expect("reads");
+            left.extend(rows.iter().map(|(left, ..)| *left));
+            seen.extend(rows.into_iter().map(|(_, _, row)| row));
+        }
+        (left, seen)
+    }
+
+    #[test]
+    fn every_parallelism_reads_every_record_once() {
+        let whole: BTreeSet<_> = (0..3).flat_map(|s| (0..40).map(move |at| (s, at))).collect();
+        for parallelism in 1..=3 {
+            let (left, seen) = all(parallelism, Duration::ZERO);
+            assert_eq!((left.len(), &seen), (120, &whole), "at {parallelism}");
+        }
+    }
+
+    #[test]
+    fn a_paced_split_gives_one_record_per_period() {
+        let (left, seen) = all(1, ms(10));
+        assert_eq!(seen.len(), 120);
+        assert_eq!((left.first(), left.last()), (Some(&0), Some(&390)));
+    }
+}

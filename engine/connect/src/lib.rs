@@ -8,3 +8,6 @@ pub mod log;
 mod request;
 pub mod series;
 pub mod ticks;
+
+#[cfg(test)]
+mod testing;

@@ -155,3 +155,55 @@ impl SourceReader for TickReader {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use slackwater_core::time::{ms, secs};
+
+    use super::*;
+    use crate::testing::{Clockwork, opening, read};
+
+    /// When each tick left and what time it carries, of a source opened at `start`.
+    fn run(ticks: Ticks, start: i64, count: usize) -> Vec<(i64, i64)> {
+        let host = Clockwork::at(start, 42);
+        let mut reader = ticks.open(opening(&host, 0, 1)).expect("opens");
+        let read = read(&host, &mut reader, count).expect("reads");
+        read.into_iter().map(|(left, at, _)| (left, at.as_millis())).collect()
+    }
+
+    #[test]
+    fn ticks_start_at_the_floor_of_the_second_and_catch_up_in_a_burst() {
+        let seen = run(Ticks::every(ms(100)), 12_345, 6);
+        let times = [12_000, 12_100, 12_200, 12_300, 12_400, 12_500];
+        assert_eq!(seen.iter().map(|(_, at)| *at).collect::<Vec<_>>(), times);
+        let left: Vec<_> = seen.iter().map(|(left, _)| *left).collect();
+        assert_eq!(left, [12_345, 12_345, 12_345, 12_345, 12_400, 12_500]);
+    }
+
+    #[test]
+    fn jitter_moves_the_leaving_over_the_edge_of_a_second_and_never_the_time() {
+        let seen = run(Ticks::every(ms(100)).jitter(ms(100)), 0, 20_000);
+        let mut by_second = BTreeMap::<i64, u32>::new();
+        for (index, (left, at)) in seen.iter().enumerate() {
+            assert_eq!(*at, index as i64 * 100);
+            assert!((0..=200).contains(&(left - at)), "left at {left}, carries {at}");
+            // Seconds are counted as the window would, which sees the clock a period later.
+            *by_second.entry((left - 100).div_euclid(1_000)).or_default() += 1;
+        }
+        let counts = || by_second.values().skip(1).take(1_900);
+        let share = |n| counts().filter(|count| **count == n).count() as f64 / 1_900.0;
+        // Walkthrough T3: 9, 10 or 11 ticks a window in 25, 49 and 25 % of windows.
+        for (ticks, expected) in [(9, 0.25), (10, 0.5), (11, 0.25)] {
+            assert!((share(ticks) - expected).abs() < 0.05, "{ticks}: {}", share(ticks));
+        }
+    }
+
+    #[test]
+    fn slowed_down_event_time_runs_slower_and_stays_on_the_grid_until_its_end() {
+        let seen = run(Ticks::every(ms(100)).slowdown(3).until(secs(1)), 5_000, 99);
+        let expected: Vec<_> = (0..10).map(|at| (5_000 + at * 300, 5_000 + at * 100)).collect();
+        assert_eq!(seen, expected);
+    }
+}

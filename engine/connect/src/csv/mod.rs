@@ -40,3 +40,6 @@ impl std::str::FromStr for OnBadRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

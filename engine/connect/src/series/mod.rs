@@ -130,3 +130,6 @@ impl SeriesStore for MemoryStore {
         Ok(rows.map(|(_, &at)| kept.ledger[at].point.clone()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

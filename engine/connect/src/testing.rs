@@ -1,0 +1,108 @@
+//! What the tests of this crate share: a host whose clock jumps to the end of every sleep, and an
+//! opening of a connector on any host. Never waits. The real host's own tests are in `runtime`.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slackwater_core::element::Batch;
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::random::RandomStream;
+use slackwater_core::time::{EventTime, ProcessingTime};
+use slackwater_dataflow::connector::{ConnectorError, Opening, Pulled, SourceReader};
+use slackwater_runtime::host::{
+    Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain, outside,
+};
+
+/// A host with a clock and randomness and nothing else.
+pub(crate) struct Clockwork {
+    started_ms: i64,
+    gone_ms: Arc<AtomicU64>,
+    seed: u64,
+}
+
+impl Clockwork {
+    pub(crate) fn at(started_ms: i64, seed: u64) -> Arc<dyn Host> {
+        Arc::new(Self { started_ms, gone_ms: Arc::default(), seed })
+    }
+}
+
+impl Host for Clockwork {
+    fn name(&self) -> &str {
+        "clockwork"
+    }
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.gone_ms.load(Ordering::Relaxed))
+    }
+    fn wall(&self) -> ProcessingTime {
+        ProcessingTime::from_millis(self.started_ms).plus(self.elapsed())
+    }
+    fn sleep(&self, span: Duration) -> LocalFuture<()> {
+        let gone = Arc::clone(&self.gone_ms);
+        Box::pin(async move {
+            gone.fetch_add(span.as_millis() as u64, Ordering::Relaxed);
+        })
+    }
+    fn random(&self, stream: &str) -> RandomStream {
+        RandomStream::named(self.seed, stream)
+    }
+    fn connect(&self, _: &str, _: Duration) -> LocalFuture<io::Result<Conn>> {
+        unreachable!("a clockwork has no network")
+    }
+    fn listen(&self, _: u16) -> LocalFuture<io::Result<Box<dyn Listener>>> {
+        unreachable!("a clockwork has no network")
+    }
+    fn files(&self) -> &dyn Files {
+        unreachable!("a clockwork has no files")
+    }
+    fn spawn(&self, _: &str, _: LocalFuture<()>) -> TaskHandle {
+        unreachable!("a clockwork has no tasks")
+    }
+    fn spawn_worker(&self, _: &str, _: WorkerMain) -> TaskHandle {
+        unreachable!("a clockwork has no workers")
+    }
+    fn tell(&self, _: Fact) {}
+    fn detail(&self) -> Detail {
+        Detail::Off
+    }
+    fn arc(&self) -> Arc<dyn Host> {
+        Arc::new(Self {
+            started_ms: self.started_ms,
+            gone_ms: Arc::clone(&self.gone_ms),
+            seed: self.seed,
+        })
+    }
+}
+
+/// Opens a connector as subtask `index` of `parallelism`.
+pub(crate) fn opening(host: &Arc<dyn Host>, index: u32, parallelism: u32) -> Opening {
+    let subtask = Subtask { vertex: VertexId(0), index };
+    let task = Execution { job: JobId(1), epoch: JobEpoch(1), attempt: Attempt(1), subtask };
+    Opening { uid: "tried".into(), task, parallelism, outside: outside(host.clone()) }
+}
+
+/// Polls a reader that never waits, until it has read `rows` or ends; each record with the clock
+/// at which it came.
+pub(crate) fn read<R: SourceReader>(
+    host: &Arc<dyn Host>,
+    reader: &mut R,
+    rows: usize,
+) -> Result<Vec<(i64, EventTime, R::Item)>, ConnectorError> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut seen = Vec::new();
+    while seen.len() < rows {
+        let mut batch = Batch::default();
+        let Poll::Ready(pulled) = reader.poll_next(&mut cx, host.wall(), 16, &mut batch) else {
+            continue;
+        };
+        if pulled? == Pulled::End {
+            break;
+        }
+        let now = host.wall().as_millis();
+        seen.extend(batch.times.into_iter().zip(batch.values).map(|(at, value)| (now, at, value)));
+    }
+    Ok(seen)
+}
