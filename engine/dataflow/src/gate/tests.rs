@@ -1,3 +1,6 @@
+//! The rules of merging, as tables: channels on the left, what the gate answers on the right.
+//! No clock and no runtime: packets are handed in. The rules themselves are in [`super`].
+
 use slackwater_core::element::{Batch, LatencyMarker, Mark};
 use slackwater_core::id::Subtask;
 use slackwater_core::time::ProcessingTime;

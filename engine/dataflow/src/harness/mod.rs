@@ -5,7 +5,6 @@
 mod cluster;
 mod outlet;
 
-use std::collections::VecDeque;
 use std::marker::PhantomData;
 
 use slackwater_core::Data;
@@ -169,15 +168,15 @@ fn elements<T: 'static>(packets: Vec<Packet>) -> Vec<Element<T>> {
             Packet::Signal(signal) => seen.push(Element::Signal(signal)),
             Packet::Batch(batch) => {
                 let batch = *batch.downcast::<T>();
-                let mut marks = VecDeque::from(batch.marks);
+                let mut marks = batch.marks.into_iter().peekable();
                 let rows = batch.times.into_iter().zip(batch.values);
                 for (row, (time, value)) in (0u32..).zip(rows) {
-                    while let Some(mark) = marks.pop_front_if(|mark| mark.row <= row) {
+                    while let Some(mark) = marks.next_if(|mark| mark.row <= row) {
                         seen.push(Element::Watermark(mark.watermark));
                     }
                     seen.push(Element::Record(time, value));
                 }
-                seen.extend(marks.into_iter().map(|mark| Element::Watermark(mark.watermark)));
+                seen.extend(marks.map(|mark| Element::Watermark(mark.watermark)));
             }
         }
     }

@@ -1,3 +1,6 @@
+//! The rules of generators, as tables: timestamps on the left, watermarks on the right.
+//! No clock: a test says when nothing was found. The generators themselves are in [`super`].
+
 use slackwater_core::time::ms;
 
 use super::*;
