@@ -9,7 +9,8 @@ mod timers;
 
 pub use groups::Groups;
 pub use keyed::KeyedState;
-pub use section::{Section, SectionReader, SectionWriter, StateError};
+pub(crate) use section::StateName;
+pub use section::{Entries, Section, SectionReader, SectionWriter, StateError};
 pub use timers::{Timer, Timers};
 
 /// The hash that a table of one group takes from the hash that chose the group.

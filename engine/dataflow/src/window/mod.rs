@@ -7,9 +7,12 @@ pub mod aggregate;
 mod exact;
 mod firing;
 mod lateness;
+mod snapshot;
 mod sort;
 mod stage;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -144,7 +147,7 @@ fn clamped(millis: i128) -> EventTime {
 }
 
 #[cfg(test)]
-mod tests {
+mod assigner_tests {
     use slackwater_core::time::{ms, secs};
 
     use super::*;

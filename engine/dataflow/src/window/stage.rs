@@ -50,7 +50,7 @@ pub struct WindowStage<T, K, G: Aggregate<T>, F> {
     /// Windows whose last millisecond is reached by this fire before anything else happens.
     due: EventTime,
     /// The least watermark that fires or removes a window.
-    pub(super) next_change: EventTime,
+    next_change: EventTime,
     firing: Firing<K, G::Acc>,
     /// A watermark that goes on once what it fires has left.
     passing: Option<EventTime>,
@@ -131,6 +131,18 @@ where
     pub fn tell_open(&self, cx: &Context<'_>) {
         let records = self.table.waiting();
         cx.tell(Fact::WindowsOpen { task: cx.task(), uid: self.windowing.uid.clone(), records });
+    }
+
+    /// Whether something is half done.
+    pub(super) fn is_busy(&self) -> bool {
+        self.input.is_some() || self.firing.open().is_some() || self.signal.is_some()
+    }
+
+    /// Goes on from a restored watermark, all windows that it reaches having fired.
+    pub(super) fn begin_at(&mut self, watermark: EventTime) {
+        self.due = watermark;
+        let windowing = &self.windowing;
+        self.next_change = self.table.next_change(|window| windowing.cleanup(window));
     }
 
     /// Does what is pending, in order: fire, pass a watermark on, take rows, pass a signal on.
