@@ -5,4 +5,6 @@
 pub mod deployment;
 pub mod exchange;
 pub mod host;
+pub mod task;
 pub mod wire;
+pub mod worker;

@@ -80,6 +80,16 @@ impl Entrance {
         self.changed.notify_waiters();
     }
 
+    /// Admits no further connections for a job's current attempt, whose tasks have all finished.
+    /// Those that are open end by themselves, once the sender knows that everything has arrived.
+    pub fn retire(&self, job: JobId) {
+        if let Some(admitted) = self.jobs.borrow_mut().get_mut(&job) {
+            admitted.is_over = true;
+            admitted.lanes.clear();
+            admitted.connections.clear();
+        }
+    }
+
     /// Takes connections until it is dropped. Each runs as a task of its own.
     pub async fn serve(self: Rc<Self>, mut listener: Box<dyn Listener>) {
         loop {

@@ -20,7 +20,7 @@ pub use outbound::Outbound;
 
 use std::time::Duration;
 
-use slackwater_core::id::{Attempt, JobEpoch, JobId};
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask};
 
 /// The measures of the exchange.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -62,4 +62,12 @@ pub struct AttemptKey {
     pub epoch: JobEpoch,
     /// The attempt.
     pub attempt: Attempt,
+}
+
+impl AttemptKey {
+    /// The execution of one of its subtasks.
+    pub fn execution(&self, subtask: Subtask) -> Execution {
+        let Self { job, epoch, attempt } = *self;
+        Execution { job, epoch, attempt, subtask }
+    }
 }

@@ -105,6 +105,11 @@ impl Outbound {
         Self { task, channel, lane, target: Target::Remote { link, codec } }
     }
 
+    /// Whose output it is.
+    pub fn task(&self) -> Execution {
+        self.task
+    }
+
     /// Which channel.
     pub fn channel(&self) -> ChannelId {
         self.channel

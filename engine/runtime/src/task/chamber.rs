@@ -1,0 +1,182 @@
+//! The middle of a task: the chain with its clock, its outputs and its timers.
+//! Gives the chain no new element before the last one is done with and its outputs have left.
+//! What comes in is [`super::intake`]'s, what goes out [`super::outlet`]'s.
+
+use std::future::Future;
+use std::task::Poll;
+use std::time::Duration;
+
+use slackwater_core::element::{LatencyMarker, Signal};
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::id::Execution;
+use slackwater_core::time::ProcessingTime;
+use slackwater_dataflow::operator::{Context, OperatorError, Outputs, Progress, Step};
+use slackwater_dataflow::packet::Packet;
+use slackwater_dataflow::task::{AnySource, Chain, Sourced, TaskError};
+
+use super::outlet::Outlet;
+use super::{Counted, Failure, TaskConfig};
+use crate::host::Host;
+
+/// A chain at work.
+pub(super) struct Chamber {
+    counted: Counted,
+    chain: Box<dyn Chain>,
+    outlet: Outlet,
+    outputs: Outputs,
+    config: TaskConfig,
+    detail: Detail,
+    /// The greatest time that this task has seen (semantics rule 8).
+    now: ProcessingTime,
+    /// When the next latency marker leaves, by the host's monotone clock.
+    next_marker: Option<Duration>,
+    /// Batches left in this turn.
+    turn: u32,
+}
+
+impl Chamber {
+    pub(super) fn new(
+        counted: Counted,
+        chain: Box<dyn Chain>,
+        outlet: Outlet,
+        config: TaskConfig,
+    ) -> Self {
+        let host = &counted.host;
+        Self {
+            detail: host.detail(),
+            now: host.wall(),
+            next_marker: config.latency_every.map(|every| host.elapsed() + every),
+            outputs: Outputs { pending: Vec::new(), limit: config.pending_max.max(1) },
+            turn: config.batches_per_turn,
+            counted,
+            chain,
+            outlet,
+            config,
+        }
+    }
+
+    pub(super) fn host(&self) -> &dyn Host {
+        &*self.counted.host
+    }
+
+    pub(super) fn task(&self) -> Execution {
+        self.counted.execution
+    }
+
+    pub(super) fn wants(&self, detail: Detail) -> bool {
+        self.detail >= detail
+    }
+
+    pub(super) fn tell(&self, fact: Fact) {
+        self.counted.host.tell(fact);
+    }
+
+    /// Calls into the chain, with the time at which the call begins.
+    fn enter<R>(&mut self, call: impl FnOnce(&mut dyn Chain, &mut Context<'_>) -> R) -> R {
+        let Self { counted, chain, outputs, .. } = self;
+        self.now = self.now.max(counted.host.wall());
+        let tell = |fact| counted.host.tell(fact);
+        let listener: (Detail, &dyn Fn(Fact)) = (self.detail, &tell);
+        let execution = counted.execution;
+        let mut cx = Context::new(execution, self.now, listener, outputs, &counted.counts);
+        call(&mut **chain, &mut cx)
+    }
+
+    /// Gives the chain a packet, and sends out everything that comes of it.
+    pub(super) async fn push(&mut self, input: u32, packet: Packet) -> Result<(), Failure> {
+        let pushed: Step = self.enter(|chain, cx| match packet {
+            Packet::Batch(batch) => chain.batch(input, batch, cx),
+            Packet::Signal(signal) => chain.signal(signal, cx),
+        });
+        self.settle(pushed).await
+    }
+
+    /// Polls a source into the chain; what comes of it waits for [`Chamber::settle`].
+    pub(super) fn poll_source(
+        &mut self,
+        waker: &mut std::task::Context<'_>,
+        source: &mut dyn AnySource,
+    ) -> Poll<Result<Sourced, TaskError>> {
+        self.enter(|chain, cx| source.poll(waker, chain, cx))
+    }
+
+    /// Sends out what a call into the chain left behind, and lets it finish what it cut short.
+    pub(super) async fn settle(&mut self, called: Step) -> Result<(), Failure> {
+        called.map_err(failed)?;
+        loop {
+            self.outlet.send(&mut self.outputs.pending).await?;
+            let progress = self.enter(|chain, cx| chain.resume(cx)).map_err(failed)?;
+            if progress == Progress::Done && self.outputs.pending.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does what the clock asks for: timers of the chain, flushes of sinks, latency markers.
+    pub(super) async fn on_time(&mut self) -> Result<(), Failure> {
+        if let Some(timer) = self.chain.next_timer() {
+            self.now = self.now.max(self.host().wall());
+            if timer <= self.now {
+                let fired = self.enter(|chain, cx| chain.on_timers(cx));
+                self.settle(fired).await?;
+            }
+        }
+        self.outlet.flush_due().await?;
+        if self.outlet.is_source && self.next_marker.is_some_and(|at| at <= self.host().elapsed()) {
+            let every = self.config.latency_every.unwrap_or(Duration::MAX);
+            self.next_marker = Some(self.host().elapsed().saturating_add(every));
+            let marker = LatencyMarker { source: self.task().subtask, sent: self.host().wall() };
+            self.push(0, Packet::Signal(Signal::Latency(marker))).await?;
+        }
+        Ok(())
+    }
+
+    /// How long a task that has nothing to do may sleep; `None`: until it is woken.
+    pub(super) fn leisure(&self, source: Option<&dyn AnySource>) -> Option<Duration> {
+        let wall = self.host().wall();
+        let until = |timer: ProcessingTime| {
+            // A due timer has been seen to already: at least one tick must go by before the next.
+            Duration::from_millis(timer.millis_since(wall).max(1) as u64)
+        };
+        let timers = [self.chain.next_timer(), source.and_then(AnySource::next_timer)];
+        let timers = timers.into_iter().flatten().map(until);
+        let marker = self.next_marker.filter(|_| self.outlet.is_source);
+        let alarms = [marker, self.outlet.next_flush()].into_iter().flatten();
+        let elapsed = self.host().elapsed();
+        timers.chain(alarms.map(|at| at.saturating_sub(elapsed))).min()
+    }
+
+    /// Waits for `event` as long as the clock asks for nothing; `None` if it does.
+    pub(super) async fn wait<T>(
+        &self,
+        leisure: Option<Duration>,
+        event: impl Future<Output = T>,
+    ) -> Option<T> {
+        match leisure {
+            None => Some(event.await),
+            Some(span) => tokio::select! {
+                biased;
+                () = self.host().sleep(span) => None,
+                output = event => Some(output),
+            },
+        }
+    }
+
+    /// Lets the worker's other tasks go on, if this one has had its turn.
+    pub(super) async fn take_turns(&mut self) {
+        self.turn = self.turn.saturating_sub(1);
+        if self.turn == 0 {
+            self.turn = self.config.batches_per_turn;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends the task in good order: sinks have confirmed, receivers have the end.
+    pub(super) async fn finish(mut self) -> Result<(), Failure> {
+        self.outlet.finish().await
+    }
+}
+
+fn failed(error: OperatorError) -> Failure {
+    TaskError::from(error).into()
+}

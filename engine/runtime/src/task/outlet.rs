@@ -1,0 +1,178 @@
+//! The output ports of a task: channels to other tasks, and sinks.
+//! Packets leave in the order in which the chain emitted them; a channel without credit or a slow
+//! sink makes the whole task wait, and nothing piles up. Credits are [`crate::exchange`]'s.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::element::Signal;
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::id::Execution;
+use slackwater_dataflow::connector::ConnectorError;
+use slackwater_dataflow::operator::Outgoing;
+use slackwater_dataflow::packet::{AnyBatch, Packet};
+use slackwater_dataflow::task::{AnySink, Port, TaskError};
+
+use super::Failure;
+use crate::exchange::Outbound;
+use crate::host::Host;
+
+/// Everything that leaves a task.
+pub(super) struct Outlet {
+    host: Arc<dyn Host>,
+    task: Execution,
+    exits: Vec<Exit>,
+    /// Whether the task is a source, which is then blocked itself.
+    pub(super) is_source: bool,
+}
+
+/// Where a port leads.
+enum Exit {
+    Channels(Vec<Outbound>),
+    Sink(SinkExit),
+}
+
+struct SinkExit {
+    sink: Box<dyn AnySink>,
+    /// When the first row that is not confirmed was written, by the host's monotone clock.
+    unflushed_since: Option<Duration>,
+}
+
+impl Outlet {
+    pub(super) fn new(
+        host: Arc<dyn Host>,
+        task: Execution,
+        (ports, mut outputs): (Vec<Port>, BTreeMap<u32, Vec<Outbound>>),
+        is_source: bool,
+    ) -> Result<Self, Failure> {
+        let exit = |port| match port {
+            Port::Sink(sink) => Ok(Exit::Sink(SinkExit { sink, unflushed_since: None })),
+            Port::Edge(edge) => outputs.remove(&edge).map(Exit::Channels).ok_or_else(|| Failure {
+                cause: format!("the graph has no edge {edge} that leaves {}", task.subtask),
+                is_fatal: true,
+            }),
+        };
+        let exits = ports.into_iter().map(exit).collect::<Result<_, _>>()?;
+        Ok(Self { host, task, exits, is_source })
+    }
+
+    /// Sends everything out, in order; empties `pending` and keeps its memory.
+    pub(super) async fn send(&mut self, pending: &mut Vec<Outgoing>) -> Result<(), Failure> {
+        for Outgoing { port, channel, packet } in pending.drain(..) {
+            match &mut self.exits[port as usize] {
+                Exit::Sink(exit) => match packet {
+                    Packet::Batch(batch) => exit.write(&*self.host, batch).await?,
+                    Packet::Signal(Signal::Latency(marker)) => {
+                        let millis = self.host.wall().millis_since(marker.sent);
+                        self.host.tell(Fact::LatencyMeasured { task: self.task, marker, millis });
+                    }
+                    Packet::Signal(_) => {}
+                },
+                Exit::Channels(channels) => match (channel, packet) {
+                    (None, Packet::Signal(signal)) => {
+                        for outbound in channels {
+                            let packet = Packet::Signal(signal);
+                            send(&*self.host, self.is_source, outbound, packet).await?;
+                        }
+                    }
+                    (channel, packet) => {
+                        let outbound = &channels[channel.unwrap_or(0) as usize];
+                        let is_whole = channel.is_some() || channels.len() == 1;
+                        assert!(is_whole, "a batch names its channel where there are several");
+                        send(&*self.host, self.is_source, outbound, packet).await?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// When the next sink wants to be flushed, by the host's monotone clock.
+    pub(super) fn next_flush(&self) -> Option<Duration> {
+        let sinks = self.exits.iter().filter_map(|exit| match exit {
+            Exit::Sink(exit) => Some(exit.unflushed_since? + exit.sink.flush_after()),
+            Exit::Channels(_) => None,
+        });
+        sinks.min()
+    }
+
+    /// Flushes the sinks whose rows have waited long enough.
+    pub(super) async fn flush_due(&mut self) -> Result<(), Failure> {
+        if self.next_flush().is_none() {
+            return Ok(());
+        }
+        let elapsed = self.host.elapsed();
+        for exit in &mut self.exits {
+            if let Exit::Sink(exit) = exit {
+                let due = exit.unflushed_since.map(|since| since + exit.sink.flush_after());
+                if due.is_some_and(|due| due <= elapsed) {
+                    exit.flush(&*self.host, self.task).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes every sink, and waits until every receiver has the end of its channel.
+    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
+        for exit in &mut self.exits {
+            if let Exit::Sink(exit) = exit {
+                exit.flush(&*self.host, self.task).await?;
+            }
+        }
+        for exit in &self.exits {
+            if let Exit::Channels(channels) = exit {
+                for outbound in channels {
+                    outbound.ended().await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SinkExit {
+    async fn write(&mut self, host: &dyn Host, batch: AnyBatch) -> Result<(), Failure> {
+        if batch.rows() == 0 {
+            return Ok(());
+        }
+        self.unflushed_since.get_or_insert_with(|| host.elapsed());
+        let written = self.sink.write(batch).await;
+        written.map_err(|error| self.failed(error))
+    }
+
+    async fn flush(&mut self, host: &dyn Host, task: Execution) -> Result<(), Failure> {
+        if self.unflushed_since.take().is_none() {
+            return Ok(());
+        }
+        let flushed = self.sink.flush().await;
+        let flushed = flushed.map_err(|error| self.failed(error))?;
+        if host.detail() >= Detail::Flow {
+            let uid = self.sink.uid().clone();
+            host.tell(Fact::SinkFlushed { task, uid, rows: flushed.rows() as u32 });
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: ConnectorError) -> Failure {
+        TaskError::Connector { uid: self.sink.uid().clone(), error }.into()
+    }
+}
+
+async fn send(
+    host: &dyn Host,
+    is_source: bool,
+    outbound: &Outbound,
+    packet: Packet,
+) -> Result<(), Failure> {
+    if is_source && outbound.is_exhausted() && host.detail() >= Detail::Flow {
+        let (task, channel) = (outbound.task(), outbound.channel());
+        host.tell(Fact::SourceBlocked { task, channel });
+    }
+    let sent = outbound.send(host, packet).await;
+    sent.map_err(|error| Failure {
+        cause: format!("channel {}: {error}", outbound.channel()),
+        is_fatal: true,
+    })
+}

@@ -1,0 +1,409 @@
+//! Two workers on loopback run small programs to their end: exact results, backpressure, cancel.
+//! Never sleeps: every wait is for an event of a worker or for a fact. Parts of the exchange are
+//! tried in `src/exchange/tests.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use slackwater_core::element::Batch;
+use slackwater_core::fact::{Detail, Fact, TaskStatus};
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId, WorkerId};
+use slackwater_core::program::Program;
+use slackwater_core::time::{EventTime, ProcessingTime};
+use slackwater_dataflow::connector::{
+    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
+    SourceReader, Splits,
+};
+use slackwater_dataflow::stream::{Env, union};
+use slackwater_dataflow::task::{Plan, PlanError, Programs};
+use slackwater_dataflow::watermark::Watermarks;
+use slackwater_runtime::deployment::{Deployment, Placed, TaskReport, WorkerCommand, WorkerEvent};
+use slackwater_runtime::host::Host;
+use slackwater_runtime::host::real::{RealHost, run};
+use slackwater_runtime::worker::{Worker, WorkerConfig, WorkerHandle};
+use tokio::sync::{Notify, mpsc};
+
+/// Counts from 0; ends there, or falls silent for ever.
+#[derive(Clone)]
+struct Count {
+    to: u64,
+    is_bounded: bool,
+}
+
+struct Counter {
+    next: u64,
+    of: Count,
+}
+
+impl Source for Count {
+    type Item = u64;
+    type Reader = Counter;
+    fn splits(&self) -> Splits {
+        Splits::One
+    }
+    fn open(&self, _: Opening) -> Result<Counter, ConnectorError> {
+        Ok(Counter { next: 0, of: self.clone() })
+    }
+}
+
+impl SourceReader for Counter {
+    type Item = u64;
+    fn poll_next(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+        _: ProcessingTime,
+        max_rows: usize,
+        out: &mut Batch<u64>,
+    ) -> Poll<Result<Pulled, ConnectorError>> {
+        let offset = self.next;
+        let until = self.of.to.min(offset + max_rows as u64);
+        (offset..until).for_each(|n| out.push(EventTime::from_millis(n as i64), n));
+        self.next = until;
+        match until {
+            until if until > offset => Poll::Ready(Ok(Pulled::Records { split: 0, offset })),
+            _ if self.of.is_bounded => Poll::Ready(Ok(Pulled::End)),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+/// Collects what it is given, unless it is shut.
+#[derive(Clone, Default)]
+struct Collect {
+    seen: Arc<Mutex<Vec<u64>>>,
+    is_shut: Arc<AtomicBool>,
+    opens: Arc<Notify>,
+}
+
+impl Collect {
+    fn sorted(&self) -> Vec<u64> {
+        let mut seen = self.seen.lock().expect("whole").clone();
+        seen.sort_unstable();
+        seen
+    }
+
+    fn open_up(&self) {
+        self.is_shut.store(false, Ordering::SeqCst);
+        self.opens.notify_waiters();
+    }
+}
+
+impl Sink for Collect {
+    type Item = u64;
+    type Writer = Collector;
+    fn contract(&self) -> SinkContract {
+        SinkContract::AtLeastOnce
+    }
+    fn open(&self, _: Opening) -> Result<Collector, ConnectorError> {
+        Ok(Collector { sink: self.clone(), buffer: Vec::new() })
+    }
+}
+
+struct Collector {
+    sink: Collect,
+    buffer: Vec<u64>,
+}
+
+impl SinkWriter for Collector {
+    type Item = u64;
+    fn write(&mut self, batch: Batch<u64>) -> LocalFuture<'_, Result<(), ConnectorError>> {
+        Box::pin(async move {
+            loop {
+                let opened = self.sink.opens.notified();
+                if !self.sink.is_shut.load(Ordering::SeqCst) {
+                    break;
+                }
+                opened.await;
+            }
+            self.buffer.extend(batch.values);
+            Ok(())
+        })
+    }
+    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(async move {
+            let rows = self.buffer.len() as u64;
+            self.sink.seen.lock().expect("whole").append(&mut self.buffer);
+            Ok(Flushed::confirmed(rows))
+        })
+    }
+}
+
+type Build = fn(&Env, &Collect);
+
+/// A catalogue of the one program that a test runs.
+struct One {
+    build: Build,
+    sink: Collect,
+}
+
+impl Programs for One {
+    fn plan(&self, program: &Program) -> Result<Plan, PlanError> {
+        if program.name != "one" {
+            let known = self.names();
+            return Err(PlanError::UnknownProgram { name: program.name.clone(), known });
+        }
+        let env = Env::new("one");
+        (self.build)(&env, &self.sink);
+        env.plan()
+    }
+    fn names(&self) -> Vec<String> {
+        vec!["one".into()]
+    }
+}
+
+/// Two workers of one process.
+struct Pair {
+    programs: Arc<One>,
+    workers: Vec<(WorkerId, WorkerHandle, String)>,
+    events: mpsc::UnboundedReceiver<WorkerEvent>,
+    facts: Arc<Mutex<Vec<Fact>>>,
+}
+
+const JOB: JobId = JobId(1);
+
+impl Pair {
+    async fn start(host: &dyn Host, build: Build, facts: Arc<Mutex<Vec<Fact>>>) -> Self {
+        let programs = Arc::new(One { build, sink: Collect::default() });
+        let mut workers = Vec::new();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        for index in 0..2 {
+            let id = WorkerId { task_manager: TaskManagerId("tm".into()), index };
+            let (programs, config) = (Arc::clone(&programs), WorkerConfig::default());
+            let handle = Worker::start(host, id.clone(), programs, config, sender.clone());
+            let Some(WorkerEvent::Ready { data_port }) = events.recv().await else {
+                panic!("a worker starts by saying where it is");
+            };
+            workers.push((id, handle, format!("tm:{data_port}")));
+        }
+        Self { programs, workers, events, facts }
+    }
+
+    /// Subtask i of vertex v runs on worker (i + v) mod 2: every edge crosses.
+    fn deploy(&self, attempt: u32, program: &str) -> Vec<Subtask> {
+        let graph = self.programs.plan(&Program::named("one")).expect("a graph").graph;
+        let subtasks = graph.vertices.iter().flat_map(|vertex| {
+            (0..vertex.parallelism).map(|index| Subtask { vertex: vertex.id, index })
+        });
+        let subtasks: Vec<_> = subtasks.collect();
+        let worker_of = |s: &Subtask| &self.workers[(s.index + s.vertex.0) as usize % 2];
+        let placed = |&subtask: &Subtask| {
+            let (worker, _, address) = worker_of(&subtask);
+            Placed { subtask, worker: worker.clone(), address: address.clone() }
+        };
+        let placement: Vec<_> = subtasks.iter().map(placed).collect();
+        for (id, handle, _) in &self.workers {
+            let ours = placement.iter().filter(|placed| placed.worker == *id);
+            let deployment = Deployment {
+                job: JOB,
+                epoch: JobEpoch(1),
+                attempt: Attempt(attempt),
+                program: Program::named(program),
+                placement: placement.clone(),
+                subtasks: ours.map(|placed| placed.subtask).collect(),
+            };
+            handle.send(WorkerCommand::Deploy(Box::new(deployment)));
+        }
+        subtasks
+    }
+
+    fn cancel(&self, attempt: u32) {
+        for (_, handle, _) in &self.workers {
+            handle.send(WorkerCommand::Cancel { job: JOB, attempt: Attempt(attempt) });
+        }
+    }
+
+    async fn report(&mut self) -> TaskReport {
+        match self.events.recv().await.expect("workers live") {
+            WorkerEvent::Task(report) => report,
+            other => panic!("expected a report, found {other:?}"),
+        }
+    }
+
+    /// The final report of each of so many tasks.
+    async fn ends(&mut self, tasks: usize) -> BTreeMap<Execution, TaskReport> {
+        let mut ends = BTreeMap::new();
+        while ends.len() < tasks {
+            let report = self.report().await;
+            if report.status != TaskStatus::Running {
+                let twice = ends.insert(report.task, report);
+                assert_eq!(twice, None, "one final status for each task");
+            }
+        }
+        ends
+    }
+
+    /// Waits for a fact, looking again whenever the test's thread comes by.
+    async fn hears(&self, wanted: impl Fn(&Fact) -> bool) {
+        while !self.facts.lock().expect("whole").iter().any(&wanted) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn told(&self, probe: &str) -> usize {
+        self.facts.lock().expect("whole").iter().filter(|fact| fact.probe() == probe).count()
+    }
+}
+
+fn with_pair(build: Build, test: impl AsyncFnOnce(&mut Pair)) {
+    let facts = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&facts);
+    let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
+    let host = RealHost::named("tm").expect("randomness").telling(Detail::Flow, telling);
+    let ran = run(host, |host| async move {
+        let mut pair = Pair::start(&*host, build, facts).await;
+        test(&mut pair).await;
+        for (_, handle, _) in &pair.workers {
+            handle.send(WorkerCommand::Stop);
+        }
+    });
+    ran.expect("a runtime");
+}
+
+const ROWS: u64 = 100_000;
+
+fn counting(env: &Env, to: u64, is_bounded: bool) -> slackwater_dataflow::stream::Stream<u64> {
+    env.source("count", Count { to, is_bounded }, Watermarks::ascending()).parallelism(1)
+}
+
+fn doubled(env: &Env, sink: &Collect) {
+    let spread = counting(env, ROWS, true).rebalance();
+    let doubled = spread.map(|n: u64| n * 2).parallelism(2).rebalance();
+    let _ = doubled.map(|n: u64| n + 1).parallelism(1).sink("collect", sink.clone());
+}
+
+#[test]
+fn a_bounded_program_finishes_with_every_record_once() {
+    with_pair(doubled, async |pair| {
+        let tasks = pair.deploy(1, "one").len();
+        let ends = pair.ends(tasks).await;
+        assert!(ends.values().all(|end| end.status == TaskStatus::Finished), "{ends:?}");
+        let expected: Vec<_> = (0..ROWS).map(|n| n * 2 + 1).collect();
+        assert!(pair.programs.sink.sorted() == expected, "every record once");
+        assert_eq!(pair.told("task.counted"), tasks);
+        assert!(pair.told("frame.sent") > 0);
+        assert_eq!(pair.told("frame.sent"), pair.told("frame.received"));
+    });
+}
+
+#[test]
+fn the_same_worker_runs_one_attempt_after_the_other() {
+    with_pair(doubled, async |pair| {
+        for attempt in 1..=3 {
+            let tasks = pair.deploy(attempt, "one").len();
+            let ends = pair.ends(tasks).await;
+            let good = |(task, end): (&Execution, &TaskReport)| {
+                task.attempt == Attempt(attempt) && end.status == TaskStatus::Finished
+            };
+            assert!(ends.iter().all(good), "{ends:?}");
+        }
+        assert_eq!(pair.programs.sink.sorted().len() as u64, 3 * ROWS);
+    });
+}
+
+#[test]
+fn a_union_of_two_sources_ends_when_both_have() {
+    fn joined(env: &Env, sink: &Collect) {
+        let left = counting(env, 10, true);
+        let right = env.source("more", Count { to: 20, is_bounded: true }, Watermarks::ascending());
+        let all = union([&left, &right.parallelism(1)]);
+        let _ = all.map(|n: u64| n).parallelism(1).sink("collect", sink.clone());
+    }
+    with_pair(joined, async |pair| {
+        let tasks = pair.deploy(1, "one").len();
+        pair.ends(tasks).await;
+        let mut expected: Vec<u64> = (0..10).chain(0..20).collect();
+        expected.sort_unstable();
+        assert_eq!(pair.programs.sink.sorted(), expected);
+        let opened = |fact: &Fact| matches!(fact, Fact::GateOpened { channels: 2, .. });
+        pair.hears(opened).await;
+    });
+}
+
+#[test]
+fn a_slow_sink_exhausts_credits_and_blocks_the_source_until_it_goes_on() {
+    with_pair(doubled, async |pair| {
+        pair.programs.sink.is_shut.store(true, Ordering::SeqCst);
+        let tasks = pair.deploy(1, "one").len();
+        pair.hears(|fact| matches!(fact, Fact::SourceBlocked { .. })).await;
+        pair.hears(|fact| matches!(fact, Fact::CreditExhausted { .. })).await;
+        assert_eq!(pair.programs.sink.sorted(), [0; 0]);
+        pair.programs.sink.open_up();
+        let ends = pair.ends(tasks).await;
+        assert!(ends.values().all(|end| end.status == TaskStatus::Finished), "{ends:?}");
+        assert_eq!(pair.programs.sink.sorted().len() as u64, ROWS);
+    });
+}
+
+#[test]
+fn cancel_ends_tasks_that_are_blocked_and_a_new_attempt_starts_clean() {
+    with_pair(doubled, async |pair| {
+        pair.programs.sink.is_shut.store(true, Ordering::SeqCst);
+        let tasks = pair.deploy(1, "one").len();
+        pair.hears(|fact| matches!(fact, Fact::SourceBlocked { .. })).await;
+        pair.cancel(1);
+        let ends = pair.ends(tasks).await;
+        // A worker that cancels first ends its connections: the others may fail of that.
+        let over = [TaskStatus::Canceled, TaskStatus::Failed];
+        assert!(ends.values().all(|end| over.contains(&end.status)), "{ends:?}");
+        pair.programs.sink.open_up();
+        let tasks = pair.deploy(2, "one").len();
+        let ends = pair.ends(tasks).await;
+        assert!(ends.keys().all(|task| task.attempt == Attempt(2)), "{ends:?}");
+        assert_eq!(pair.programs.sink.sorted().len() as u64, ROWS);
+        pair.deploy(1, "one");
+        pair.hears(|fact| matches!(fact, Fact::MessageFenced { .. })).await;
+    });
+}
+
+#[test]
+fn a_panic_of_user_code_fails_its_task_with_the_message() {
+    fn panics(env: &Env, sink: &Collect) {
+        let spread = counting(env, ROWS, false).rebalance();
+        let bad = spread.map(|n: u64| if n == 5_000 { panic!("no five thousands") } else { n });
+        let _ = bad.parallelism(2).sink("collect", sink.clone());
+    }
+    with_pair(panics, async |pair| {
+        let tasks = pair.deploy(1, "one").len();
+        let failed = loop {
+            let report = pair.report().await;
+            if report.status == TaskStatus::Failed {
+                break report;
+            }
+        };
+        assert_eq!((failed.cause.as_str(), failed.fatal), ("panicked: no five thousands", false));
+        pair.cancel(1);
+        assert_eq!(pair.ends(tasks - 1).await.len(), tasks - 1);
+    });
+}
+
+#[test]
+fn a_worker_that_dies_fails_the_tasks_of_its_peer_promptly() {
+    fn endless(env: &Env, sink: &Collect) {
+        let spread = counting(env, ROWS, false).rebalance();
+        let _ = spread.map(|n: u64| n).parallelism(1).sink("collect", sink.clone());
+    }
+    with_pair(endless, async |pair| {
+        pair.deploy(1, "one");
+        for _ in 0..2 {
+            assert_eq!(pair.report().await.status, TaskStatus::Running);
+        }
+        pair.hears(|fact| matches!(fact, Fact::FrameReceived { .. })).await;
+        pair.workers[0].1.abort();
+        let failed = pair.report().await;
+        assert_eq!(failed.status, TaskStatus::Failed);
+        assert!(failed.cause.contains("from worker tm/0: the connection"), "{}", failed.cause);
+    });
+}
+
+#[test]
+fn a_program_that_nobody_knows_fails_every_task_for_good() {
+    with_pair(doubled, async |pair| {
+        let tasks = pair.deploy(1, "two").len();
+        let ends = pair.ends(tasks).await;
+        let named =
+            |end: &TaskReport| end.fatal && end.cause == "unknown program \"two\": known are one";
+        assert!(ends.values().all(named), "{ends:?}");
+    });
+}
