@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 
 use slackwater_core::Data;
 use slackwater_core::element::Batch;
+use slackwater_core::key::Key;
 use slackwater_core::time::ProcessingTime;
 
 use crate::connector::{
     ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
     SourceReader, Splits,
 };
-use crate::stream::Stream;
+use crate::stream::{Stream, WindowOut};
+use crate::window::Pane;
 
 /// The uid of the input.
 pub(super) const INPUT: &str = "input";
@@ -42,13 +44,13 @@ impl<T: Data> Outlets for Stream<T> {
     }
 }
 
-impl<R: Data, T: Data> Outlets for (Stream<R>, Stream<T>) {
-    type Main = R;
+impl<K: Key, A: Data, T: Data> Outlets for WindowOut<K, A, T> {
+    type Main = Pane<K, A>;
     type Late = T;
 
     fn attach(self) {
-        self.0.sink(OUTPUT, Tap(PhantomData));
-        self.1.sink(LATE, Tap(PhantomData));
+        self.results.sink(OUTPUT, Tap(PhantomData));
+        self.late.sink(LATE, Tap(PhantomData));
     }
 }
 

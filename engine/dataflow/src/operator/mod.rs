@@ -6,6 +6,7 @@ pub mod entry;
 pub mod exit;
 pub mod filter;
 pub mod flat_map;
+pub mod keyed_scan;
 pub mod map;
 pub mod scan;
 pub mod tee;

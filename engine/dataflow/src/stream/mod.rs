@@ -15,5 +15,5 @@ mod translate;
 pub use catalog::Catalog;
 pub use env::Env;
 pub use flow::{Stream, StreamSink, union};
-pub use keyed::Keyed;
+pub use keyed::{Keyed, WindowOut, Windowed};
 pub use settings::Settings;

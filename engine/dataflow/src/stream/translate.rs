@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, Vertex};
 use slackwater_core::id::VertexId;
+use slackwater_core::time::Clock;
 
 use super::env::Draft;
 use super::node::{Code, Exit, Node, Route};
@@ -189,6 +190,9 @@ impl<'a> Layout<'a> {
 
     /// Which watermarks of this operator anything behind it can tell apart.
     fn visible_from(&self, node: usize) -> Quantum {
+        if self.draft.clock == Clock::Processing {
+            return Quantum::NOTHING;
+        }
         let mut reached = vec![false; self.draft.nodes.len()];
         reached[node] = true;
         let mut visible = Quantum::NOTHING;

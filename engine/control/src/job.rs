@@ -1,0 +1,294 @@
+//! One job: its states, their legal exits, its tasks and its restarts.
+//! A dead attempt's messages are ignored, and told as facts. A wait for slots is no failure.
+//! Who owns the slots and all jobs: [`crate::cluster`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use slackwater_core::fact::{Fact, JobStatus, TaskStatus};
+use slackwater_core::graph::{JobGraph, Restart};
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId};
+use slackwater_core::program::Program;
+
+/// Every state and where it may lead.
+pub const EXITS: &[(JobStatus, &[JobStatus])] = &[
+    (JobStatus::Created, &[JobStatus::Scheduling]),
+    (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Canceled]),
+    (JobStatus::Deploying, &[JobStatus::Running, JobStatus::Failing, JobStatus::Cancelling]),
+    (JobStatus::Running, &[JobStatus::Finished, JobStatus::Failing, JobStatus::Cancelling]),
+    (JobStatus::Failing, &[JobStatus::Restarting, JobStatus::Failed, JobStatus::Cancelling]),
+    (JobStatus::Restarting, &[JobStatus::Scheduling, JobStatus::Canceled]),
+    (JobStatus::Cancelling, &[JobStatus::Canceled]),
+    (JobStatus::Canceled, &[]),
+    (JobStatus::Failed, &[]),
+    (JobStatus::Finished, &[]),
+];
+
+fn may_go(from: JobStatus, to: JobStatus) -> bool {
+    EXITS.iter().any(|(state, exits)| *state == from && exits.contains(&to))
+}
+
+/// What a task manager says of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which execution.
+    pub task: Execution,
+    /// Its new state.
+    pub status: TaskStatus,
+    /// Why it failed; empty otherwise.
+    pub cause: String,
+    /// Whether a restart would fail the same way.
+    pub fatal: bool,
+}
+
+#[derive(Debug)]
+struct Task {
+    task_manager: TaskManagerId,
+    status: TaskStatus,
+}
+
+/// What the machine wants done after a message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing.
+    Nothing,
+    /// Cancel all tasks of the current attempt, wherever they run.
+    CancelTasks,
+    /// Every task is over: give the slots back.
+    ReleaseSlots,
+}
+
+/// A job's state machine.
+#[derive(Debug)]
+pub struct Job {
+    /// Its name for ever.
+    pub id: JobId,
+    /// The leadership term that runs it.
+    pub epoch: JobEpoch,
+    /// What it runs.
+    pub program: Program,
+    /// Its shape.
+    pub graph: JobGraph,
+    /// When it was submitted, on the job manager's clock.
+    pub submitted: Duration,
+    status: JobStatus,
+    attempt: Attempt,
+    failures: u32,
+    fatal: bool,
+    cause: String,
+    /// In RESTARTING: not before this.
+    not_before: Duration,
+    tasks: BTreeMap<Subtask, Task>,
+}
+
+impl Job {
+    /// A job that was just accepted.
+    pub fn new(
+        id: JobId,
+        epoch: JobEpoch,
+        program: Program,
+        graph: JobGraph,
+        now: Duration,
+    ) -> Self {
+        Self {
+            id,
+            epoch,
+            program,
+            graph,
+            submitted: now,
+            status: JobStatus::Created,
+            attempt: Attempt(0),
+            failures: 0,
+            fatal: false,
+            cause: String::new(),
+            not_before: Duration::ZERO,
+            tasks: BTreeMap::new(),
+        }
+    }
+
+    /// Its state.
+    pub fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    /// Its current attempt; 0 before the first deployment.
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// Why it failed last; empty if it never did.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// How many restarts it has used.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When it wants to be asked again, if it waits for time to go by.
+    pub fn wakes_at(&self) -> Option<Duration> {
+        (self.status == JobStatus::Restarting).then_some(self.not_before)
+    }
+
+    /// The task managers that run tasks of the current attempt which are not over.
+    pub fn hosts_of_live_tasks(&self) -> Vec<TaskManagerId> {
+        let live = self.tasks.values().filter(|task| !is_over(task.status));
+        let mut hosts: Vec<_> = live.map(|task| task.task_manager.clone()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+
+    /// Starts to wait for slots: after the submission, or when the restart delay is over.
+    pub fn schedule(&mut self, now: Duration, facts: &mut Vec<Fact>) {
+        let due = self.status == JobStatus::Restarting && now >= self.not_before;
+        if due || self.status == JobStatus::Created {
+            self.go(JobStatus::Scheduling, facts);
+        }
+    }
+
+    /// Takes the next attempt with these tasks, each on its task manager.
+    ///
+    /// # Panics
+    /// Unless the job is SCHEDULING.
+    pub fn deploy(&mut self, tasks: Vec<(Subtask, TaskManagerId)>, facts: &mut Vec<Fact>) {
+        self.attempt = self.attempt.next();
+        let deploying = |task_manager| Task { task_manager, status: TaskStatus::Deploying };
+        self.tasks = tasks.into_iter().map(|(task, on)| (task, deploying(on))).collect();
+        self.go(JobStatus::Deploying, facts);
+    }
+
+    /// Takes a report of a task. One of another attempt or term changes nothing and is told.
+    pub fn report(&mut self, now: Duration, report: &Report, facts: &mut Vec<Fact>) -> Wish {
+        if let Some(cause) = self.refuses(&report.task) {
+            let message = format!("task {} {}", report.task, report.status);
+            facts.push(Fact::MessageFenced { message, cause });
+            return Wish::Nothing;
+        }
+        let Some(task) = self.tasks.get_mut(&report.task.subtask) else { return Wish::Nothing };
+        if is_over(task.status) {
+            return Wish::Nothing;
+        }
+        task.status = report.status;
+        match report.status {
+            TaskStatus::Failed => self.fail(now, &report.cause, report.fatal, facts),
+            _ => self.settle(facts),
+        }
+    }
+
+    /// Takes the loss of a task manager: its tasks are over; one failure, however many they were.
+    /// `fenced_until`: when they are over for certain, if the task manager may still live.
+    pub fn lose(
+        &mut self,
+        now: Duration,
+        task_manager: &TaskManagerId,
+        (cause, fenced_until): (&str, Duration),
+        facts: &mut Vec<Fact>,
+    ) -> Wish {
+        let mut lost = false;
+        for task in self.tasks.values_mut() {
+            if task.task_manager == *task_manager && !is_over(task.status) {
+                task.status = TaskStatus::Failed;
+                lost = true;
+            }
+        }
+        if !lost {
+            return Wish::Nothing;
+        }
+        let wish = self.fail(now, cause, false, facts);
+        self.not_before = self.not_before.max(fenced_until);
+        wish
+    }
+
+    /// Cancels the job. A job that has ended stays as it is.
+    pub fn cancel(&mut self, facts: &mut Vec<Fact>) -> Wish {
+        match self.status {
+            JobStatus::Scheduling | JobStatus::Restarting => {
+                self.go(JobStatus::Canceled, facts);
+                Wish::ReleaseSlots
+            }
+            JobStatus::Deploying | JobStatus::Running | JobStatus::Failing => {
+                self.go(JobStatus::Cancelling, facts);
+                match self.settle(facts) {
+                    Wish::Nothing => Wish::CancelTasks,
+                    wish => wish,
+                }
+            }
+            _ => Wish::Nothing,
+        }
+    }
+
+    fn refuses(&self, task: &Execution) -> Option<String> {
+        if task.epoch != self.epoch {
+            return Some(format!("epoch {} is not {}", task.epoch, self.epoch));
+        }
+        if task.attempt != self.attempt {
+            return Some(format!("attempt {} is not {}", task.attempt, self.attempt));
+        }
+        self.status.is_final().then(|| format!("the job is {}", self.status))
+    }
+
+    fn fail(&mut self, now: Duration, cause: &str, fatal: bool, facts: &mut Vec<Fact>) -> Wish {
+        match self.status {
+            JobStatus::Deploying | JobStatus::Running => {
+                self.failures += 1;
+                self.fatal = fatal;
+                self.cause = cause.to_owned();
+                if let Restart::FixedDelay { delay, .. } = self.graph.restart {
+                    self.not_before = now + delay;
+                }
+                self.go(JobStatus::Failing, facts);
+                match self.settle(facts) {
+                    Wish::Nothing => Wish::CancelTasks,
+                    wish => wish,
+                }
+            }
+            JobStatus::Failing => {
+                self.fatal |= fatal;
+                self.settle(facts)
+            }
+            _ => self.settle(facts),
+        }
+    }
+
+    /// Moves on if the states of the tasks allow it.
+    fn settle(&mut self, facts: &mut Vec<Fact>) -> Wish {
+        let all = |over: fn(TaskStatus) -> bool| self.tasks.values().all(|task| over(task.status));
+        let (up, over) = (all(|status| status != TaskStatus::Deploying), all(is_over));
+        let finished = all(|status| status == TaskStatus::Finished);
+        if self.status == JobStatus::Deploying && up {
+            self.go(JobStatus::Running, facts);
+        }
+        match self.status {
+            JobStatus::Running if finished => self.go(JobStatus::Finished, facts),
+            JobStatus::Failing if over && self.may_restart() => {
+                self.go(JobStatus::Restarting, facts);
+            }
+            JobStatus::Failing if over => self.go(JobStatus::Failed, facts),
+            JobStatus::Cancelling if over => self.go(JobStatus::Canceled, facts),
+            _ => return Wish::Nothing,
+        }
+        Wish::ReleaseSlots
+    }
+
+    fn may_restart(&self) -> bool {
+        match self.graph.restart {
+            Restart::None => false,
+            Restart::FixedDelay { attempts, .. } => !self.fatal && self.failures <= attempts,
+        }
+    }
+
+    fn go(&mut self, to: JobStatus, facts: &mut Vec<Fact>) {
+        let from = std::mem::replace(&mut self.status, to);
+        assert!(may_go(from, to), "a job goes from {from} to one of its exits, not to {to}");
+        let tells_why =
+            matches!(to, JobStatus::Failing | JobStatus::Failed | JobStatus::Restarting);
+        let cause = if tells_why { self.cause.clone() } else { String::new() };
+        facts.push(Fact::JobStatusChanged { job: self.id, attempt: self.attempt, from, to, cause });
+    }
+}
+
+fn is_over(status: TaskStatus) -> bool {
+    matches!(status, TaskStatus::Finished | TaskStatus::Canceled | TaskStatus::Failed)
+}
