@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The demo jobs and the catalogue that holds them, written exactly as a user would write theirs.
+//! Imports `slackwater` alone: what cannot be said through the public API is missing there, and is
+//! never reached around here. Run them with `slackwater run NAME`.
+
+use slackwater::prelude::*;
+
+pub mod flights;
+pub mod ledger;
+pub mod oscon;
+
+/// Every job of this crate, by name and version.
+pub fn catalog() -> Catalog {
+    Catalog::new()
+        .job("oscon", "v1", oscon::oscon)
+        .job("sensor-simulator", "v1", oscon::sensor_simulator)
+        .job("oscon-log", "v1", oscon::oscon_log)
+        .job("ledger", "v1", ledger::ledger)
+        .job("flights", "v1", flights::flights)
+}
+
+#[cfg(test)]
+mod tests;

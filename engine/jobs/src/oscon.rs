@@ -1,0 +1,167 @@
+//! The walkthrough's job: three sensors made from one sawtooth, stored, and summed by the second.
+//! Also its two halves around a log, as two jobs: what makes the sensors and what sums them.
+//! The sums of `pressure` are zero only if nothing was lost, doubled or filed under another second.
+
+use std::f64::consts::TAU;
+
+use slackwater::prelude::*;
+
+/// What a sensor said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which sensor.
+    pub key: String,
+    /// When.
+    pub at: EventTime,
+    /// What.
+    pub value: f64,
+}
+
+impl Reading {
+    fn of(key: &str, at: EventTime, value: f64) -> Self {
+        Self { key: key.to_owned(), at, value }
+    }
+
+    fn point(&self, series: &str) -> Point {
+        Point::new(series, &self.key, self.at, [("value", self.value.into())])
+    }
+}
+
+/// The topic between the two halves.
+const TOPIC: &str = "sensors";
+/// How far the log variant's watermark stays behind the greatest timestamp (walkthrough T4).
+const LOG_BOUND: std::time::Duration = secs(1);
+
+/// The demo in one job. Settings: `wave` (steps of the sawtooth), `time` (`event` or
+/// `processing`), `every`, `jitter`, `slowdown`, `until`, `parallelism` of the sums, `chaining`,
+/// `tag`, `db`.
+///
+/// # Errors
+/// If a setting cannot be read.
+pub fn oscon(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let sensors = sensors(env, settings)?;
+    store_and_sum(env, settings, &sensors)
+}
+
+/// The first half of the log variant: the sensors, written to a topic. Settings: as [`oscon`], and
+/// `partitions`, `out_of_order` (how much later than its turn a record may appear), `log`.
+///
+/// # Errors
+/// If a setting cannot be read.
+pub fn sensor_simulator(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let slowdown: u32 = settings.take("slowdown", 1)?;
+    let disorder = settings.take_span("out_of_order", ms(0))? * slowdown.max(1);
+    let (partitions, at) = topic(settings)?;
+    restart_and_chain(env, settings)?;
+    let by_sensor = |reading: &Reading| reading.key.bytes().map(u64::from).sum();
+    sensors(env, settings)?
+        .sink("log-sink", log::sink(TOPIC, partitions, by_sensor).at(at).disorder(disorder));
+    Ok(())
+}
+
+/// The second half: reads the topic, with a watermark of timestamp − 1000 ms after every record.
+/// Settings: as [`oscon`] without the waves, and `partitions`, `readers`, `idle_after`, `log`.
+///
+/// # Errors
+/// If a setting cannot be read.
+pub fn oscon_log(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let (partitions, at) = topic(settings)?;
+    let readers = settings.take("readers", 1)?;
+    let idle_after = settings.take_span("idle_after", ms(0))?;
+    let mut watermarks = Watermarks::punctuated(|_: &Reading, at| Some(at.minus(LOG_BOUND)));
+    if !idle_after.is_zero() {
+        watermarks = watermarks.idle_after(idle_after);
+    }
+    let source = log::source(TOPIC, partitions, |reading: &Reading| reading.at).at(at);
+    let sensors = env.source("log-source", source, watermarks).parallelism(readers);
+    store_and_sum(env, settings, &sensors)
+}
+
+fn topic(settings: &mut Settings) -> Result<(u32, String), PlanError> {
+    let partitions: u32 = settings.take("partitions", 1)?;
+    if partitions == 0 {
+        let (name, message) = ("partitions".to_owned(), "a topic has a partition".to_owned());
+        return Err(PlanError::BadParameter { name, message });
+    }
+    Ok((partitions, settings.take("log", log::ADDRESS.to_owned())?))
+}
+
+/// Ticks, sawtooth, and the three sensors: one reading of each per tick.
+fn sensors(env: &Env, settings: &mut Settings) -> Result<Stream<Reading>, PlanError> {
+    let wave: u32 = settings.take("wave", 10)?;
+    if wave == 0 {
+        let (name, message) = ("wave".to_owned(), "a wave has a step".to_owned());
+        return Err(PlanError::BadParameter { name, message });
+    }
+    let sawtooth = env
+        .source("ticks", ticks(settings)?, Watermarks::ascending())
+        .named("test data")
+        .scan("sawtooth", 0, move |step: &mut u32, at| {
+            let phase = f64::from(*step) / f64::from(wave);
+            *step = (*step + 1) % wave;
+            (at, phase)
+        })
+        .named("sawTooth");
+    let temp = sawtooth.map(|(at, phase)| Reading::of("temp", at, phase)).named("assignKey(temp)");
+    let pressure = sawtooth
+        .map(|(at, phase)| (at, (phase * TAU).sin()))
+        .named("sineWave")
+        .map(|(at, value)| Reading::of("pressure", at, value))
+        .named("assignKey(pressure)");
+    let door = sawtooth
+        .map(|(at, phase)| (at, if phase > 0.4 { 1.0 } else { 0.0 }))
+        .named("squareWave")
+        .map(|(at, value)| Reading::of("door", at, value))
+        .named("assignKey(door)");
+    Ok(union([&temp, &pressure, &door]))
+}
+
+fn ticks(settings: &mut Settings) -> Result<ticks::Ticks, PlanError> {
+    let every = settings.take_span("every", ms(100))?;
+    if every.is_zero() {
+        let (name, message) = ("every".to_owned(), "a tick takes at least 1ms".to_owned());
+        return Err(PlanError::BadParameter { name, message });
+    }
+    let ticks = ticks::Ticks::every(every)
+        .jitter(settings.take_span("jitter", ms(0))?)
+        .slowdown(settings.take("slowdown", 1)?);
+    let until = settings.take_span("until", ms(0))?;
+    Ok(if until.is_zero() { ticks } else { ticks.until(until) })
+}
+
+/// The readings go to the series `sensors`, their sums by the second to `summedSensors`.
+fn store_and_sum(
+    env: &Env,
+    settings: &mut Settings,
+    sensors: &Stream<Reading>,
+) -> Result<(), PlanError> {
+    env.clock(settings.take("time", Clock::Event)?);
+    restart_and_chain(env, settings)?;
+    let db = settings.take("db", series::ADDRESS.to_owned())?;
+    let tag = settings.take("tag", String::new())?;
+    let parallelism = settings.take("parallelism", 1)?;
+
+    let readings = series::sink(|reading: &Reading| reading.point("sensors"));
+    sensors.sink("sensors-sink", readings.at(&db).tagged(&tag));
+
+    let sums = sensors
+        .key_by(|reading| reading.key.clone())
+        .window(tumbling(secs(1)))
+        .sum_exact("window", |reading| reading.value);
+    // Stamped with the window's start, not with whichever reading arrived first (walkthrough T5).
+    let summed = series::sink(|pane: &Pane<String, f64>| {
+        Reading::of(&pane.key, pane.window.start, pane.value).point("summedSensors")
+    });
+    let results = sums.results.named("sum(1 s)").parallelism(parallelism);
+    results.sink("summed-sensors-sink", summed.at(&db).tagged(&tag)).parallelism(parallelism);
+    // Walkthrough W14: late readings are counted, and stand in a series of their own.
+    let late = series::sink(|reading: &Reading| reading.point("lateSensors"));
+    sums.late.sink("late-sensors-sink", late.at(&db).tagged(&tag)).parallelism(parallelism);
+    Ok(())
+}
+
+fn restart_and_chain(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    env.restart(Restart::FixedDelay { attempts: 1_000, delay: secs(1) }).max_parallelism(8);
+    env.chaining(settings.take("chaining", true)?);
+    Ok(())
+}
