@@ -1,4 +1,5 @@
 //! The CSV source and sink on real files in a folder of their own.
+//! No job and no task: a reader is polled by hand. What is promised stands in [`super`].
 
 use std::sync::Arc;
 

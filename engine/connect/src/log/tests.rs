@@ -1,4 +1,5 @@
 //! The log itself, and its source, sink and server over real sockets on loopback.
+//! No job and no task: readers and writers are driven by hand. What is promised stands in [`super`].
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;

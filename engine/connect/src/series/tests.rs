@@ -1,4 +1,5 @@
 //! The sink and the server of the series database over real sockets on loopback.
+//! No job and no task: a writer is driven by hand. What is promised stands in [`super`].
 
 use slackwater_core::element::Batch;
 use slackwater_core::time::EventTime;
