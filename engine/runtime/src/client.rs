@@ -1,0 +1,185 @@
+//! A client of the job manager: submit, cancel, list, wait. What the command line is made of.
+//! Never retries by itself: the caller knows whether a second try makes sense, and a submission
+//! keeps its job id, so that it has one effect. The other end is `jobmanager::door`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::codec::{decode_message, encode_message};
+use slackwater_core::id::JobId;
+use slackwater_core::program::Program;
+
+use crate::host::{Host, within};
+use crate::wire::frame::{FrameReader, FrameWriter};
+use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
+use crate::wire::message::{Admission, Answer, JobLine, Refused, Request, TaskManagerLine};
+
+/// How long a client waits for a connection or an answer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often [`Client::wait`] asks.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Why a request had no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// No job manager answers at this address.
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The job manager speaks another protocol version.
+    OtherVersion(String),
+    /// The job manager refused the request.
+    Refused(Refused),
+    /// The job manager does not know the job any more.
+    Forgotten(JobId),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable { address, cause } => {
+                write!(f, "no job manager answers at {address}: {cause}")
+            }
+            Self::OtherVersion(cause) => f.write_str(cause),
+            Self::Refused(
+                Refused::BadProgram(why) | Refused::BadJob(why) | Refused::Malformed(why),
+            ) => f.write_str(why),
+            Self::Forgotten(job) => write!(f, "the job manager does not know job {job}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// A connection to a job manager.
+#[derive(Debug)]
+pub struct Client {
+    address: String,
+    reader: FrameReader,
+    writer: FrameWriter,
+}
+
+impl Client {
+    /// Connects to the job manager at `address`, `name:port`.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], [`ClientError::OtherVersion`].
+    pub async fn connect(
+        host: &dyn Host,
+        address: &str,
+        handshake: Handshake,
+    ) -> Result<Self, ClientError> {
+        let unreachable =
+            |cause: String| ClientError::Unreachable { address: address.into(), cause };
+        let conn = host.connect(address, PATIENCE).await.map_err(|e| unreachable(e.to_string()))?;
+        let hello = Hello::new(Role::Client, host.name(), &());
+        match handshake.offer::<Admission>(host, conn, address, &hello).await {
+            Ok((_, reader, writer)) => Ok(Self { address: address.into(), reader, writer }),
+            Err(error @ HandshakeError::OtherVersion { .. }) => {
+                Err(ClientError::OtherVersion(error.to_string()))
+            }
+            Err(error) => Err(unreachable(error.to_string())),
+        }
+    }
+
+    /// Submits a program under an id that the caller drew (`host.random("job-id")`). The same
+    /// submission again has no second effect.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if the program is unknown or refuses its parameters.
+    pub async fn submit(
+        &mut self,
+        host: &dyn Host,
+        job: JobId,
+        program: Program,
+    ) -> Result<JobId, ClientError> {
+        match self.ask(host, &Request::Submit { job, program }).await? {
+            Answer::Submitted(job) => Ok(job),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Cancels the job whose id begins with `job`.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if no job or several answer to it, or it has ended.
+    pub async fn cancel(&mut self, host: &dyn Host, job: &str) -> Result<JobId, ClientError> {
+        match self.ask(host, &Request::Cancel { job: job.to_owned() }).await? {
+            Answer::Cancelling(job) => Ok(job),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// All jobs, in the order of submission.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`].
+    pub async fn jobs(&mut self, host: &dyn Host) -> Result<Vec<JobLine>, ClientError> {
+        match self.ask(host, &Request::Jobs).await? {
+            Answer::Jobs(jobs) => Ok(jobs),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// All task managers, by name.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`].
+    pub async fn task_managers(
+        &mut self,
+        host: &dyn Host,
+    ) -> Result<Vec<TaskManagerLine>, ClientError> {
+        match self.ask(host, &Request::TaskManagers).await? {
+            Answer::TaskManagers(lines) => Ok(lines),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Waits until the job has ended for good. Cancel safe between two questions.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], [`ClientError::Forgotten`].
+    pub async fn wait(&mut self, host: &dyn Host, job: JobId) -> Result<JobLine, ClientError> {
+        loop {
+            let jobs = self.jobs(host).await?;
+            let line = jobs.into_iter().find(|line| line.id == job);
+            match line.ok_or(ClientError::Forgotten(job))? {
+                line if line.status.is_final() => return Ok(line),
+                _ => host.sleep(ASK_EVERY).await,
+            }
+        }
+    }
+
+    async fn ask(&mut self, host: &dyn Host, request: &Request) -> Result<Answer, ClientError> {
+        let address = self.address.clone();
+        let lost = |cause: String| ClientError::Unreachable { address: address.clone(), cause };
+        let bytes = encode_message(request).map_err(|error| lost(error.to_string()))?;
+        let asked = async {
+            self.writer.send(&bytes).await.map_err(|error| error.to_string())?;
+            let frame = self.reader.read().await.map_err(|error| error.to_string())?;
+            let frame = frame.ok_or("it closed the connection")?;
+            decode_message::<Answer>(&frame).map_err(|error| error.to_string())
+        };
+        let answer = within(host, PATIENCE, asked).await;
+        let late = || Err(format!("no answer within {PATIENCE:?}"));
+        match answer.unwrap_or_else(late).map_err(lost)? {
+            Answer::Refused(refused) => Err(ClientError::Refused(refused)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn unexpected(&self, answer: &Answer) -> ClientError {
+        let cause = format!("it answered another question: {answer:?}");
+        ClientError::Unreachable { address: self.address.clone(), cause }
+    }
+}
+
+/// Draws the id of a new job from the host's stream for it.
+pub fn new_job_id(host: &Arc<dyn Host>) -> JobId {
+    JobId(host.random("job-id").next_u128())
+}

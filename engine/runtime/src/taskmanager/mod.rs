@@ -1,0 +1,282 @@
+//! The task manager: starts workers, registers, offers slots, starts and cancels tasks, reports.
+//! Never decides. When it cannot reach its job manager any more, it stops its tasks by itself.
+//! What runs the tasks is [`crate::worker`]; who decides is the job manager.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::fact::{Fact, TaskStatus};
+use slackwater_core::id::{Attempt, Execution, JobId, TaskManagerId, WorkerId};
+use slackwater_dataflow::task::Programs;
+use tokio::sync::mpsc;
+
+use crate::deployment::{TaskReport, WorkerCommand, WorkerEvent};
+use crate::host::Host;
+use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
+use crate::wire::message::{Admission, Registration, ToJobManager, ToTaskManager};
+use crate::wire::session::{Heartbeat, Session};
+use crate::worker::{Worker, WorkerConfig, WorkerHandle};
+
+/// The measures of a task manager.
+#[derive(Clone, Debug)]
+pub struct TaskManagerConfig {
+    /// Where its job manager listens, `name:port`.
+    pub job_manager: String,
+    /// How many slots it offers.
+    pub slots: u32,
+    /// How many workers they are spread over.
+    pub workers: u32,
+    /// How it tells a lost job manager from a quiet one.
+    pub heartbeat: Heartbeat,
+    /// How long an attempt to connect may take.
+    pub connect_within: Duration,
+    /// How long it waits before it tries again; at least 500 ms.
+    pub reconnect_after: Duration,
+    /// How it shakes hands.
+    pub handshake: Handshake,
+    /// Of its workers.
+    pub worker: WorkerConfig,
+}
+
+impl Default for TaskManagerConfig {
+    fn default() -> Self {
+        Self {
+            job_manager: format!("localhost:{}", crate::jobmanager::PORT),
+            slots: 1,
+            workers: 1,
+            heartbeat: Heartbeat::default(),
+            connect_within: Duration::from_secs(2),
+            reconnect_after: Duration::from_millis(500),
+            handshake: Handshake::default(),
+            worker: WorkerConfig::default(),
+        }
+    }
+}
+
+/// Why a task manager ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskManagerError {
+    /// The job manager does not want it: another protocol version, or a malformed registration.
+    Refused(String),
+    /// One of its workers ended.
+    WorkerLost(String),
+}
+
+impl fmt::Display for TaskManagerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(cause) => write!(f, "the job manager refused: {cause}"),
+            Self::WorkerLost(cause) => write!(f, "a worker ended: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for TaskManagerError {}
+
+/// Runs a task manager on a host until the host drops it.
+///
+/// # Errors
+/// If the job manager refuses it, or a worker ends. A job manager that cannot be reached is no
+/// error: it is tried again for ever.
+pub async fn run(
+    host: Arc<dyn Host>,
+    config: TaskManagerConfig,
+    programs: Arc<dyn Programs>,
+) -> Result<(), TaskManagerError> {
+    let mut crew = Crew::start(&*host, &config, &programs).await?;
+    let registration = Registration { slots: config.slots, workers: crew.addresses.clone() };
+    let hello = Hello::new(Role::TaskManager, host.name(), &registration);
+    loop {
+        let connected = connect(&*host, &config, &hello).await?;
+        if let Some((admission, session)) = connected {
+            let cause = crew.serve(&host, admission, session).await?;
+            let task_manager = TaskManagerId(host.name().to_owned());
+            host.tell(Fact::JobManagerLost { task_manager, cause });
+            crew.stop_tasks().await?;
+        }
+        crew.idle(host.sleep(config.reconnect_after)).await?;
+    }
+}
+
+type Admitted = (Admission, SessionParts);
+type SessionParts = (crate::wire::frame::FrameReader, crate::wire::frame::FrameWriter, Heartbeat);
+
+/// Connects and shakes hands; `None` if the job manager cannot be reached now.
+async fn connect(
+    host: &dyn Host,
+    config: &TaskManagerConfig,
+    hello: &Hello,
+) -> Result<Option<Admitted>, TaskManagerError> {
+    let Ok(conn) = host.connect(&config.job_manager, config.connect_within).await else {
+        return Ok(None);
+    };
+    let offered = config.handshake.offer::<Admission>(host, conn, &config.job_manager, hello);
+    match offered.await {
+        Ok((admission, reader, writer)) => {
+            Ok(Some((admission, (reader, writer, config.heartbeat))))
+        }
+        Err(HandshakeError::Refused { reason }) => Err(TaskManagerError::Refused(reason)),
+        Err(error @ HandshakeError::OtherVersion { .. }) => {
+            Err(TaskManagerError::Refused(error.to_string()))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// The workers, and what runs on them.
+struct Crew {
+    workers: Vec<WorkerHandle>,
+    addresses: Vec<String>,
+    events: mpsc::UnboundedReceiver<WorkerEvent>,
+    /// Every task that has not ended.
+    live: BTreeSet<Execution>,
+    /// The newest attempt of each job with live tasks.
+    attempts: BTreeMap<JobId, Attempt>,
+}
+
+impl Crew {
+    async fn start(
+        host: &dyn Host,
+        config: &TaskManagerConfig,
+        programs: &Arc<dyn Programs>,
+    ) -> Result<Self, TaskManagerError> {
+        let (tell, events) = mpsc::unbounded_channel();
+        let (live, attempts) = (BTreeSet::new(), BTreeMap::new());
+        let (workers, addresses) = (Vec::new(), Vec::new());
+        let mut crew = Self { workers, addresses, events, live, attempts };
+        for index in 0..config.workers.max(1) {
+            let task_manager = TaskManagerId(host.name().to_owned());
+            let id = WorkerId { task_manager, index };
+            let programs = Arc::clone(programs);
+            let worker = Worker::start(host, id, programs, config.worker, tell.clone());
+            crew.workers.push(worker);
+            // One after the other, so that the n-th worker to be ready is worker n.
+            match crew.events.recv().await {
+                Some(WorkerEvent::Ready { data_port }) => {
+                    crew.addresses.push(format!("{}:{data_port}", host.name()));
+                }
+                Some(WorkerEvent::Lost { cause }) => {
+                    return Err(TaskManagerError::WorkerLost(cause));
+                }
+                _ => return Err(TaskManagerError::WorkerLost("it never was ready".into())),
+            }
+        }
+        Ok(crew)
+    }
+
+    /// Serves one registration; says why it ended.
+    async fn serve(
+        &mut self,
+        host: &Arc<dyn Host>,
+        admission: Admission,
+        (reader, writer, heartbeat): SessionParts,
+    ) -> Result<String, TaskManagerError> {
+        let (say, outgoing) = mpsc::unbounded_channel();
+        let (hear, mut heard) = mpsc::unbounded_channel();
+        let session = Session { host: Arc::clone(host), reader, writer, heartbeat };
+        let session = session.run(outgoing, |message: ToTaskManager| {
+            // The receiver lives as long as this session.
+            let _ = hear.send(message);
+        });
+        let mut session = std::pin::pin!(session);
+        loop {
+            tokio::select! {
+                biased;
+                Some(message) = heard.recv() => self.obey(&**host, admission, message),
+                Some(event) = self.events.recv() => {
+                    if let Some(report) = self.note(event)? {
+                        // A session that has just ended is about to say so.
+                        let _ = say.send(ToJobManager::Report(report));
+                    }
+                }
+                end = &mut session => return Ok(end.to_string()),
+            }
+        }
+    }
+
+    fn obey(&mut self, host: &dyn Host, admission: Admission, message: ToTaskManager) {
+        let epoch = match &message {
+            ToTaskManager::Deploy { deployment, .. } => deployment.epoch,
+            ToTaskManager::Cancel { epoch, .. } => *epoch,
+        };
+        if epoch != admission.epoch {
+            let cause = format!("epoch {epoch} is not {}", admission.epoch);
+            return host.tell(Fact::MessageFenced { message: "command".into(), cause });
+        }
+        match message {
+            ToTaskManager::Deploy { worker, deployment } => {
+                let Some(handle) = self.workers.get(worker as usize) else {
+                    let cause = format!("there is no worker {worker} here");
+                    return host.tell(Fact::MessageFenced { message: "deployment".into(), cause });
+                };
+                let (job, epoch, attempt) = (deployment.job, deployment.epoch, deployment.attempt);
+                let tasks = deployment.subtasks.iter();
+                self.live.extend(tasks.map(|subtask| Execution {
+                    job,
+                    epoch,
+                    attempt,
+                    subtask: *subtask,
+                }));
+                self.attempts.insert(job, attempt);
+                handle.send(WorkerCommand::Deploy(deployment));
+            }
+            ToTaskManager::Cancel { job, attempt, .. } => self.cancel(job, attempt),
+        }
+    }
+
+    fn cancel(&self, job: JobId, attempt: Attempt) {
+        for worker in &self.workers {
+            worker.send(WorkerCommand::Cancel { job, attempt });
+        }
+    }
+
+    /// Keeps count of the live tasks; gives what is to be reported.
+    fn note(&mut self, event: WorkerEvent) -> Result<Option<TaskReport>, TaskManagerError> {
+        match event {
+            WorkerEvent::Task(report) => {
+                let over = matches!(
+                    report.status,
+                    TaskStatus::Finished | TaskStatus::Canceled | TaskStatus::Failed
+                );
+                if over {
+                    self.live.remove(&report.task);
+                    if !self.live.iter().any(|task| task.job == report.task.job) {
+                        self.attempts.remove(&report.task.job);
+                    }
+                }
+                Ok(Some(report))
+            }
+            WorkerEvent::Lost { cause } => Err(TaskManagerError::WorkerLost(cause)),
+            WorkerEvent::Ready { .. } => Ok(None),
+        }
+    }
+
+    /// Cancels everything and waits for the last task: nobody may find two attempts here.
+    async fn stop_tasks(&mut self) -> Result<(), TaskManagerError> {
+        for (job, attempt) in &self.attempts {
+            self.cancel(*job, *attempt);
+        }
+        while !self.live.is_empty() {
+            let event = self.events.recv().await;
+            let lost = || TaskManagerError::WorkerLost("all workers are gone".into());
+            self.note(event.ok_or_else(lost)?)?;
+        }
+        Ok(())
+    }
+
+    /// Waits, and learns at once if a worker ends meanwhile.
+    async fn idle(&mut self, pause: crate::host::LocalFuture<()>) -> Result<(), TaskManagerError> {
+        let mut pause = pause;
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => {
+                    self.note(event)?;
+                }
+                () = &mut pause => return Ok(()),
+            }
+        }
+    }
+}

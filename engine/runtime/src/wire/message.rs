@@ -1,0 +1,131 @@
+//! What job manager, task managers and clients say to each other, once they have shaken hands.
+//! Plain data, postcard-encoded; every message that changes state carries epoch and attempt.
+//! How messages travel and how silence is noticed: [`super::session`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use slackwater_core::fact::JobStatus;
+use slackwater_core::id::{Attempt, JobEpoch, JobId};
+use slackwater_core::program::Program;
+
+use crate::deployment::{Deployment, TaskReport};
+
+/// What a task manager says when it registers: the body of its greeting. Its name is the greeting's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// How many slots it offers, spread over its workers in turn.
+    pub slots: u32,
+    /// The exchange address of each worker, `name:port`, by the worker's index.
+    pub workers: Vec<String>,
+}
+
+/// What a job manager answers to a task manager or a client: the body of its welcome.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admission {
+    /// The leadership term; messages of older ones change nothing.
+    pub epoch: JobEpoch,
+}
+
+/// From the job manager to a task manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToTaskManager {
+    /// Let a worker start subtasks. Epoch and attempt are the deployment's.
+    Deploy {
+        /// The worker's index.
+        worker: u32,
+        /// What to start.
+        deployment: Box<Deployment>,
+    },
+    /// Cancel every task of this attempt, and of older ones.
+    Cancel {
+        /// The term of the sender.
+        epoch: JobEpoch,
+        /// The job.
+        job: JobId,
+        /// Up to and with this attempt.
+        attempt: Attempt,
+    },
+}
+
+/// From a task manager to its job manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToJobManager {
+    /// A task changed its state.
+    Report(TaskReport),
+}
+
+/// From a client to the job manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run a program. The client draws the id: the same request again has no second effect.
+    Submit {
+        /// The job's id for ever.
+        job: JobId,
+        /// What to run.
+        program: Program,
+    },
+    /// Cancel a job, named by its id or by a prefix that only it has.
+    Cancel {
+        /// Hex digits.
+        job: String,
+    },
+    /// All jobs.
+    Jobs,
+    /// All task managers.
+    TaskManagers,
+}
+
+/// The job manager's answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The job was accepted.
+    Submitted(JobId),
+    /// The job is being cancelled, or is cancelled already.
+    Cancelling(JobId),
+    /// All jobs, in the order of submission.
+    Jobs(Vec<JobLine>),
+    /// All task managers, by name.
+    TaskManagers(Vec<TaskManagerLine>),
+    /// The request changed nothing.
+    Refused(Refused),
+}
+
+/// Why a request changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// The catalogue has no such program, or the program refuses its parameters.
+    BadProgram(String),
+    /// No job, or more than one, answers to this name; or its state forbids the request.
+    BadJob(String),
+    /// The request itself cannot be read.
+    Malformed(String),
+}
+
+/// A job as `list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobLine {
+    /// Its id.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: JobStatus,
+    /// Its attempt, from 1; 0 before the first deployment.
+    pub attempt: Attempt,
+    /// For how long the job manager has known it.
+    pub age: Duration,
+    /// Why it failed last; empty if it never did.
+    pub cause: String,
+}
+
+/// A task manager as the overview shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskManagerLine {
+    /// Its name.
+    pub name: String,
+    /// Its slots.
+    pub slots: u32,
+    /// How many of them are free.
+    pub free: u32,
+}
