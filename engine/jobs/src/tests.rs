@@ -1,4 +1,5 @@
 //! The plans of the demo jobs: names, tasks, parallelism, and what is refused.
+//! Nothing runs here: the scenarios and the command line run them. The jobs are in [`super`].
 
 use slackwater::core::graph::{JobGraph, Partition};
 use slackwater::prelude::*;

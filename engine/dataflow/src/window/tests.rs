@@ -46,7 +46,8 @@ fn all_groups() -> Groups {
 
 impl Rig {
     fn of(windowing: Windowing) -> Self {
-        let (key, value): (fn(&Row) -> u64, fn(&Row) -> i64) = (|row| row.0, |row| row.1);
+        let key: fn(&Row) -> u64 = |row| row.0;
+        let value: fn(&Row) -> i64 = |row| row.1;
         let (results, late) = (Box::new(Forward::new(0)), Box::new(Forward::new(1)));
         Self {
             stage: WindowStage::new(windowing, key, sum(value), results, late),

@@ -1,0 +1,158 @@
+//! How the window operator takes rows in: straight into the window at hand, or the slower way when
+//! the record is late, or its window new or fired. Fires nothing and passes nothing on.
+//! When it is called, and what leaves, is in [`super`].
+
+use std::vec::IntoIter;
+
+use slackwater_core::element::{BATCH_ROWS, Batch, Mark};
+use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::key::Key;
+use slackwater_core::time::{Clock, EventTime};
+
+use super::WindowStage;
+use crate::operator::{Context, OperatorError, Step};
+use crate::window::table::Hot;
+use crate::window::{Aggregate, Pane, Window};
+
+/// A batch, as far as it has not been taken in.
+pub(super) struct Input<T> {
+    pub times: Vec<EventTime>,
+    pub values: IntoIter<T>,
+    pub marks: IntoIter<Mark>,
+    pub next_mark: Option<Mark>,
+    pub row: usize,
+    /// When the batch arrived, if that decides the window.
+    pub arrival: Option<i64>,
+}
+
+/// Late records of the current batch.
+pub(super) struct Late<T> {
+    pub batch: Batch<T>,
+    pub rows: u32,
+    pub watermark: EventTime,
+}
+
+/// A record on its way into a window that is not at hand.
+struct Arrival<T, K> {
+    time: EventTime,
+    position: usize,
+    hash: u64,
+    key: K,
+    value: T,
+}
+
+impl<T, K, G, F> WindowStage<T, K, G, F>
+where
+    T: 'static,
+    K: Key,
+    G: Aggregate<T>,
+    F: Fn(&T) -> K,
+{
+    /// Takes rows up to the next mark, or until enough results wait to be pushed on.
+    pub(super) fn take_rows(&mut self, cx: &mut Context<'_>) -> Step {
+        let Some(mut input) = self.input.take() else { return Ok(()) };
+        let result = self.take_rows_of(&mut input, cx);
+        self.input = Some(input);
+        result
+    }
+
+    fn take_rows_of(&mut self, input: &mut Input<T>, cx: &mut Context<'_>) -> Step {
+        let until = input.next_mark.map_or(input.times.len(), |mark| mark.row as usize);
+        // Whoever wants to hear of every record is served by the slower way.
+        let each = cx.wants(Detail::Records);
+        let mut hot = if each { Hot::NONE } else { self.table.hot };
+        while input.row < until {
+            let time = input.times[input.row];
+            let Some(value) = input.values.next() else { break };
+            input.row += 1;
+            let key = (self.key)(&value);
+            let hash = key.hash64();
+            let position = self.windowing.groups.position(hash);
+            if position >= self.windowing.groups.len() {
+                return Err(self.foreign(&key));
+            }
+            let moment = input.arrival.unwrap_or(time.as_millis());
+            if let Some(base) = hot.find(moment) {
+                let cell = &mut self.table.cells[base + position];
+                cell.waiting += 1;
+                let acc = cell.entry(hash, key, || self.aggregate.create());
+                self.aggregate.add(acc, value);
+                continue;
+            }
+            self.take_slowly(Arrival { time, position, hash, key, value }, moment, cx);
+            hot = if each { Hot::NONE } else { self.table.hot };
+            if self.out.rows() >= BATCH_ROWS {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// A record whose window is not hot: it may be late, or in a window that has fired, or the
+    /// first of its window.
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&mut self, arrival: Arrival<T, K>, moment: i64, cx: &Context<'_>) {
+        let Arrival { time, position, hash, key, value } = arrival;
+        let window = self.windowing.windows.window_of(EventTime::from_millis(moment));
+        let watermark = self.watermarks.judge(position);
+        if self.windowing.cleanup(window) <= watermark {
+            self.late_out.batch.push(time, value);
+            self.late_out.rows += 1;
+            self.late_out.watermark = watermark;
+            return;
+        }
+        let Window { start, end } = window;
+        let (task, uid) = (cx.task(), &self.windowing.uid);
+        if cx.wants(Detail::Records) {
+            cx.tell(Fact::RecordWindowed { task, uid: uid.clone(), time, start, end });
+        }
+        let index = self.table.find_or_open(window);
+        let has_fired = window.last() <= watermark;
+        let open = self.table.open()[index];
+        let cell = &mut self.table.cells[open.base + position];
+        cell.waiting += u64::from(!has_fired);
+        let acc = cell.entry(hash, key.clone(), || self.aggregate.create());
+        self.aggregate.add(acc, value);
+        if has_fired {
+            let value = self.aggregate.finish(acc.clone());
+            self.out.push(window.last(), Pane { key, window, value });
+            if cx.wants(Detail::Flow) {
+                cx.tell(Fact::WindowFired { task, uid: uid.clone(), start, end, rows: 1 });
+            }
+        } else if !self.watermarks.ahead() {
+            self.table.aim(index);
+        }
+        let is_past = window.last() <= self.watermarks.own();
+        if is_past && !open.fired {
+            self.table.set_fired(index);
+        }
+        let change = if is_past { self.windowing.cleanup(window) } else { window.last() };
+        self.next_change = self.next_change.min(change);
+    }
+
+    /// Lets the next mark act, or finishes the batch.
+    pub(super) fn end_of_segment(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        let Some(mark) = input.next_mark else {
+            self.input = None;
+            return;
+        };
+        if (mark.row as usize) > input.row {
+            return;
+        }
+        input.next_mark = input.marks.next();
+        self.passing = Some(mark.watermark);
+        if self.windowing.clock == Clock::Event && self.watermarks.advance(mark.watermark) {
+            self.due = mark.watermark;
+        }
+    }
+
+    #[cold]
+    fn foreign(&self, key: &K) -> OperatorError {
+        OperatorError {
+            operator: self.windowing.uid.0.clone(),
+            message: format!("the key {key:?} belongs to a key group of another subtask"),
+        }
+    }
+}
