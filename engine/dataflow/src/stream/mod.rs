@@ -17,3 +17,6 @@ pub use env::Env;
 pub use flow::{Stream, StreamSink, union};
 pub use keyed::{Keyed, WindowOut, Windowed};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

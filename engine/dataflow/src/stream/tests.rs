@@ -1,0 +1,352 @@
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
+
+use serde::{Deserialize, Serialize};
+use slackwater_core::element::Batch;
+use slackwater_core::graph::{OperatorKind, Partition};
+use slackwater_core::program::Program;
+use slackwater_core::time::{ProcessingTime, ms, secs};
+
+use super::*;
+use crate::connector::{
+    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
+    SourceReader, Splits,
+};
+use crate::task::{Plan, PlanError, Programs};
+use crate::watermark::Watermarks;
+use crate::window::tumbling;
+
+/// A source and a sink of nothing.
+struct Nowhere<T>(Splits, PhantomData<fn() -> T>);
+
+fn from_nowhere<T>(splits: Splits) -> Nowhere<T> {
+    Nowhere(splits, PhantomData)
+}
+
+fn to_nowhere<T>() -> Nowhere<T> {
+    Nowhere(Splits::One, PhantomData)
+}
+
+impl<T: 'static> Source for Nowhere<T> {
+    type Item = T;
+    type Reader = Self;
+    fn splits(&self) -> Splits {
+        self.0
+    }
+    fn open(&self, _: Opening) -> Result<Self, ConnectorError> {
+        Ok(Self(self.0, PhantomData))
+    }
+}
+
+impl<T> SourceReader for Nowhere<T> {
+    type Item = T;
+    fn poll_next(
+        &mut self,
+        _: &mut Context<'_>,
+        _: ProcessingTime,
+        _: usize,
+        _: &mut Batch<T>,
+    ) -> Poll<Result<Pulled, ConnectorError>> {
+        Poll::Ready(Ok(Pulled::End))
+    }
+}
+
+impl<T: 'static> Sink for Nowhere<T> {
+    type Item = T;
+    type Writer = Self;
+    fn contract(&self) -> SinkContract {
+        SinkContract::Idempotent
+    }
+    fn open(&self, _: Opening) -> Result<Self, ConnectorError> {
+        Ok(Self(self.0, PhantomData))
+    }
+}
+
+impl<T> SinkWriter for Nowhere<T> {
+    type Item = T;
+    fn write(&mut self, _: Batch<T>) -> LocalFuture<'_, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(Flushed::confirmed(0))))
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Reading {
+    key: String,
+    value: f64,
+}
+
+/// The shape of the demo: two branches, a union that is read twice, a window, two sinks.
+fn waves(env: &Env) {
+    let saw = env.source("ticks", from_nowhere::<()>(Splits::One), Watermarks::ascending()).scan(
+        "sawtooth",
+        0u32,
+        |step, ()| {
+            *step += 1;
+            f64::from(*step)
+        },
+    );
+    let temp = saw.map(|value| Reading { key: "temp".into(), value }).named("temp");
+    let door = saw.map(|value| Reading { key: "door".into(), value }).named("door");
+    let sensors = union([&temp, &door]);
+    sensors.sink("sensors-sink", to_nowhere());
+    let keyed = sensors.key_by(|reading| reading.key.clone());
+    let sums = keyed.window(tumbling(secs(1))).sum_exact("window", |reading| reading.value);
+    sums.late.discard();
+    sums.results.map(|pane| pane.value).sink("sums-sink", to_nowhere());
+}
+
+/// The graph in words: a vertex a line, then an edge a line.
+fn shown(plan: &Plan) -> Vec<String> {
+    let vertex = |v: &slackwater_core::graph::Vertex| format!("{} x{}", v.name, v.parallelism);
+    let edge = |e: &slackwater_core::graph::Edge| {
+        format!("{}.{} -> {} {:?}", e.from.0, e.port, e.to.0, e.partition)
+    };
+    let graph = &plan.graph;
+    graph.vertices.iter().map(vertex).chain(graph.edges.iter().map(edge)).collect()
+}
+
+fn planned(build: impl FnOnce(&Env)) -> Result<Plan, PlanError> {
+    let env = Env::new("test");
+    build(&env);
+    env.plan()
+}
+
+#[track_caller]
+fn check(build: impl FnOnce(&Env), expected: &[&str]) {
+    assert_eq!(shown(&planned(build).expect("a plan")), expected);
+}
+
+/// Places in this file are shown as `HERE`.
+#[track_caller]
+fn check_refused(build: impl FnOnce(&Env), expected: &str) {
+    let mut refused = planned(build).expect_err("refused").to_string();
+    while let Some(place) = refused.find(file!()) {
+        let rest = refused[place + file!().len()..]
+            .trim_start_matches(|c: char| ":0123456789".contains(c));
+        // A colon behind the place belongs to the sentence.
+        let rest = if refused[..refused.len() - rest.len()].ends_with(':') {
+            format!(":{rest}")
+        } else {
+            rest.to_owned()
+        };
+        refused = format!("{}HERE{rest}", &refused[..place]);
+    }
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn forward_edges_are_chained_and_unions_and_keys_begin_a_vertex() {
+    check(
+        waves,
+        &[
+            "ticks -> sawtooth -> (temp, door) x1",
+            "sensors-sink x1",
+            "window -> map -> sums-sink x1",
+            "0.0 -> 1 Forward",
+            "0.1 -> 2 Hash",
+            "0.2 -> 1 Forward",
+            "0.3 -> 2 Hash",
+        ],
+    );
+}
+
+#[test]
+fn without_chaining_every_operator_is_a_vertex() {
+    let plan = planned(|env| {
+        env.chaining(false);
+        waves(env);
+    });
+    let vertices = plan.expect("a plan").graph.vertices;
+    let names: Vec<_> = vertices.iter().map(|vertex| vertex.name.as_str()).collect();
+    let expected =
+        ["ticks", "sawtooth", "temp", "door", "sensors-sink", "window", "map", "sums-sink"];
+    assert_eq!(names, expected);
+    assert!(vertices.iter().all(|vertex| vertex.operators.len() == 1));
+}
+
+#[test]
+fn a_change_of_parallelism_spreads_the_records() {
+    check(
+        |env| {
+            env.parallelism(2);
+            waves(env);
+        },
+        &[
+            "ticks -> sawtooth x1",
+            "temp x2",
+            "door x2",
+            "sensors-sink x2",
+            "window -> map -> sums-sink x2",
+            "0.0 -> 1 Rebalance",
+            "0.1 -> 2 Rebalance",
+            "1.0 -> 3 Forward",
+            "1.1 -> 4 Hash",
+            "2.0 -> 3 Forward",
+            "2.1 -> 4 Hash",
+        ],
+    );
+    let build = |env: &Env| {
+        env.parallelism(4);
+        let source = from_nowhere::<u64>(Splits::Fixed(3));
+        let numbers = env.source("numbers", source, Watermarks::ascending()).named("read");
+        numbers.rebalance().map(|n| n).parallelism(3).sink("sink", to_nowhere()).parallelism(1);
+    };
+    let expected = ["read x3", "map x3", "sink x1", "0.0 -> 1 Rebalance", "1.0 -> 2 Rebalance"];
+    check(build, &expected);
+}
+
+#[test]
+fn operators_are_listed_head_first_with_their_uids_and_contracts() {
+    let plan = planned(waves).expect("a plan");
+    let list = |vertex: usize| -> Vec<_> {
+        let operators = plan.graph.vertices[vertex].operators.iter();
+        operators
+            .map(|o| (o.kind, o.uid.as_ref().map(|uid| uid.0.as_str()), o.note.as_str()))
+            .collect()
+    };
+    use OperatorKind::{Operator, Sink, Source};
+    let head = [
+        (Source, Some("ticks"), "one reader"),
+        (Operator, Some("sawtooth"), ""),
+        (Operator, None, ""),
+        (Operator, None, ""),
+    ];
+    assert_eq!(list(0), head);
+    let tail = [
+        (Operator, Some("window"), ""),
+        (Operator, None, ""),
+        (Sink, Some("sums-sink"), "idempotent"),
+    ];
+    assert_eq!(list(2), tail);
+}
+
+#[test]
+fn equal_programs_give_equal_graphs() {
+    let job = |env: &Env, settings: &mut Settings| -> Result<(), PlanError> {
+        env.parallelism(settings.take("parallelism", 1)?);
+        waves(env);
+        Ok(())
+    };
+    let program = Program::named("waves").set("parallelism", 2);
+    let graphs = [1, 2].map(|_| {
+        let catalog = Catalog::new().job("waves", "v1", job);
+        catalog.plan(&program).expect("a plan").graph
+    });
+    assert_eq!(graphs[0], graphs[1]);
+    assert_eq!(graphs[0].edges[2].partition, Partition::Forward);
+    let reading = slackwater_core::schema::Schema::of::<Reading>().expect("a schema");
+    assert_eq!(graphs[0].edges[2].schema, reading.fingerprint());
+}
+
+#[test]
+fn a_version_or_a_name_that_is_not_in_the_catalogue_is_refused_with_what_there_is() {
+    let catalog = Catalog::new()
+        .job("waves", "v1", |_, _| Ok(()))
+        .job("waves", "v2", |_, _| Ok(()))
+        .job("flights", "v1", |_, _| Ok(()));
+    let refused = |name: &str, version: &str| {
+        let program = Program { version: version.into(), ..Program::named(name) };
+        catalog.plan(&program).expect_err("refused").to_string()
+    };
+    assert_eq!(refused("wave", "v1"), "unknown program \"wave\": known are flights, waves");
+    let version = "unknown program \"waves@v3\": known are waves@v1, waves@v2";
+    assert_eq!(refused("waves", "v3"), version);
+    assert_eq!(Programs::names(&catalog), ["flights", "waves"]);
+}
+
+fn numbers(env: &Env, splits: Splits) -> Stream<u64> {
+    env.source("numbers", from_nowhere(splits), Watermarks::ascending())
+}
+
+#[test]
+fn a_uid_given_twice_is_refused_with_both_places() {
+    check_refused(
+        |env| {
+            numbers(env, Splits::One).scan("numbers", 0, |_: &mut u64, n| n).discard();
+        },
+        "uid \"numbers\" is given twice, at HERE and at HERE: state is found by it, so every \
+         operator needs its own",
+    );
+}
+
+#[test]
+fn a_parallelism_that_cannot_be_is_refused_with_the_reason() {
+    check_refused(
+        |env| numbers(env, Splits::One).parallelism(2).discard(),
+        "\"numbers\" (declared at HERE) cannot have parallelism 2, at most 1: the source has no \
+         splits",
+    );
+    check_refused(
+        |env| numbers(env, Splits::Fixed(2)).parallelism(3).discard(),
+        "\"numbers\" (declared at HERE) cannot have parallelism 3, at most 2: the source has 2 \
+         splits",
+    );
+    check_refused(
+        |env| {
+            let scan = numbers(env, Splits::Fixed(4)).scan("walk", 0, |_: &mut u64, n| n);
+            scan.parallelism(4).discard();
+        },
+        "\"walk\" (declared at HERE) cannot have parallelism 4, at most 1: its one state, which \
+         is not kept by key, can be in one place only; key the stream first, or leave it at \
+         parallelism 1",
+    );
+    check_refused(
+        |env| {
+            env.max_parallelism(8);
+            numbers(env, Splits::Fixed(16)).parallelism(16).discard();
+        },
+        "\"numbers\" (declared at HERE) has parallelism 16, more than the 8 key groups of the \
+         job: lower it, or raise max_parallelism",
+    );
+    check_refused(
+        |env| numbers(env, Splits::One).map(|n| n).parallelism(0).discard(),
+        "\"map\" (declared at HERE) has parallelism 0: at least 1 is needed",
+    );
+}
+
+#[test]
+fn what_a_union_is_asked_and_windows_that_cannot_be_are_mistakes() {
+    check_refused(
+        |env| {
+            let numbers = numbers(env, Splits::One);
+            union([&numbers, &numbers.map(|n| n)]).named("both").discard();
+        },
+        "a name at HERE is asked of a union: a union is no operator, ask it of the streams that \
+         it joins or of the operator that reads it",
+    );
+    check_refused(
+        |env| {
+            let windows = numbers(env, Splits::One).key_by(|n| *n).window(tumbling(ms(0)));
+            windows.sum("sums", |n| *n).late.discard();
+        },
+        "window \"sums\" (declared at HERE): a window has a size of at least 1 ms",
+    );
+    check_refused(|_| {}, "job \"test\" reads nothing: give it a source");
+}
+
+#[test]
+fn a_type_without_a_shape_is_refused_by_name_where_it_crosses_between_tasks() {
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Shapeless {
+        Number(u64),
+        Text(String),
+    }
+    let build = |env: &Env| {
+        let shapeless = numbers(env, Splits::One).map(|n| match n {
+            0 => Shapeless::Text(String::new()),
+            n => Shapeless::Number(n),
+        });
+        shapeless.sink("sink", to_nowhere());
+    };
+    assert!(planned(build).is_ok(), "within a task its shape does not matter");
+    let refused = planned(|env| {
+        env.chaining(false);
+        build(env);
+    });
+    let refused = refused.expect_err("refused").to_string();
+    assert!(refused.contains("Shapeless has no fixed shape"), "{refused}");
+}
