@@ -125,6 +125,8 @@ facts! {
     JobManagerStarted = "job_manager.started" { epoch: JobEpoch }
     /// A job was accepted.
     JobSubmitted = "job.submitted" { job: JobId, name: String, slots: u32 }
+    /// A request about a job was refused.
+    JobRefused = "job.refused" { job: JobId, cause: String }
     /// A job changed its state.
     JobStatusChanged = "job.status" { job: JobId, attempt: Attempt, from: JobStatus, to: JobStatus, cause: String }
     /// A task manager registered.

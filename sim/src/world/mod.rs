@@ -4,6 +4,7 @@
 //! in [`crate::fault`]. turmoil is the one backend; a second would take the place of `stage` and
 //! `net` beneath [`World::run`] and leave nodes, gates, disks and everything outside as they are.
 
+pub mod cluster;
 mod disk;
 mod gate;
 mod host;

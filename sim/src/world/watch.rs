@@ -11,7 +11,7 @@ use slackwater_core::time::EventTime;
 use super::{Stop, Watch, World};
 
 impl World {
-    /// Ends the world once `jobs` jobs have reached a final state.
+    /// Ends the world once `jobs` jobs have reached a final state, or were refused.
     #[must_use]
     pub fn until_jobs_are_final(self, jobs: usize) -> Self {
         self.until(Stop::JobsFinal, jobs_final(jobs))
@@ -39,11 +39,11 @@ impl World {
 fn jobs_final(jobs: usize) -> Watch {
     let mut ended = BTreeSet::new();
     Box::new(move |entry| {
-        if let Fact::JobStatusChanged { job, to, .. } = &entry.fact
-            && to.is_final()
-        {
-            ended.insert(*job);
-        }
+        match &entry.fact {
+            Fact::JobStatusChanged { job, to, .. } if to.is_final() => ended.insert(*job),
+            Fact::JobRefused { job, .. } => ended.insert(*job),
+            _ => return false,
+        };
         ended.len() >= jobs
     })
 }

@@ -1,0 +1,180 @@
+//! The cast of a Slackwater cluster: job manager, task managers, databases, and a client.
+//! Each runs what the engine runs on real machines; nothing is shortened or stubbed here.
+//! Put on stage by [`Cluster::on`]; what happens to it is scripted in [`super::World::at`].
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_connect::log::{self, MemoryLog};
+use slackwater_connect::series::{self, MemoryStore};
+use slackwater_core::fact::Fact;
+use slackwater_core::id::JobId;
+use slackwater_core::program::Program;
+use slackwater_dataflow::task::Programs;
+use slackwater_runtime::client::{Client, ClientError};
+use slackwater_runtime::host::Host;
+use slackwater_runtime::jobmanager::{self, JobManagerConfig};
+use slackwater_runtime::taskmanager::{self, TaskManagerConfig};
+use slackwater_runtime::wire::handshake::Handshake;
+
+use super::{Action, Main, World};
+
+/// The node of the job manager.
+pub const JOB_MANAGER: &str = "jm";
+/// The node of the series database.
+pub const DATABASE: &str = "db";
+/// The node of the partitioned log.
+pub const LOG: &str = "log";
+/// The node from which jobs are submitted and cancelled.
+pub const CLIENT: &str = "client";
+
+/// How long a person waits before trying a command again that reached nobody.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// A cluster: one job manager, some task managers, what their jobs read and write.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The catalogue of every process.
+    pub programs: Arc<dyn Programs>,
+    /// Of the job manager.
+    pub job_manager: JobManagerConfig,
+    /// Of every task manager.
+    pub task_manager: TaskManagerConfig,
+    /// How many task managers there are: `tm-1` and so on.
+    pub task_managers: u32,
+    /// The disk of the series database.
+    pub store: MemoryStore,
+    /// The disk of the partitioned log, if there is one.
+    pub log: Option<MemoryLog>,
+}
+
+impl Cluster {
+    /// One task manager with one slot, a series database and no log.
+    pub fn new(programs: Arc<dyn Programs>) -> Self {
+        let job_manager = format!("{JOB_MANAGER}:{}", jobmanager::PORT);
+        Self {
+            programs,
+            job_manager: JobManagerConfig::default(),
+            task_manager: TaskManagerConfig { job_manager, ..TaskManagerConfig::default() },
+            task_managers: 1,
+            store: MemoryStore::default(),
+            log: None,
+        }
+    }
+
+    /// This many task managers with this many slots each.
+    #[must_use]
+    pub fn task_managers(mut self, number: u32, slots: u32) -> Self {
+        self.task_managers = number;
+        self.task_manager.slots = slots;
+        self
+    }
+
+    /// A partitioned log beside the database; what `log` holds already can be read from the start.
+    #[must_use]
+    pub fn log(mut self, log: MemoryLog) -> Self {
+        self.log = Some(log);
+        self
+    }
+
+    /// Puts the cluster into a world, each role on a node of its own.
+    #[must_use]
+    pub fn on(self, world: World) -> World {
+        let Self { programs, job_manager, task_manager, task_managers, store, log } = self;
+        let world = world.node(JOB_MANAGER, run_job_manager(job_manager, Arc::clone(&programs)));
+        let world = (1..=task_managers).fold(world, |world, number| {
+            let main = run_task_manager(task_manager.clone(), Arc::clone(&programs));
+            world.node(format!("tm-{number}"), main)
+        });
+        let world = world.node(DATABASE, run_database(store));
+        let world = match log {
+            Some(log) => world.node(LOG, run_log(log)),
+            None => world,
+        };
+        world.idle_node(CLIENT)
+    }
+}
+
+/// A process that ends with an error says so as a panic does: nobody reads its standard error.
+fn report<T>(host: &dyn Host, task: &str, ended: Result<T, impl Display>) {
+    if let Err(error) = ended {
+        host.tell(Fact::Panicked { task: task.to_owned(), message: error.to_string() });
+    }
+}
+
+fn run_job_manager(config: JobManagerConfig, programs: Arc<dyn Programs>) -> Main {
+    Arc::new(move |host| {
+        let running = jobmanager::run(Arc::clone(&host), config.clone(), Arc::clone(&programs));
+        Box::pin(async move { report(&*host, "job manager", running.await) })
+    })
+}
+
+fn run_task_manager(config: TaskManagerConfig, programs: Arc<dyn Programs>) -> Main {
+    Arc::new(move |host| {
+        let running = taskmanager::run(Arc::clone(&host), config.clone(), Arc::clone(&programs));
+        Box::pin(async move { report(&*host, "task manager", running.await) })
+    })
+}
+
+fn run_database(store: MemoryStore) -> Main {
+    Arc::new(move |host| {
+        let running = series::serve(Arc::clone(&host), series::PORT, store.clone());
+        Box::pin(async move { report(&*host, "series database", running.await) })
+    })
+}
+
+fn run_log(log: MemoryLog) -> Main {
+    Arc::new(move |host| {
+        let running = log::serve(Arc::clone(&host), log::PORT, log.clone());
+        Box::pin(async move { report(&*host, "partitioned log", running.await) })
+    })
+}
+
+/// Submits a program through the engine's client, trying again until somebody answers. `label`
+/// names the job for [`cancel`]; a refusal is told as [`Fact::JobRefused`].
+pub fn submit(label: &str, program: Program) -> Action {
+    command(label, move |host, mut client, job| {
+        let program = program.clone();
+        Box::pin(async move { client.submit(&*host, job, program).await.map(|_| ()) })
+    })
+}
+
+/// Cancels the job that was submitted under `label`.
+pub fn cancel(label: &str) -> Action {
+    command(label, |host, mut client, job| {
+        Box::pin(async move { client.cancel(&*host, &job.to_string()).await.map(|_| ()) })
+    })
+}
+
+type Done = futures::future::LocalBoxFuture<'static, Result<(), ClientError>>;
+
+fn command(
+    label: &str,
+    verb: impl Fn(Arc<dyn Host>, Client, JobId) -> Done + Send + Sync + 'static,
+) -> Action {
+    let (label, verb) = (label.to_owned(), Arc::new(verb));
+    let main: Main = Arc::new(move |host| {
+        let (label, verb) = (label.clone(), Arc::clone(&verb));
+        Box::pin(async move {
+            // Drawn anew by each command of the label, and equal every time.
+            let job = JobId(host.random(&format!("job-id/{label}")).next_u128());
+            let address = format!("{JOB_MANAGER}:{}", jobmanager::PORT);
+            loop {
+                let tried = match Client::connect(&*host, &address, Handshake::default()).await {
+                    Ok(client) => verb(Arc::clone(&host), client, job).await,
+                    Err(error) => Err(error),
+                };
+                match tried {
+                    Ok(()) => return,
+                    Err(ClientError::Unreachable { .. }) => host.sleep(TRY_AGAIN_AFTER).await,
+                    Err(error) => {
+                        let cause = error.to_string();
+                        return host.tell(Fact::JobRefused { job, cause });
+                    }
+                }
+            }
+        })
+    });
+    Action::Run { node: CLIENT.to_owned(), main }
+}
