@@ -8,13 +8,20 @@ use clap::Subcommand;
 use slackwater_dataflow::task::Programs;
 
 pub mod exit;
+pub mod local;
+pub mod picture;
+pub mod run;
 pub mod series;
+pub mod tally;
+pub mod watch;
 
 use exit::Failure;
 
 /// What the engine can be told.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Run a job: `run oscon --local`, `run flights --local --input FILE --out DIR`
+    Run(run::RunArgs),
     /// Read back what a local run has stored
     #[command(subcommand)]
     Series(series::SeriesVerb),
@@ -24,8 +31,9 @@ pub enum Verb {
 ///
 /// # Errors
 /// A [`Failure`]: its number is the exit code, its message is for stderr.
-pub fn execute(verb: Verb, _programs: Arc<dyn Programs>) -> Result<(), Failure> {
+pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match verb {
+        Verb::Run(args) => run::run(&args, programs),
         Verb::Series(verb) => series::execute(&verb),
     }
 }

@@ -1,0 +1,267 @@
+//! A whole cluster in this process, for one job: job manager, task manager, series database, log.
+//! The same servers as anywhere, on loopback; only who is where is made up here. Ends with the job,
+//! with Ctrl-C, or when the time is up, and always by cancelling first.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use slackwater_connect::log::{self, LogServer, MemoryLog};
+use slackwater_connect::series::disk::DiskStore;
+use slackwater_connect::series::{self, SeriesServer};
+use slackwater_core::fact::{Detail, JobStatus};
+use slackwater_core::program::Program;
+use slackwater_dataflow::task::Programs;
+use slackwater_runtime::client::{Client, ClientError, new_job_id};
+use slackwater_runtime::host::real::{self, RealHost};
+use slackwater_runtime::host::{Host, within};
+use slackwater_runtime::jobmanager::JobManagerConfig;
+use slackwater_runtime::local::LocalCluster;
+use slackwater_runtime::taskmanager::TaskManagerConfig;
+use slackwater_runtime::wire::handshake::Handshake;
+use slackwater_runtime::wire::message::JobLine;
+use tokio::sync::oneshot;
+
+use crate::exit::{Exit, Failure};
+use crate::tally::Tally;
+use crate::watch::{Headline, Watch};
+
+/// How often the picture is drawn and the job asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long a cancelled job may take to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A job and its surroundings.
+pub struct LocalRun {
+    /// What to run.
+    pub program: Program,
+    /// The catalogue.
+    pub programs: Arc<dyn Programs>,
+    /// How many slots the job needs.
+    pub slots: u32,
+    /// The folder for the series database, if the job writes series.
+    pub data: Option<PathBuf>,
+    /// Stop after this time.
+    pub span: Option<Duration>,
+    /// The ports of job manager and series database; 0 for any.
+    pub ports: (u16, u16),
+}
+
+/// Where nodes are, by `name:port`, as the hosts ask for them.
+type Places = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// Runs the job until it ends or is stopped, and says what it did.
+///
+/// # Errors
+/// [`Exit::Environment`] if a port or a file is refused; [`Exit::BadInput`] and
+/// [`Exit::JobFailed`] if the job failed.
+pub fn run(run: LocalRun) -> Result<(), Failure> {
+    let environment = |error: io::Error| Failure::new(Exit::Environment, error);
+    let (tally, places) = (Tally::default(), Places::default());
+    let (heard, asked) = (tally.clone(), Arc::clone(&places));
+    let resolve = move |address: &str| {
+        asked.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned()
+    };
+    let host = RealHost::named("local")
+        .map_err(environment)?
+        .telling(Detail::Flow, Arc::new(move |fact| heard.hear(fact)))
+        .resolving(Arc::new(resolve));
+    real::run(host, |host| drive(host, run, tally, places)).map_err(environment)?
+}
+
+async fn drive(
+    host: Arc<dyn Host>,
+    run: LocalRun,
+    tally: Tally,
+    places: Places,
+) -> Result<(), Failure> {
+    // Asked for first: a Ctrl-C while things start is not lost.
+    let stopped = stop_asked()?;
+    let store = match &run.data {
+        Some(data) => Some(open_store(host.as_ref(), data)?),
+        None => None,
+    };
+    if let Some(store) = &store {
+        serve_series(&host, &places, run.ports.1, store.clone()).await?;
+    }
+    serve_log(&host, &places).await?;
+
+    let job_manager = JobManagerConfig { port: run.ports.0, ..Default::default() };
+    let task_manager = TaskManagerConfig { slots: run.slots, ..Default::default() };
+    let cluster =
+        LocalCluster::start(&host, job_manager, task_manager, Arc::clone(&run.programs)).await;
+    let cluster = cluster.map_err(|error| Failure::new(Exit::Environment, error))?;
+    let handshake = Handshake::default();
+    let client = Client::connect(host.as_ref(), &cluster.address, handshake).await;
+    let mut session = Session { client: client?, host: Arc::clone(&host), run, tally, store };
+    let ended = session.follow(stopped).await;
+    cluster.stop();
+    session.report(&ended?)
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::OtherVersion(_) => Exit::OtherVersion,
+            ClientError::Refused(_) => Exit::Usage,
+            ClientError::Unreachable { .. } | ClientError::Forgotten(_) => Exit::Unreachable,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Completes when a person asks the process to stop, by Ctrl-C or SIGTERM.
+fn stop_asked() -> Result<Pin<Box<dyn Future<Output = ()>>>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Environment, error));
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(Box::pin(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }))
+}
+
+/// Opens the store in the folder, which is made if need be.
+fn open_store(host: &dyn Host, data: &std::path::Path) -> Result<DiskStore, Failure> {
+    let file = crate::series::file_in(data);
+    let made = host.files().append(&file.display().to_string(), b"");
+    made.map_err(|error| {
+        Failure::new(Exit::Environment, format!("cannot write {}: {error}", file.display()))
+    })?;
+    DiskStore::create(&file).map_err(|error| Failure::new(Exit::Environment, error))
+}
+
+/// Serves the store from a thread of its own: a durable write waits for the disk.
+async fn serve_series(
+    host: &Arc<dyn Host>,
+    places: &Places,
+    port: u16,
+    store: DiskStore,
+) -> Result<(), Failure> {
+    let (tell, bound) = oneshot::channel();
+    let serve = move |host: Arc<dyn Host>| async move {
+        match SeriesServer::bind(host, port).await {
+            Ok(server) => {
+                // Whoever asked waits for the answer.
+                let _ = tell.send(Ok(server.port()));
+                drop(server.run(store).await);
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        }
+    };
+    host.spawn_worker("series database", Box::new(move |host| Box::pin(serve(host))));
+    let gone = |_| Err(io::Error::other("the series database could not start"));
+    let port = bound.await.unwrap_or_else(gone);
+    place(places, series::ADDRESS, port.map_err(|error| Failure::new(Exit::Environment, error))?);
+    Ok(())
+}
+
+async fn serve_log(host: &Arc<dyn Host>, places: &Places) -> Result<(), Failure> {
+    let server = LogServer::bind(Arc::clone(host), 0).await;
+    let server = server.map_err(|error| Failure::new(Exit::Environment, error))?;
+    place(places, log::ADDRESS, server.port());
+    let serve = async move { drop(server.run(MemoryLog::default()).await) };
+    host.spawn("log", Box::pin(serve));
+    Ok(())
+}
+
+fn place(places: &Places, address: &str, port: u16) {
+    let found = format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    places.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), found);
+}
+
+/// A job that runs, and the person who looks at it.
+struct Session {
+    host: Arc<dyn Host>,
+    client: Client,
+    run: LocalRun,
+    tally: Tally,
+    store: Option<DiskStore>,
+}
+
+impl Session {
+    /// Submits the job and looks at it until it has ended.
+    async fn follow(
+        &mut self,
+        mut stopped: Pin<Box<dyn Future<Output = ()>>>,
+    ) -> Result<JobLine, Failure> {
+        let host = Arc::clone(&self.host);
+        let started = host.elapsed();
+        let program = self.run.program.clone();
+        let id = self.client.submit(host.as_ref(), new_job_id(&host), program).await?;
+        let tag = self.run.program.settings.get("tag").cloned().unwrap_or_default();
+        let mut watch = Watch::new(&tag);
+        let ended = loop {
+            let stop = tokio::select! {
+                biased;
+                () = &mut stopped => true,
+                () = host.sleep(LOOK_EVERY) => false,
+            };
+            let gone = host.elapsed().saturating_sub(started);
+            let lines = self.client.jobs(host.as_ref()).await?;
+            let line = lines.into_iter().find(|line| line.id == id);
+            let line = line.ok_or(ClientError::Forgotten(id))?;
+            self.show(&mut watch, &line, gone)?;
+            if line.status.is_final() {
+                break line;
+            }
+            if stop || self.run.span.is_some_and(|span| gone >= span) {
+                self.client.cancel(host.as_ref(), &id.to_string()).await?;
+                let end = within(host.as_ref(), STOP_PATIENCE, self.client.wait(host.as_ref(), id));
+                let late = || Failure::new(Exit::JobFailed, "the job does not stop");
+                break end.await.ok_or_else(late)??;
+            }
+        };
+        self.show(&mut watch, &ended, host.elapsed().saturating_sub(started))?;
+        watch.leave().map_err(|error| Failure::new(Exit::Environment, error))?;
+        Ok(ended)
+    }
+
+    fn show(&self, watch: &mut Watch, line: &JobLine, gone: Duration) -> Result<(), Failure> {
+        let counts = self.tally.counts();
+        let headline = Headline {
+            job: format!("{} {}", line.name, line.status),
+            seconds: gone.as_secs(),
+            read: counts.read.values().sum(),
+            written: counts.written.values().sum(),
+            late: counts.late,
+            trouble: if line.status == JobStatus::Running { "" } else { &line.cause }.to_owned(),
+        };
+        let store = self.store.as_ref().map(|store| store as &dyn series::SeriesStore);
+        watch.show(&headline, store).map_err(|error| Failure::new(Exit::Environment, error))
+    }
+
+    /// Says how the job ended and where its data is.
+    fn report(&self, ended: &JobLine) -> Result<(), Failure> {
+        let counts = self.tally.counts();
+        if ended.status == JobStatus::Failed {
+            return Err(self.failure(&ended.cause));
+        }
+        println!("{} {}\n{counts}", ended.name, ended.status);
+        if let Some(data) = &self.run.data {
+            let data = data.display();
+            println!("the series are in {data}: slackwater series export --data {data}");
+        }
+        match counts.panics.first() {
+            Some(panic) => Err(Failure::new(Exit::JobFailed, panic)),
+            None => Ok(()),
+        }
+    }
+
+    /// Messages about the input begin with its path, wherever they come from.
+    fn failure(&self, cause: &str) -> Failure {
+        let input = self.run.program.settings.get("input");
+        let is_about_input = input.is_some_and(|input| cause.contains(input.as_str()));
+        let exit = if is_about_input { Exit::BadInput } else { Exit::JobFailed };
+        Failure::new(exit, format!("{} failed: {cause}", self.run.program.name))
+    }
+}
