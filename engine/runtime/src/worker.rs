@@ -18,7 +18,7 @@ use slackwater_dataflow::task::{Plan, PlanError, Programs};
 use tokio::sync::mpsc;
 
 use crate::deployment::{Deployment, TaskReport, WorkerCommand, WorkerEvent};
-use crate::exchange::{AttemptKey, Entrance, ExchangeConfig};
+use crate::exchange::{AttemptKey, Entrance, ExchangeConfig, Neighbours};
 use crate::host::{Host, TaskHandle, panic_message};
 use crate::task::{Failure, TaskConfig};
 use attempt::{Reporter, RunningAttempt};
@@ -30,6 +30,22 @@ pub struct WorkerConfig {
     pub exchange: ExchangeConfig,
     /// Of each of its tasks.
     pub task: TaskConfig,
+}
+
+/// Where a worker sits: its id, and who sits beside it.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Its id.
+    pub id: WorkerId,
+    /// The workers of the same process; batches move to them by pointer.
+    pub neighbours: Neighbours,
+}
+
+impl From<WorkerId> for Seat {
+    /// A worker alone in its process.
+    fn from(id: WorkerId) -> Self {
+        Self { id, neighbours: Neighbours::default() }
+    }
 }
 
 /// Plans are kept for this many programs.
@@ -64,15 +80,16 @@ impl Worker {
     /// Starts a worker; it says [`WorkerEvent::Ready`] once it takes connections.
     pub fn start(
         host: &dyn Host,
-        id: WorkerId,
+        seat: impl Into<Seat>,
         programs: Arc<dyn Programs>,
         config: WorkerConfig,
         events: mpsc::UnboundedSender<WorkerEvent>,
     ) -> WorkerHandle {
         let (commands, received) = mpsc::unbounded_channel();
-        let name = format!("worker {id}");
+        let seat = seat.into();
+        let name = format!("worker {}", seat.id);
         let make = move |host: Arc<dyn Host>| {
-            let desk = Desk::new(host, id, programs, config, events);
+            let desk = Desk::new(host, seat, programs, config, events);
             Box::pin(desk.run(received)) as crate::host::LocalFuture<()>
         };
         let running = host.spawn_worker(&name, Box::new(make));
@@ -83,7 +100,7 @@ impl Worker {
 /// Takes commands.
 struct Desk {
     host: Arc<dyn Host>,
-    id: WorkerId,
+    seat: Seat,
     programs: Arc<dyn Programs>,
     config: WorkerConfig,
     events: mpsc::UnboundedSender<WorkerEvent>,
@@ -96,18 +113,19 @@ struct Desk {
 impl Desk {
     fn new(
         host: Arc<dyn Host>,
-        id: WorkerId,
+        seat: Seat,
         programs: Arc<dyn Programs>,
         config: WorkerConfig,
         events: mpsc::UnboundedSender<WorkerEvent>,
     ) -> Self {
         let entrance = Entrance::new(Arc::clone(&host), config.exchange);
         let (plans, attempts) = (BTreeMap::new(), BTreeMap::new());
-        Self { host, id, programs, config, events, entrance, plans, attempts }
+        Self { host, seat, programs, config, events, entrance, plans, attempts }
     }
 
     async fn run(self, commands: mpsc::UnboundedReceiver<WorkerCommand>) {
-        let (host, events, id) = (Arc::clone(&self.host), self.events.clone(), self.id.clone());
+        let (host, events, id) =
+            (Arc::clone(&self.host), self.events.clone(), self.seat.id.clone());
         let cause = match AssertUnwindSafe(self.serve(commands)).catch_unwind().await {
             Ok(Ok(())) => return,
             Ok(Err(cause)) => cause,
@@ -131,6 +149,9 @@ impl Desk {
         let data_port = listener.port();
         let serving = Box::pin(Rc::clone(&self.entrance).serve(listener));
         let serving = self.host.spawn("exchange entrance", serving);
+        let Seat { id, neighbours } = &self.seat;
+        let welcoming = Rc::clone(&self.entrance).welcome(neighbours, id.clone());
+        let welcoming = self.host.spawn("exchange neighbours", Box::pin(welcoming));
         let _ = self.events.send(WorkerEvent::Ready { data_port });
         while let Some(command) = commands.recv().await {
             match command {
@@ -144,6 +165,7 @@ impl Desk {
             attempt.ended().await;
         }
         serving.abort();
+        welcoming.abort();
         Ok(())
     }
 
@@ -196,7 +218,8 @@ impl Desk {
         report: &Reporter,
     ) -> Result<RunningAttempt, Failure> {
         let plan = self.plan(&deployment.program)?;
-        let site = wiring::Site { host: &self.host, id: &self.id, config: &self.config.exchange };
+        let site =
+            wiring::Site { host: &self.host, seat: &self.seat, config: &self.config.exchange };
         let wired = wiring::wire(site, key, deployment, &plan);
         let wired = wired.map_err(|cause| Failure { cause, is_fatal: true })?;
         let entrance = Rc::clone(&self.entrance);

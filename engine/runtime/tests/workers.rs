@@ -7,6 +7,7 @@ mod small;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use slackwater_core::fact::{Detail, Fact, TaskStatus};
 use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId, WorkerId};
@@ -14,10 +15,12 @@ use slackwater_core::program::Program;
 use slackwater_dataflow::stream::{Env, union};
 use slackwater_dataflow::task::{Plan, PlanError, Programs};
 use slackwater_dataflow::watermark::Watermarks;
+use slackwater_dataflow::window::{Pane, tumbling};
 use slackwater_runtime::deployment::{Deployment, Placed, TaskReport, WorkerCommand, WorkerEvent};
+use slackwater_runtime::exchange::Neighbours;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{RealHost, run};
-use slackwater_runtime::worker::{Worker, WorkerConfig, WorkerHandle};
+use slackwater_runtime::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
 use tokio::sync::mpsc;
 
 use small::{Collect, Count};
@@ -56,14 +59,26 @@ struct Pair {
 const JOB: JobId = JobId(1);
 
 impl Pair {
-    async fn start(host: &dyn Host, build: Build, facts: Arc<Mutex<Vec<Fact>>>) -> Self {
+    async fn start(
+        host: &dyn Host,
+        build: Build,
+        seats: fn(WorkerId, &Neighbours) -> Seat,
+        facts: Arc<Mutex<Vec<Fact>>>,
+    ) -> Self {
+        let neighbours = Neighbours::default();
         let programs = Arc::new(One { build, sink: Collect::default() });
         let mut workers = Vec::new();
         let (sender, mut events) = mpsc::unbounded_channel();
         for index in 0..2 {
             let id = WorkerId { task_manager: TaskManagerId("tm".into()), index };
             let (programs, config) = (Arc::clone(&programs), WorkerConfig::default());
-            let handle = Worker::start(host, id.clone(), programs, config, sender.clone());
+            let handle = Worker::start(
+                host,
+                seats(id.clone(), &neighbours),
+                programs,
+                config,
+                sender.clone(),
+            );
             let Some(WorkerEvent::Ready { data_port }) = events.recv().await else {
                 panic!("a worker starts by saying where it is");
             };
@@ -138,13 +153,30 @@ impl Pair {
     }
 }
 
+/// Each in a process of its own, as far as they know.
+fn apart(id: WorkerId, _: &Neighbours) -> Seat {
+    id.into()
+}
+
+fn side_by_side(id: WorkerId, neighbours: &Neighbours) -> Seat {
+    Seat { id, neighbours: neighbours.clone() }
+}
+
 fn with_pair(build: Build, test: impl AsyncFnOnce(&mut Pair)) {
+    with_seats(build, apart, test);
+}
+
+fn with_seats(
+    build: Build,
+    seats: fn(WorkerId, &Neighbours) -> Seat,
+    test: impl AsyncFnOnce(&mut Pair),
+) {
     let facts = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&facts);
     let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
     let host = RealHost::named("tm").expect("randomness").telling(Detail::Flow, telling);
     let ran = run(host, |host| async move {
-        let mut pair = Pair::start(&*host, build, facts).await;
+        let mut pair = Pair::start(&*host, build, seats, facts).await;
         test(&mut pair).await;
         for (_, handle, _) in &pair.workers {
             handle.send(WorkerCommand::Stop);
@@ -176,6 +208,66 @@ fn a_bounded_program_finishes_with_every_record_once() {
         assert_eq!(pair.told("task.counted"), tasks);
         assert!(pair.told("frame.sent") > 0);
         assert_eq!(pair.told("frame.sent"), pair.told("frame.received"));
+    });
+}
+
+#[test]
+fn neighbours_hand_batches_over_without_a_frame_and_with_the_same_credits() {
+    with_seats(doubled, side_by_side, async |pair| {
+        pair.programs.sink.is_shut.store(true, Ordering::SeqCst);
+        let tasks = pair.deploy(1, "one").len();
+        pair.hears(|fact| matches!(fact, Fact::CreditExhausted { .. })).await;
+        pair.programs.sink.open_up();
+        let ends = pair.ends(tasks).await;
+        assert!(ends.values().all(|end| end.status == TaskStatus::Finished), "{ends:?}");
+        let expected: Vec<_> = (0..ROWS).map(|n| n * 2 + 1).collect();
+        assert!(pair.programs.sink.sorted() == expected, "every record once");
+        assert!(pair.told("batch.received") > 0);
+        assert_eq!(pair.told("frame.sent"), 0);
+    });
+}
+
+#[test]
+fn keyed_windows_over_two_workers_sum_exactly() {
+    fn windows(env: &Env, sink: &Collect) {
+        let keyed = counting(env, ROWS, true).key_by(|n: &u64| n % 10);
+        let sums = keyed.window(tumbling(Duration::from_secs(1))).sum("sum", |n: &u64| *n as i64);
+        sums.late.discard();
+        let sums = sums.results.parallelism(2).map(|pane: Pane<u64, i64>| pane.value as u64);
+        let _ = sums.parallelism(2).sink("collect", sink.clone());
+    }
+    for seats in [apart, side_by_side] {
+        with_seats(windows, seats, async |pair| {
+            let tasks = pair.deploy(1, "one").len();
+            let ends = pair.ends(tasks).await;
+            assert!(ends.values().all(|end| end.status == TaskStatus::Finished), "{ends:?}");
+            // Record n has timestamp n: window w holds 100 records of each of ten keys.
+            let sum = |w: u64, key: u64| (0..100).map(|i| w * 1_000 + i * 10 + key).sum();
+            let windows = (0..ROWS / 1_000).flat_map(|w| (0..10).map(move |key| sum(w, key)));
+            let mut expected: Vec<u64> = windows.collect();
+            expected.sort_unstable();
+            assert_eq!(pair.programs.sink.sorted(), expected);
+            assert!(pair.told("watermark.channel") > 0);
+        });
+    }
+}
+
+#[test]
+fn a_neighbour_that_dies_fails_the_tasks_beside_it() {
+    fn endless(env: &Env, sink: &Collect) {
+        let spread = counting(env, ROWS, false).rebalance();
+        let _ = spread.map(|n: u64| n).parallelism(1).sink("collect", sink.clone());
+    }
+    with_seats(endless, side_by_side, async |pair| {
+        pair.deploy(1, "one");
+        for _ in 0..2 {
+            assert_eq!(pair.report().await.status, TaskStatus::Running);
+        }
+        pair.hears(|fact| matches!(fact, Fact::BatchReceived { .. })).await;
+        pair.workers[0].1.abort();
+        let failed = pair.report().await;
+        assert_eq!(failed.status, TaskStatus::Failed);
+        assert!(failed.cause.contains("from worker tm/0: the connection"), "{}", failed.cause);
     });
 }
 

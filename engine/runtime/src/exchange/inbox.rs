@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use slackwater_dataflow::packet::Packet;
 
-use super::entrance::Returns;
+use super::connection::Returns;
 use super::outbound::Lane;
 
 /// The channels of one task, by their number within the task.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use slackwater_core::id::{ChannelId, Execution, WorkerId};
 use slackwater_core::schema::Fingerprint;
-use slackwater_dataflow::packet::ElementCodec;
-use tokio::sync::Notify;
+use slackwater_dataflow::packet::{AnyBatch, ElementCodec};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::head::{Granted, Head, Opening};
 use super::outbound::{Lane, Outbound};
+use super::pipe::{Neighbours, Parcel, Pipe, Visit};
 use super::{Alarm, AttemptKey, ExchangeConfig};
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
@@ -31,6 +32,8 @@ pub struct Route {
     pub to: WorkerId,
     /// Where it takes connections, `name:port`.
     pub address: String,
+    /// The workers of this process: to one of them no connection is made.
+    pub neighbours: Neighbours,
 }
 
 /// The sending side of a connection.
@@ -40,6 +43,8 @@ pub struct Link {
     /// Frames that wait for the connection: bounded by the credits of the channels.
     staged: RefCell<Vec<(Vec<u8>, Vec<u8>)>>,
     wake: Notify,
+    /// Set while the receiver is a neighbour.
+    pipe: RefCell<Option<mpsc::UnboundedSender<Parcel>>>,
 }
 
 struct Sender {
@@ -51,8 +56,8 @@ struct Sender {
 impl Link {
     /// A link that is not yet connected.
     pub fn new(route: Route) -> Rc<Self> {
-        let (channels, staged) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { route, channels, staged, wake: Notify::new() })
+        let (channels, staged, pipe) = Default::default();
+        Rc::new(Self { route, channels, staged, wake: Notify::new(), pipe })
     }
 
     /// Adds a channel; all of them before [`Link::run`].
@@ -89,15 +94,57 @@ impl Link {
     }
 
     async fn carry(&self, host: &dyn Host, config: &ExchangeConfig) -> Result<(), String> {
-        let (granted, mut reader, mut writer) = self.connect(host, config).await?;
-        for sender in self.channels.borrow().values() {
-            sender.lane.grant(granted.credits);
+        if let Some(door) = self.route.neighbours.door(&self.route.to) {
+            return self.carry_parcels(&door).await;
         }
+        let (granted, mut reader, mut writer) = self.connect(host, config).await?;
+        self.open(&granted);
         tokio::select! {
             biased;
             read = self.read(host, config, &mut reader) => read,
             written = self.write(host, config, &mut writer) => written,
         }
+    }
+
+    fn open(&self, granted: &Granted) {
+        for sender in self.channels.borrow().values() {
+            sender.lane.grant(granted.credits);
+        }
+    }
+
+    /// The same to a worker of this process. It waits for the deployment as long as a caller may.
+    async fn carry_parcels(&self, door: &mpsc::UnboundedSender<Visit>) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let visit = Visit { from: self.route.from.clone(), opening: self.opening(), answer };
+        let gone = || "the worker has ended".to_owned();
+        door.send(visit).map_err(|_| gone())?;
+        let (granted, Pipe { sender, mut receiver }) = answered.await.map_err(|_| gone())??;
+        self.pipe.replace(Some(sender));
+        self.open(&granted);
+        while let Some(Parcel { head, .. }) = receiver.recv().await {
+            if self.on_head(head)? {
+                self.pipe.take();
+                return Ok(());
+            }
+        }
+        Err("the receiver closed the connection".into())
+    }
+
+    /// Sends a batch by pointer, if the receiver is a neighbour; gives it back otherwise.
+    pub(super) fn hand_over(&self, head: Head, batch: AnyBatch) -> Option<(Head, AnyBatch)> {
+        let pipe = self.pipe.borrow();
+        let Some(pipe) = &*pipe else { return Some((head, batch)) };
+        // A receiver that has gone closes the other direction as well, and that is noticed.
+        let _ = pipe.send(Parcel { head, batch: Some(batch) });
+        None
+    }
+
+    /// Sends a signal to a neighbour; false if the receiver is none.
+    pub(super) fn hand_over_signal(&self, head: &Head) -> bool {
+        let pipe = self.pipe.borrow();
+        let Some(pipe) = &*pipe else { return false };
+        let _ = pipe.send(Parcel { head: head.clone(), batch: None });
+        true
     }
 
     /// Tries until the peer's worker has deployed its side, or the deadline has passed.
@@ -144,20 +191,25 @@ impl Link {
             let Some(frame) = frame else {
                 return Err("the receiver closed the connection".into());
             };
-            match Head::decode(&frame).map_err(|error| error.to_string())?.0 {
-                Head::Credit { channel, credits } => self.with(channel, |l| l.grant(credits))?,
-                Head::Ended { channel } => {
-                    self.with(channel, Lane::end)?;
-                    if self.channels.borrow().values().all(|sender| sender.lane.has_ended()) {
-                        return Ok(());
-                    }
-                }
-                Head::Heartbeat => {}
-                other => {
-                    return Err(format!("the receiver sent what only a sender says: {other:?}"));
-                }
+            let (head, _) = Head::decode(&frame).map_err(|error| error.to_string())?;
+            if self.on_head(head)? {
+                return Ok(());
             }
         }
+    }
+
+    /// Takes word from the receiver; whether every channel has ended.
+    fn on_head(&self, head: Head) -> Result<bool, String> {
+        match head {
+            Head::Credit { channel, credits } => self.with(channel, |l| l.grant(credits))?,
+            Head::Ended { channel } => {
+                self.with(channel, Lane::end)?;
+                return Ok(self.channels.borrow().values().all(|s| s.lane.has_ended()));
+            }
+            Head::Heartbeat => {}
+            other => return Err(format!("the receiver sent what only a sender says: {other:?}")),
+        }
+        Ok(false)
     }
 
     fn with(&self, channel: ChannelId, change: impl FnOnce(&Lane)) -> Result<(), String> {

@@ -1,14 +1,16 @@
-//! Channels between tasks: bounded by credits, by pointer within a worker, by frames between two.
+//! Channels between tasks: bounded by credits, by pointer within a process, by frames between two.
 //! Never holds more than the credits it granted, and never takes the end of a connection for the
 //! end of a stream. Who is connected to whom is derived in [`crate::worker`]; the loop that reads
 //! and writes channels is [`crate::task`].
 
 mod alarm;
+mod connection;
 mod entrance;
 mod head;
 mod inbox;
 mod link;
 mod outbound;
+mod pipe;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,7 @@ pub use entrance::{Entrance, Inbound};
 pub use inbox::Inbox;
 pub use link::{Link, Route};
 pub use outbound::Outbound;
+pub use pipe::Neighbours;
 
 use std::time::Duration;
 

@@ -163,10 +163,16 @@ impl Outbound {
         let (head, body, rows) = match packet {
             Packet::Batch(batch) => {
                 let rows = batch.rows() as u32;
-                (Head::Batch { epoch, attempt, channel, rows }, codec.encode(&batch)?, rows)
+                let head = Head::Batch { epoch, attempt, channel, rows };
+                let Some((head, batch)) = link.hand_over(head, batch) else { return Ok(()) };
+                (head, codec.encode(&batch)?, rows)
             }
             Packet::Signal(signal) => {
-                (Head::Signal { epoch, attempt, channel, signal }, Vec::new(), 0)
+                let head = Head::Signal { epoch, attempt, channel, signal };
+                if link.hand_over_signal(&head) {
+                    return Ok(());
+                }
+                (head, Vec::new(), 0)
             }
         };
         let head = head.encode();

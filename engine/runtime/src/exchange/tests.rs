@@ -160,6 +160,7 @@ fn packets_cross_a_connection_and_a_full_channel_holds_up_no_other() {
                 from: worker("tm-2"),
                 to: worker("tm-1"),
                 address: format!("tm-1:{}", listener.port()),
+                neighbours: Neighbours::default(),
             };
             host.spawn("serve", Box::pin(Rc::clone(&receiver.entrance).serve(listener)));
             let (link, alarm) = (Link::new(route), Rc::new(Alarm::default()));

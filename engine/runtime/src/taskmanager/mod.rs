@@ -13,11 +13,12 @@ use slackwater_dataflow::task::Programs;
 use tokio::sync::mpsc;
 
 use crate::deployment::{TaskReport, WorkerCommand, WorkerEvent};
+use crate::exchange::Neighbours;
 use crate::host::Host;
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
 use crate::wire::message::{Admission, Registration, ToJobManager, ToTaskManager};
 use crate::wire::session::{Heartbeat, Session};
-use crate::worker::{Worker, WorkerConfig, WorkerHandle};
+use crate::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
 
 /// The measures of a task manager.
 #[derive(Clone, Debug)]
@@ -146,11 +147,13 @@ impl Crew {
         let (live, attempts) = (BTreeSet::new(), BTreeMap::new());
         let (workers, addresses) = (Vec::new(), Vec::new());
         let mut crew = Self { workers, addresses, events, live, attempts };
+        let neighbours = Neighbours::default();
         for index in 0..config.workers.max(1) {
             let task_manager = TaskManagerId(host.name().to_owned());
             let id = WorkerId { task_manager, index };
             let programs = Arc::clone(programs);
-            let worker = Worker::start(host, id, programs, config.worker, tell.clone());
+            let seat = Seat { id, neighbours: neighbours.clone() };
+            let worker = Worker::start(host, seat, programs, config.worker, tell.clone());
             crew.workers.push(worker);
             // One after the other, so that the n-th worker to be ready is worker n.
             match crew.events.recv().await {

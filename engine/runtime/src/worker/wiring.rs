@@ -13,12 +13,13 @@ use crate::deployment::{Deployment, Placed};
 use crate::exchange::{Alarm, AttemptKey, ExchangeConfig, Inbound, Inbox, Link, Outbound, Route};
 use crate::host::{Host, LocalFuture};
 use crate::task::Wires;
+use crate::worker::Seat;
 
 /// Where the wires lie.
 #[derive(Copy, Clone)]
 pub(super) struct Site<'a> {
     pub host: &'a Arc<dyn Host>,
-    pub id: &'a WorkerId,
+    pub seat: &'a Seat,
     pub config: &'a ExchangeConfig,
 }
 
@@ -97,14 +98,14 @@ impl Wiring<'_> {
                 }
             }
         }
-        let here = self.placement.values().filter(|placed| placed.worker == *self.site.id);
+        let here = self.placement.values().filter(|placed| placed.worker == self.site.seat.id);
         if let Some(left_out) = here.map(|placed| placed.subtask).find(|s| !ours.contains(s)) {
             return Err(format!("the deployment places {left_out} here and does not start it"));
         }
         for subtask in ours {
             let placed = self.placement.get(subtask);
             let exists = (subtask.vertex.0 as usize) < self.plan.graph.vertices.len();
-            if !exists || placed.is_none_or(|placed| placed.worker != *self.site.id) {
+            if !exists || placed.is_none_or(|placed| placed.worker != self.site.seat.id) {
                 return Err(format!("the deployment places {subtask} on another worker"));
             }
         }
@@ -143,7 +144,7 @@ impl Wiring<'_> {
             for to in self.plan.graph.receivers(edge, subtask.index) {
                 let channel = ChannelId { edge: index, from: subtask.index, to };
                 let placed = self.worker_of(edge.to, to);
-                if placed.worker == *self.site.id {
+                if placed.worker == self.site.seat.id {
                     let end = &receiving[&placed.subtask];
                     let number = end.channels.iter().position(|other| *other == channel);
                     let number = number.expect("senders and receivers of an edge are each other's");
@@ -163,8 +164,9 @@ impl Wiring<'_> {
     }
 
     fn route(&self, placed: &Placed) -> Route {
-        let (from, to) = (self.site.id.clone(), placed.worker.clone());
-        Route { key: self.key, from, to, address: placed.address.clone() }
+        let Seat { id: from, neighbours } = self.site.seat.clone();
+        let (to, address) = (placed.worker.clone(), placed.address.clone());
+        Route { key: self.key, from, to, address, neighbours }
     }
 
     /// The channels that come from other workers.
@@ -173,7 +175,7 @@ impl Wiring<'_> {
         for end in receiving.values() {
             for (number, channel) in (0u32..).zip(&end.channels) {
                 let edge = &self.plan.graph.edges[channel.edge as usize];
-                if self.worker_of(edge.from, channel.from).worker != *self.site.id {
+                if self.worker_of(edge.from, channel.from).worker != self.site.seat.id {
                     let lane = Inbound {
                         inbox: Rc::clone(&end.inbox),
                         index: number,
