@@ -65,8 +65,7 @@ where
             return Err(self.failed(ConnectorError::fatal(message)));
         };
         if was_idle {
-            cx.tell(Fact::SourceActive { task: cx.task(), uid: self.uid.clone() });
-            chain.signal(Signal::Active, cx)?;
+            self.activate(chain, cx)?;
         }
         self.usual_rows = self.batch.rows();
         let next = Batch::with_capacity(self.usual_rows);
@@ -116,11 +115,16 @@ where
     /// The last watermark is MAX: everything that is open fires (semantics rule 7).
     fn on_end(&mut self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Step {
         if self.generators.is_idle() {
-            chain.signal(Signal::Active, cx)?;
+            self.activate(chain, cx)?;
         }
         chain.batch(0, AnyBatch::of_watermark(EventTime::MAX), cx)?;
         cx.tell(Fact::SourceFinished { task: cx.task(), uid: self.uid.clone() });
         chain.signal(Signal::EndOfInput, cx)
+    }
+
+    fn activate(&self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Step {
+        cx.tell(Fact::SourceActive { task: cx.task(), uid: self.uid.clone() });
+        chain.signal(Signal::Active, cx)
     }
 
     fn failed(&self, error: ConnectorError) -> TaskError {
@@ -197,3 +201,6 @@ where
         Ok(Sourced::Nothing)
     }
 }
+
+#[cfg(test)]
+mod tests;

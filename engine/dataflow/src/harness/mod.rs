@@ -182,3 +182,6 @@ fn elements<T: 'static>(packets: Vec<Packet>) -> Vec<Element<T>> {
     }
     seen
 }
+
+#[cfg(test)]
+mod tests;

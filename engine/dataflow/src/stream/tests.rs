@@ -1,3 +1,7 @@
+//! Translation, table by table: which operators share a chain, which mistakes are refused and how.
+//! Runs nothing: sources and sinks lead nowhere.
+//! What the operators do is tried through `crate::harness`.
+
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
@@ -304,6 +308,10 @@ fn a_parallelism_that_cannot_be_is_refused_with_the_reason() {
     check_refused(
         |env| numbers(env, Splits::One).map(|n| n).parallelism(0).discard(),
         "\"map\" (declared at HERE) has parallelism 0: at least 1 is needed",
+    );
+    check_refused(
+        |env| numbers(env, Splits::Fixed(0)).discard(),
+        "\"numbers\" (declared at HERE) cannot run: the source has 0 splits",
     );
 }
 

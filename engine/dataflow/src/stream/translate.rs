@@ -103,6 +103,9 @@ fn parallelism(draft: &Draft, node: &Node) -> Result<u32, PlanError> {
     let most = node.limit.as_ref().map_or(u32::MAX, |(most, _)| *most);
     let parallelism = node.parallelism.unwrap_or(draft.parallelism.min(most));
     let groups = draft.max_parallelism;
+    if let Some((0, why)) = &node.limit {
+        return Err(bad(format!("{} cannot run: {why}", node.described())));
+    }
     if parallelism == 0 {
         return Err(bad(format!("{} has parallelism 0: at least 1 is needed", node.described())));
     }
