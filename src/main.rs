@@ -23,14 +23,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let programs = Arc::new(slackwater_jobs::catalog());
-    let ended = match Command::parse().verb {
-        Verb::Engine(verb) => slackwater_cli::execute(verb, programs),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {failure}");
-            ExitCode::from(failure.code())
-        }
+    match Command::parse().verb {
+        Verb::Engine(verb) => slackwater_cli::ended(slackwater_cli::execute(verb, programs)),
     }
 }

@@ -112,6 +112,11 @@ fn every_command_of_the_readme_is_understood() {
 }
 
 #[test]
+fn the_code_of_the_readme_stands_in_an_example() {
+    none(papers::stray_code(&Tree::of_project()));
+}
+
+#[test]
 fn ci_runs_what_the_readme_promises() {
     none(papers::ci_misses(&Tree::of_project()));
 }

@@ -31,7 +31,8 @@ pub fn unknown_commands(readme: &str, help: impl Fn(&[&str]) -> Option<String>) 
     for command in commands(readme) {
         let Some(arguments) = command.strip_prefix(RUN) else { continue };
         let words: Vec<&str> = arguments.split_whitespace().collect();
-        let Some(text) = help(&words[..1]) else {
+        let verbs = words.iter().take_while(|word| !word.starts_with('-')).count();
+        let Some(text) = help(&words[..verbs]) else {
             problems.push(format!("README.md: `{command}`: there is no verb `{}`", words[0]));
             continue;
         };
@@ -48,6 +49,23 @@ pub fn unknown_commands(readme: &str, help: impl Fn(&[&str]) -> Option<String>) 
 fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '-';
     text.split(|c| !part(c)).any(|found| found == word)
+}
+
+/// Rust in README.md that stands in no example, and so may not compile.
+pub fn stray_code(tree: &Tree) -> Vec<String> {
+    let blocks = tree.text("README.md").split("```rust\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("\n```").next());
+    let shown = |block: &str| {
+        let examples = tree.rust().filter(|(path, _)| path.starts_with("examples/"));
+        examples.map(|(_, text)| text).any(|text| text.contains(block))
+    };
+    blocks
+        .filter(|block| !shown(block))
+        .map(|block| {
+            let first = block.lines().next().unwrap_or_default();
+            format!("README.md: the code that begins with `{first}` stands in no example")
+        })
+        .collect()
 }
 
 /// What a reader is told to run and `.ci/run` does not.
@@ -119,7 +137,7 @@ mod tests {
     #[test]
     fn a_command_that_the_binary_does_not_know_is_found() {
         let help =
-            |verb: &[&str]| (verb == ["run"]).then(|| "  --local  --input <FILE>".to_owned());
+            |verb: &[&str]| (verb[0] == "run").then(|| "  --local  --input <FILE>".to_owned());
         for (command, problems) in [
             ("run oscon --local", 0),
             ("run flights --input=x --loca", 1),
@@ -129,6 +147,16 @@ mod tests {
             let readme = format!("```sh\ncargo run --release -- {command}\n```");
             assert_eq!(unknown_commands(&readme, help).len(), problems, "{command}");
         }
+    }
+
+    #[test]
+    fn code_that_stands_in_no_example_is_found() {
+        let check = |example: &str| {
+            let readme = "text\n```rust\nfn f() {\n    g();\n}\n```\n";
+            stray_code(&Tree::sample(&[("README.md", readme), ("examples/a.rs", example)])).len()
+        };
+        assert_eq!(check("use x;\n\nfn f() {\n    g();\n}\n"), 0);
+        assert_eq!(check("fn f() {\n    h();\n}\n"), 1);
     }
 
     #[test]

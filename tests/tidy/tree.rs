@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// What is not ours: build output, history, stores of local runs.
-const NOT_OURS: &[&str] = &["target", ".git", ".slackwater"];
+const NOT_OURS: &[&str] = &["target", ".git", "slackwater-data"];
 /// The kinds of text that are checked; `run` is `.ci/run`.
 const TEXT: &[&str] = &["rs", "toml", "md", "snap", "journal", "run"];
 

@@ -3,6 +3,7 @@
 //! derive macros (or writes `#[serde(crate = "slackwater::serde")]` and depends on this one alone).
 
 pub use serde;
+pub use slackwater_cli as cli;
 pub use slackwater_connect as connect;
 pub use slackwater_core as core;
 pub use slackwater_dataflow as dataflow;

@@ -1,10 +1,12 @@
 //! The engine's verbs as a library: `run` and `series`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
-//! Decides nothing about jobs: it asks job managers. `main` is in the root package.
+//! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
+//! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 use slackwater_dataflow::task::Programs;
 
 pub mod exit;
@@ -35,5 +37,30 @@ pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match verb {
         Verb::Run(args) => run::run(&args, programs),
         Verb::Series(verb) => series::execute(&verb),
+    }
+}
+
+/// The command line of a binary that has these verbs alone.
+#[derive(Parser)]
+#[command(arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The `main` of a job's own binary: does what its command line says, tells a failure on stderr and
+/// gives the code to exit with.
+pub fn main(programs: impl Programs + 'static) -> ExitCode {
+    ended(execute(Command::parse().verb, Arc::new(programs)))
+}
+
+/// The code to exit with; a failure is told on stderr.
+pub fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code())
+        }
     }
 }
