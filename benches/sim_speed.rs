@@ -6,11 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::fact::Detail;
+use slackwater_core::program::Program;
+use slackwater_sim::world::cluster::{Cluster, submit};
 use slackwater_sim::world::{Main, Run, World};
 
 fn main() {
+    demo();
     idle_nodes();
     empty_worlds();
+}
+
+/// The demo job for ten virtual minutes on one job manager and two task managers.
+fn demo() {
+    for (detail, name) in [(Detail::Control, "control"), (Detail::Records, "records")] {
+        for tick in [10, 1] {
+            let program = Program::named("oscon").set("parallelism", 2);
+            let world = Cluster::new(Arc::new(slackwater_jobs::catalog()))
+                .task_managers(2, 1)
+                .on(World::new(1).detail(detail).tick(Duration::from_millis(tick)))
+                .at(Duration::from_secs(1), submit("demo", program))
+                .limit(Duration::from_secs(600));
+            report(&format!("the demo on 1 + 2, {tick} ms ticks, {name}"), &world.run());
+        }
+    }
 }
 
 /// The floor: nodes that do nothing cost a tick each.
@@ -38,7 +56,7 @@ fn empty_worlds() {
         })
         .sum();
     let rate = f64::from(worlds as u32) / cpu.as_secs_f64();
-    println!("{:<40} {rate:>10.0} worlds per CPU s", "an empty world of five nodes");
+    println!("{:<44} {rate:>10.0} worlds per CPU s", "an empty world of five nodes");
 }
 
 fn report(what: &str, run: &Run) {
@@ -46,6 +64,6 @@ fn report(what: &str, run: &Run) {
     let facts = run.journal.entries().len() as f64 / run.time.as_secs_f64();
     let steps = run.steps as f64 / run.time.as_secs_f64();
     println!(
-        "{what:<40} {rate:>10.0} virtual s per CPU s {facts:>8.1} facts/s {steps:>8.1} steps/s"
+        "{what:<44} {rate:>10.0} virtual s per CPU s {facts:>8.1} facts/s {steps:>8.1} steps/s"
     );
 }

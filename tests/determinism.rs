@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use slackwater_core::fact::Fact;
 use slackwater_core::id::ChannelId;
+use slackwater_core::program::Program;
 use slackwater_core::time::ms;
 use slackwater_runtime::host::Host;
 use slackwater_sim::fault::Fault;
 use slackwater_sim::journal::Divergence;
-use slackwater_sim::world::{Main, World};
+use slackwater_sim::world::cluster::{Cluster, submit};
+use slackwater_sim::world::{End, Main, Run, Stop, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[derive(Copy, Clone, Debug)]
@@ -104,6 +106,44 @@ fn journal(leak: Leak, seed: u64) -> String {
         .limit(Duration::from_secs(4))
         .run();
     run.journal.text()
+}
+
+/// The demo on two task managers, of which one is killed, one is stopped, and both come back.
+fn demo(seed: u64) -> World {
+    let node = |name: &str| name.to_owned();
+    let program = Program::named("oscon").set("parallelism", 2).set("until", "8s");
+    Cluster::new(Arc::new(slackwater_jobs::catalog()))
+        .task_managers(2, 2)
+        .on(World::new(seed).shuffle(0.1))
+        .at(ms(1_000), submit("demo", program))
+        .at(ms(4_000), Fault::Kill { node: node("tm-1") })
+        .at(ms(6_000), Fault::Start { node: node("tm-1") })
+        .at(ms(9_000), Fault::Pause { node: node("tm-2") })
+        .at(ms(17_000), Fault::Resume { node: node("tm-2") })
+        .until_jobs_are_final(1)
+        .limit(Duration::from_secs(120))
+}
+
+#[expect(clippy::disallowed_methods, reason = "worlds that run at once must not meet")]
+fn at_once(worlds: usize, world: fn(u64) -> World, seed: u64) -> Vec<Run> {
+    let threads: Vec<_> =
+        (0..worlds).map(|_| std::thread::spawn(move || world(seed).run())).collect();
+    threads.into_iter().map(|thread| thread.join().expect("it runs")).collect()
+}
+
+#[test]
+fn the_demo_under_faults_is_the_same_in_sequence_and_at_once() {
+    for seed in 0..4 {
+        let first = demo(seed).run();
+        assert_eq!(first.end, End::Stopped(Stop::JobsFinal), "seed {seed}");
+        let text = first.journal.text();
+        assert!(text.contains("to=RESTARTING"), "seed {seed}: the faults meet the job");
+        for again in at_once(3, demo, seed) {
+            let differs = Divergence::between(&text, &again.journal.text());
+            assert!(differs.is_none(), "seed {seed}: {}", differs.expect("just seen"));
+            assert_eq!(first.journal.hash(), again.journal.hash());
+        }
+    }
 }
 
 #[test]
