@@ -95,7 +95,9 @@ async fn drive(
     let task_manager = TaskManagerConfig { slots: run.slots, ..Default::default() };
     let cluster =
         LocalCluster::start(&host, job_manager, task_manager, Arc::clone(&run.programs)).await;
-    let cluster = cluster.map_err(|error| Failure::new(Exit::Environment, error))?;
+    let cluster = cluster.map_err(|error| {
+        Failure::new(Exit::Environment, format!("{error}: choose another --port"))
+    })?;
     let handshake = Handshake::default();
     let client = Client::connect(host.as_ref(), &cluster.address, handshake).await;
     let mut session = Session { client: client?, host: Arc::clone(&host), run, tally, store };
@@ -135,7 +137,10 @@ fn open_store(host: &dyn Host, data: &std::path::Path) -> Result<DiskStore, Fail
     let file = crate::series::file_in(data);
     let made = host.files().append(&file.display().to_string(), b"");
     made.map_err(|error| {
-        Failure::new(Exit::Environment, format!("cannot write {}: {error}", file.display()))
+        Failure::new(
+            Exit::Environment,
+            format!("cannot write to --data {}: {error}", data.display()),
+        )
     })?;
     DiskStore::create(&file).map_err(|error| Failure::new(Exit::Environment, error))
 }
@@ -161,7 +166,11 @@ async fn serve_series(
     host.spawn_worker("series database", Box::new(move |host| Box::pin(serve(host))));
     let gone = |_| Err(io::Error::other("the series database could not start"));
     let port = bound.await.unwrap_or_else(gone);
-    place(places, series::ADDRESS, port.map_err(|error| Failure::new(Exit::Environment, error))?);
+    let port = port.map_err(|error| {
+        let words = format!("the series database {error}: choose another --db-port");
+        Failure::new(Exit::Environment, words)
+    })?;
+    place(places, series::ADDRESS, port);
     Ok(())
 }
 
@@ -228,13 +237,16 @@ impl Session {
 
     fn show(&self, watch: &mut Watch, line: &JobLine, gone: Duration) -> Result<(), Failure> {
         let counts = self.tally.counts();
+        // How a job ended is said behind the picture.
+        let in_trouble = line.status != JobStatus::Running && !line.status.is_final();
         let headline = Headline {
             job: format!("{} {}", line.name, line.status),
+            ended: line.status.is_final(),
             seconds: gone.as_secs(),
             read: counts.read.values().sum(),
             written: counts.written.values().sum(),
             late: counts.late,
-            trouble: if line.status == JobStatus::Running { "" } else { &line.cause }.to_owned(),
+            trouble: if in_trouble { line.cause.clone() } else { String::new() },
         };
         let store = self.store.as_ref().map(|store| store as &dyn series::SeriesStore);
         watch.show(&headline, store).map_err(|error| Failure::new(Exit::Environment, error))
@@ -257,11 +269,17 @@ impl Session {
         }
     }
 
-    /// Messages about the input begin with its path, wherever they come from.
+    /// Messages about files name them, wherever they come from: so the kind of failure is told.
     fn failure(&self, cause: &str) -> Failure {
-        let input = self.run.program.settings.get("input");
-        let is_about_input = input.is_some_and(|input| cause.contains(input.as_str()));
-        let exit = if is_about_input { Exit::BadInput } else { Exit::JobFailed };
+        let names = |setting: &str| {
+            let path = self.run.program.settings.get(setting);
+            path.is_some_and(|path| cause.contains(path.as_str()))
+        };
+        let exit = match (names("input"), names("out")) {
+            (true, _) => Exit::BadInput,
+            (_, true) => Exit::Environment,
+            _ => Exit::JobFailed,
+        };
         Failure::new(exit, format!("{} failed: {cause}", self.run.program.name))
     }
 }

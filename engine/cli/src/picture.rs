@@ -21,12 +21,23 @@ pub fn sparkline(values: &[f64], range: (f64, f64)) -> String {
     values.iter().map(|&value| BARS[level(value, range, BARS.len())]).collect()
 }
 
-/// A curve of `rows` lines, two values to a character, the newest at the right.
+/// A curve of `rows` lines, one value to a character, the newest at the right. Neighbours are
+/// joined, so that a wave is a line and not a cloud.
 pub fn curve(values: &[f64], range: (f64, f64), rows: usize) -> Vec<String> {
-    let mut cells = vec![vec![0u32; values.len().div_ceil(2)]; rows];
+    let mut cells = vec![vec![0u32; values.len()]; rows];
+    let height = |value: f64| level(value, range, rows * 4);
+    let mut before = None;
     for (at, &value) in values.iter().enumerate() {
-        let down = rows * 4 - 1 - level(value, range, rows * 4);
-        cells[down / 4][at / 2] |= DOTS[at % 2][down % 4];
+        let next = values.get(at + 1).copied().unwrap_or(value);
+        for (side, value) in [value, (value + next) / 2.0].into_iter().enumerate() {
+            let here = height(value);
+            let from = before.unwrap_or(here);
+            for up in here.min(from)..=here.max(from) {
+                let down = rows * 4 - 1 - up;
+                cells[down / 4][at] |= DOTS[side][down % 4];
+            }
+            before = Some(here);
+        }
     }
     let braille = |dots: u32| char::from_u32(0x2800 + dots).unwrap_or(' ');
     cells.into_iter().map(|row| row.into_iter().map(braille).collect()).collect()
@@ -80,10 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_curve_rises_from_the_last_line_to_the_first() {
-        let rising: Vec<f64> = (0..8).map(f64::from).collect();
-        assert_eq!(curve(&rising, (0.0, 8.0), 2), ["⠀⠀⡠⠊", "⡠⠊⠀⠀"]);
-        assert_eq!(curve(&[f64::NAN, 99.0], (0.0, 1.0), 1), ["⡈"]);
+    fn a_curve_is_a_line_from_value_to_value() {
+        assert_eq!(curve(&[0.0, 4.0, 7.9], (0.0, 8.0), 2), ["⠀⣠⠏", "⣰⠃⠀"]);
+        assert_eq!(curve(&[9.0, -9.0], (0.0, 1.0), 1), ["⢹⣀"]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ const SPAN_MS: i64 = 5 * 60_000;
 pub struct Headline {
     /// The job and its state.
     pub job: String,
+    /// Whether that state is its last.
+    pub ended: bool,
     /// How long it has run.
     pub seconds: u64,
     /// How many records were read.
@@ -35,7 +37,7 @@ pub struct Headline {
 
 impl Headline {
     fn text(&self) -> String {
-        let Self { job, seconds, read, written, late, trouble } = self;
+        let Self { job, ended: _, seconds, read, written, late, trouble } = self;
         let stop = if trouble.is_empty() { "" } else { " · " };
         format!(
             "{job} · {seconds} s · {read} read · {written} written · {late} late{stop}{trouble}"
@@ -79,7 +81,8 @@ impl Watch {
         let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
         match &mut self.screen {
             Some(screen) => {
-                let mut lines = vec![format!("{}   (Ctrl-C stops)", headline.text())];
+                let stops = if headline.ended { "" } else { "   (Ctrl-C stops)" };
+                let mut lines = vec![format!("{}{stops}", headline.text())];
                 if store.is_some() {
                     lines.extend(panels(&sensors, &sums, width));
                 }
@@ -125,8 +128,8 @@ fn values(series: &ByKey, key: &str, most: usize) -> Vec<f64> {
 fn panels(sensors: &ByKey, sums: &ByKey, width: usize) -> Vec<String> {
     const SCALE: usize = 8;
     let room = width.saturating_sub(SCALE + 1).min(120);
-    let mut lines = vec![String::new(), "sensors: pressure, one dot per reading".into()];
-    let wave = curve(&values(sensors, "pressure", room * 2), (-1.0, 1.0), WAVE_ROWS);
+    let mut lines = vec![String::new(), "sensors: pressure, one character per reading".into()];
+    let wave = curve(&values(sensors, "pressure", room), (-1.0, 1.0), WAVE_ROWS);
     for (row, line) in wave.into_iter().enumerate() {
         let mark = match row {
             0 => "+1.0",
@@ -178,7 +181,7 @@ mod tests {
         store.write("w", &[point("summedSensors", 0, 0.0)]).expect("kept");
         let read = |series| store.rows(series, EventTime::MIN).map(by_key).expect("rows");
         let lines = panels(&read("sensors"), &read("summedSensors"), 60);
-        assert!(lines[2].contains('⠊') || lines[3].contains('⠁'), "{lines:#?}");
+        assert!(lines[2].starts_with("  +1.0 │") && lines[2].contains('⠏'), "{lines:#?}");
         assert_eq!(lines[10], " pressure │▅  last +0.000e0");
     }
 }

@@ -41,5 +41,11 @@ impl std::str::FromStr for OnBadRecord {
     }
 }
 
+/// An error of the host's files, with the file's name once.
+fn about(path: &str, error: &std::io::Error) -> String {
+    let words = error.to_string();
+    if words.contains(path) { words } else { format!("{path}: {words}") }
+}
+
 #[cfg(test)]
 mod tests;

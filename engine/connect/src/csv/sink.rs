@@ -82,7 +82,7 @@ impl<T> CsvWriter<T> {
     }
 
     fn trouble(&self, error: &std::io::Error) -> ConnectorError {
-        ConnectorError::fatal(format!("cannot write {}: {error}", self.path))
+        ConnectorError::fatal(format!("cannot write {}", super::about(&self.path, error)))
     }
 }
 

@@ -17,7 +17,7 @@ use slackwater_dataflow::connector::{
 };
 use slackwater_runtime::host::{Host, of};
 
-use super::{OnBadRecord, Row};
+use super::{OnBadRecord, Row, about};
 
 /// How much of the file is read at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -161,7 +161,7 @@ impl<T: Data> CsvReader<T> {
             .map_or(self.record.position().map(csv::Position::line), |at| Some(at.line()));
         let at = line.map_or(path.clone(), |line| format!("{path}, line {line}"));
         match error.kind() {
-            ErrorKind::Io(error) => format!("cannot read {path}: {error}"),
+            ErrorKind::Io(error) => format!("cannot read {}", about(path, error)),
             ErrorKind::Utf8 { err, .. } => {
                 format!("{at}, column {}: expected UTF-8 text", err.field() + 1)
             }
