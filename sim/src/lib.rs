@@ -2,6 +2,8 @@
 //! Nothing here is part of the engine, and nothing here imports the jobs: programs come as a catalogue.
 //! Start with [`world`]; what happened there is in the [`journal`], what can befall it in [`fault`].
 
+pub mod check;
 pub mod fault;
 pub mod journal;
+pub mod scenario;
 pub mod world;

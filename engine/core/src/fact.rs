@@ -161,6 +161,8 @@ facts! {
     GateOpened = "gate.opened" { task: Execution, channels: u32 }
     /// A channel of a gate brought a watermark.
     ChannelWatermark = "watermark.channel" { task: Execution, channel: u32, watermark: EventTime }
+    /// A channel of a gate is idle or finished and left out of the minimum, or is back.
+    ChannelSilent = "watermark.channel_silent" { task: Execution, channel: u32, silent: bool }
     /// A task's watermark advanced: the minimum over its active channels.
     WatermarkAdvanced = "watermark.advanced" { task: Execution, watermark: EventTime }
     /// A task's gate became idle, or active again.
@@ -170,8 +172,8 @@ facts! {
 
     /// A record entered a window (told at detail Records only).
     RecordWindowed = "record.windowed" { task: Execution, uid: Uid, time: EventTime, start: EventTime, end: EventTime }
-    /// Windows fired: rows left, for windows that end at `end`.
-    WindowFired = "window.fired" { task: Execution, uid: Uid, start: EventTime, end: EventTime, rows: u32 }
+    /// A window fired: rows left, made of records that were in no firing before.
+    WindowFired = "window.fired" { task: Execution, uid: Uid, start: EventTime, end: EventTime, rows: u32, records: u64 }
     /// Records were late, counted, and went to the late stream.
     RecordLate = "record.late" { task: Execution, uid: Uid, rows: u32, watermark: EventTime }
     /// What an operator still held in open windows when its task ended.

@@ -75,6 +75,11 @@ impl Gate {
         self.channels[channel].watermark
     }
 
+    /// Whether one channel is left out of the minimum: idle or finished.
+    pub fn is_silent(&self, channel: usize) -> bool {
+        self.channels[channel].state != ChannelState::Active
+    }
+
     /// Whether every channel is idle or finished, and not all are finished.
     pub fn is_idle(&self) -> bool {
         self.idle

@@ -23,6 +23,8 @@ pub(super) struct Firing<K, A> {
     /// How many of the loaded group have left, and how many in all.
     done: usize,
     rows: u32,
+    /// How many records they are made of that were in no firing before.
+    records: u64,
 }
 
 impl<K: Key, A: Clone> Firing<K, A> {
@@ -37,6 +39,7 @@ impl<K: Key, A: Clone> Firing<K, A> {
             sorter: Sorter::default(),
             done: 0,
             rows: 0,
+            records: 0,
         }
     }
 
@@ -44,7 +47,7 @@ impl<K: Key, A: Clone> Firing<K, A> {
     pub(super) fn start(&mut self, open: Open, keep: bool) {
         assert!(self.firing.is_none(), "one window fires after the other");
         (self.firing, self.keep) = (Some(open), keep);
-        (self.next_group, self.done, self.rows) = (0, 0, 0);
+        (self.next_group, self.done, self.rows, self.records) = (0, 0, 0, 0);
         self.entries.clear();
         self.order.clear();
     }
@@ -54,15 +57,15 @@ impl<K: Key, A: Clone> Firing<K, A> {
         self.firing
     }
 
-    /// Hands out at most `room` keys of `cells`, the window's own. Gives the number of rows once
-    /// the window has left whole. A group that `has_fired` already is passed over.
+    /// Hands out at most `room` keys of `cells`, the window's own. Gives the number of rows, and of
+    /// the records they are made of, once the window has left whole. A group that `has_fired` already is passed over.
     pub(super) fn advance(
         &mut self,
         cells: &mut [Cell<K, A>],
         has_fired: impl Fn(usize) -> bool,
         mut room: usize,
         mut emit: impl FnMut(K, A),
-    ) -> Option<u32> {
+    ) -> Option<(u32, u64)> {
         loop {
             let left = &self.order[self.done..];
             let now = &left[..room.min(left.len())];
@@ -79,7 +82,7 @@ impl<K: Key, A: Clone> Firing<K, A> {
             }
             let Some(cell) = cells.get_mut(self.next_group) else {
                 self.firing = None;
-                return Some(self.rows);
+                return Some((self.rows, self.records));
             };
             self.load(cell, has_fired(self.next_group));
             self.next_group += 1;
@@ -96,7 +99,7 @@ impl<K: Key, A: Clone> Firing<K, A> {
             (false, false) => self.entries.extend(cell.entries.drain().map(Some)),
         }
         if !has_fired {
-            cell.waiting = 0;
+            self.records += std::mem::take(&mut cell.waiting);
         }
         let entries = &self.entries;
         let key = |index: usize| {

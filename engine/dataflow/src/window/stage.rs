@@ -164,8 +164,8 @@ where
             let fired = self.firing.advance(cells, |group| restored[group] >= last, room, {
                 |key, acc| out.push(last, Pane { key, window, value: aggregate.finish(acc) })
             });
-            if let Some(rows) = fired {
-                self.end_firing(window, rows, cx);
+            if let Some(fired) = fired {
+                self.end_firing(window, fired, cx);
             } else {
                 self.push_results(cx)?;
                 if cx.is_full() {
@@ -193,11 +193,11 @@ where
         true
     }
 
-    fn end_firing(&self, window: Window, rows: u32, cx: &Context<'_>) {
+    fn end_firing(&self, window: Window, (rows, records): (u32, u64), cx: &Context<'_>) {
         if rows > 0 && cx.wants(Detail::Flow) {
             let (task, uid) = (cx.task(), self.windowing.uid.clone());
             let Window { start, end } = window;
-            cx.tell(Fact::WindowFired { task, uid, start, end, rows });
+            cx.tell(Fact::WindowFired { task, uid, start, end, rows, records });
         }
     }
 

@@ -95,13 +95,19 @@ fn accept(
     if let Packet::Batch(batch) = &packet {
         chamber.tell(Fact::BatchReceived { task, channel, rows: batch.rows() as u32 });
     }
-    let state =
-        |gate: &Gate| (gate.channel_watermark(channel as usize), gate.watermark(), gate.is_idle());
+    let of_channel = |gate: &Gate| {
+        let index = channel as usize;
+        (gate.channel_watermark(index), gate.is_silent(index))
+    };
+    let state = |gate: &Gate| (of_channel(gate), gate.watermark(), gate.is_idle());
     let before = state(gate);
     gate.accept(channel as usize, packet, merged);
-    let (of_channel, watermark, idle) = state(gate);
-    if of_channel != before.0 {
+    let ((of_channel, silent), watermark, idle) = state(gate);
+    if of_channel != before.0.0 {
         chamber.tell(Fact::ChannelWatermark { task, channel, watermark: of_channel });
+    }
+    if silent != before.0.1 {
+        chamber.tell(Fact::ChannelSilent { task, channel, silent });
     }
     if watermark != before.1 {
         chamber.tell(Fact::WatermarkAdvanced { task, watermark });

@@ -118,7 +118,8 @@ where
             let value = self.aggregate.finish(acc.clone());
             self.out.push(window.last(), Pane { key, window, value });
             if cx.wants(Detail::Flow) {
-                cx.tell(Fact::WindowFired { task, uid: uid.clone(), start, end, rows: 1 });
+                let (uid, rows, records) = (uid.clone(), 1, 1);
+                cx.tell(Fact::WindowFired { task, uid, start, end, rows, records });
             }
         } else if !self.watermarks.ahead() {
             self.table.aim(index);

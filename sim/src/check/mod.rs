@@ -1,0 +1,232 @@
+//! The oracles: each reads the facts of a run and says what it saw, and whether a promise broke.
+//! Import only facts, keys and codec, with window code of their own: what judges the engine shares
+//! nothing with it. Named in scenarios by the catalogue [`CHECKS`]; evidence is in [`Evidence`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::scenario::values::Arg;
+use slackwater_core::time::parse_span;
+
+mod conservation;
+mod evidence;
+mod exchange;
+mod idle;
+mod key_groups;
+mod late;
+mod model;
+mod no_loss;
+mod order;
+mod recovery;
+mod same_output;
+mod subtasks;
+mod watermark;
+mod window_sums;
+
+pub use evidence::{Evidence, LedgerEntry, Reading, Visible};
+pub use exchange::{Crossed, crossed};
+pub use order::{Arrival, arrivals};
+pub use same_output::{Table, differ, table};
+pub use subtasks::per_subtask;
+
+/// A check by its name in scenarios.
+#[derive(Debug)]
+pub struct Check {
+    /// The name.
+    pub name: &'static str,
+    /// What it holds against what, in a sentence.
+    pub about: &'static str,
+    /// The keys that it has beside `check` and `must`.
+    pub keys: &'static [(&'static str, Kind)],
+    /// What it measures: an expectation may bound each.
+    pub measures: &'static [&'static str],
+    /// What else it needs to be shown.
+    pub needs: Needs,
+    /// Judges one run.
+    pub judge: fn(&Evidence<'_>, &Args) -> Outcome,
+}
+
+/// What a check is shown beside the run.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing.
+    Run,
+    /// The same seed without faults.
+    Calm,
+    /// The other cells of the matrix.
+    Cells,
+}
+
+/// What a key of a check holds.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A span such as `"1s"`.
+    Span,
+    /// A number.
+    Number,
+}
+
+impl Kind {
+    /// Reads a value of this kind.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub(crate) fn read(self, arg: &Arg) -> Result<Value, String> {
+        match (self, arg) {
+            (Self::Text, Arg::Text(text)) => Ok(Value::Text(text.clone())),
+            (Self::Span, Arg::Text(text)) => parse_span(text).map(Value::Span),
+            (Self::Number, Arg::Number(number)) => Ok(Value::Number(*number)),
+            (Self::Text, _) => Err("text".into()),
+            (Self::Span, _) => Err("a span such as \"1s\"".into()),
+            (Self::Number, _) => Err("a number".into()),
+        }
+    }
+}
+
+/// A value of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Span(Duration),
+    Number(f64),
+}
+
+/// The keys of an expectation, each of its kind.
+#[derive(Clone, Debug, Default)]
+pub struct Args(BTreeMap<&'static str, Value>);
+
+impl Args {
+    pub(crate) fn new(args: BTreeMap<&'static str, Value>) -> Self {
+        Self(args)
+    }
+
+    /// The same with one more number: for callers that have no scenario file.
+    #[must_use]
+    pub fn with_number(mut self, key: &'static str, number: f64) -> Self {
+        self.0.insert(key, Value::Number(number));
+        self
+    }
+
+    /// The same with one more span: for callers that have no scenario file.
+    #[must_use]
+    pub fn with_span(mut self, key: &'static str, span: Duration) -> Self {
+        self.0.insert(key, Value::Span(span));
+        self
+    }
+
+    fn text<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
+        match self.0.get(key) {
+            Some(Value::Text(text)) => text,
+            _ => default,
+        }
+    }
+
+    fn number(&self, key: &str, default: f64) -> f64 {
+        match self.0.get(key) {
+            Some(Value::Number(number)) => *number,
+            _ => default,
+        }
+    }
+
+    fn span(&self, key: &str, default: Duration) -> Duration {
+        match self.0.get(key) {
+            Some(Value::Span(span)) => *span,
+            _ => default,
+        }
+    }
+}
+
+/// Between what a measure must lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// The measure.
+    pub measure: &'static str,
+    /// From here.
+    pub at_least: Option<f64>,
+    /// Up to and with here.
+    pub at_most: Option<f64>,
+}
+
+impl Bound {
+    /// Whether a measure lies between the bounds.
+    pub fn holds(&self, measured: f64) -> bool {
+        self.at_least.is_none_or(|least| measured >= least)
+            && self.at_most.is_none_or(|most| measured <= most)
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// How many things it looked at; a check that saw nothing is an error of the harness.
+    pub saw: u64,
+    /// What it saw, in words that change only when behaviour does.
+    pub summary: String,
+    /// Numbers that an expectation may bound.
+    pub measures: BTreeMap<&'static str, f64>,
+    /// The first thing that was wrong.
+    pub broken: Option<Broken>,
+}
+
+/// What was wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Virtual time at which it showed, if it did at a time.
+    pub at: Option<Duration>,
+    /// What, in the words of the domain.
+    pub what: String,
+}
+
+impl Outcome {
+    /// What was seen, in which words.
+    fn saw(saw: u64, summary: impl Into<String>) -> Self {
+        Self { saw, summary: summary.into(), ..Self::default() }
+    }
+
+    /// The same with a measure.
+    fn measured(mut self, measure: &'static str, value: f64) -> Self {
+        self.measures.insert(measure, value);
+        self
+    }
+
+    /// The same, broken if something was wrong.
+    fn broken_by(mut self, broken: Option<Broken>) -> Self {
+        self.broken = self.broken.or(broken);
+        self
+    }
+}
+
+impl Broken {
+    fn at(at: Duration, what: impl Into<String>) -> Self {
+        Self { at: Some(at), what: what.into() }
+    }
+
+    fn somewhere(what: impl Into<String>) -> Self {
+        Self { at: None, what: what.into() }
+    }
+}
+
+/// Every check there is.
+pub const CHECKS: &[Check] = &[
+    conservation::CHECK,
+    exchange::CHECK,
+    idle::CHECK,
+    key_groups::CHECK,
+    late::CHECK,
+    model::CHECK,
+    no_loss::CHECK,
+    order::CHECK,
+    recovery::CHECK,
+    same_output::CHECK,
+    subtasks::CHECK,
+    watermark::CHECK,
+    window_sums::EXPECTED,
+    window_sums::ZERO,
+];
+
+/// The check of this name.
+pub fn find(name: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.name == name)
+}

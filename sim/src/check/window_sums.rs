@@ -1,0 +1,179 @@
+//! The sums of the demo, held against closed forms: the one of the wave, and zero.
+//! Knows the wave only from its number of steps and the ticks that the source emitted; never reads
+//! what the job computed on the way. Rows that never came are [`super::no_loss`]'s as well.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use slackwater_core::fact::Fact;
+use slackwater_core::id::{Attempt, JobEpoch};
+use slackwater_core::time::EventTime;
+
+use super::evidence::{Rows, float, seconds, window_of};
+use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
+
+/// Every sum is what its ticks make it.
+pub(super) const EXPECTED: Check = Check {
+    name: "window_sums_expected",
+    about: "every visible sum equals the closed form of the wave over the ticks of its window",
+    keys: &[
+        ("series", Kind::Text),
+        ("wave", Kind::Number),
+        ("tolerance", Kind::Number),
+        ("window", Kind::Span),
+    ],
+    measures: &["windows"],
+    needs: Needs::Run,
+    judge: expected,
+};
+
+/// Every sum of one key is zero.
+pub(super) const ZERO: Check = Check {
+    name: "window_sums_zero",
+    about: "every complete window of one key sums to zero",
+    keys: &[("series", Kind::Text), ("key", Kind::Text), ("tolerance", Kind::Number)],
+    measures: &["non_zero", "max_abs", "windows"],
+    needs: Needs::Run,
+    judge: zero,
+};
+
+/// What one attempt makes of a window: by key, in the order of the keys.
+type Sums = BTreeMap<&'static str, f64>;
+
+/// One window that a source's ticks made.
+#[derive(Default)]
+struct Expected {
+    attempt: (JobEpoch, Attempt),
+    sums: Sums,
+    ticks: u64,
+}
+
+fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
+    let series = args.text("series", "summedSensors");
+    let tolerance = args.number("tolerance", 1e-9);
+    let wave = args.number("wave", 10.0) as u64;
+    let size = args.span("window", Duration::from_secs(1)).as_millis() as i64;
+    let windows = match expected_windows(run, wave, size) {
+        Ok(windows) => windows,
+        Err(broken) => return Outcome::saw(1, "").broken_by(Some(broken)),
+    };
+    let rows = run.rows(series);
+    let wrong = rows.iter().find_map(|((key, start), row)| {
+        let window = describe(series, key, *start, &rows);
+        let Some(expected) = windows.get(&start.as_millis()) else {
+            return Some(Broken::at(
+                row.at,
+                format!("{window} stands there, and no tick fell into it"),
+            ));
+        };
+        let Some(wanted) = expected.sums.get(key.as_str()) else {
+            return Some(Broken::at(row.at, format!("{window} has a key that no sensor has")));
+        };
+        let found = float(&row.point, "value").unwrap_or(f64::NAN);
+        let close = (found - wanted).abs() <= tolerance;
+        (!close).then(|| Broken::at(row.at, format!("{window} is {found:.9}, want {wanted:.9}")))
+    });
+    let due = windows_due(run, &windows, size);
+    let missing = due.iter().find_map(|start| {
+        let keys = ["door", "pressure", "temp"];
+        let absent = keys
+            .into_iter()
+            .find(|key| !rows.contains_key(&((*key).to_owned(), EventTime::from_millis(*start))))?;
+        let start = EventTime::from_millis(*start);
+        Some(Broken::somewhere(format!("{} is missing", describe(series, absent, start, &rows))))
+    });
+    let summary = format!("{} sums of {} windows", rows.len(), due.len());
+    Outcome::saw(rows.len() as u64, summary)
+        .measured("windows", due.len() as f64)
+        .broken_by(wrong)
+        .broken_by(missing)
+}
+
+/// The windows of every tick; of several attempts the newest that ticked in a window counts.
+fn expected_windows(
+    run: &Evidence<'_>,
+    wave: u64,
+    size: i64,
+) -> Result<BTreeMap<i64, Expected>, Broken> {
+    let mut windows = BTreeMap::<i64, Expected>::new();
+    for emitted in run.emitted::<EventTime>("ticks")? {
+        let attempt = (emitted.task.epoch, emitted.task.attempt);
+        for (index, tick) in emitted.batch.values.iter().enumerate() {
+            let window = windows.entry(window_of(*tick, size)).or_default();
+            if window.attempt != attempt {
+                *window = Expected { attempt, ..Expected::default() };
+            }
+            let step = (emitted.offset + index as u64) % wave.max(1);
+            let phase = step as f64 / wave.max(1) as f64;
+            *window.sums.entry("temp").or_default() += phase;
+            *window.sums.entry("pressure").or_default() += (phase * TAU).sin();
+            *window.sums.entry("door").or_default() += f64::from(u8::from(phase > 0.4));
+            window.ticks += 1;
+        }
+    }
+    Ok(windows)
+}
+
+/// The windows of the newest attempt that must be visible by now: all of them if the jobs have
+/// finished, else those whose end every watermark has passed for a second.
+fn windows_due(run: &Evidence<'_>, windows: &BTreeMap<i64, Expected>, size: i64) -> Vec<i64> {
+    let newest = windows.values().map(|window| window.attempt).max().unwrap_or_default();
+    let horizon = if run.finished() { i64::MAX } else { watermark(run).saturating_sub(1_000) };
+    let mine = windows.iter().filter(|(_, window)| window.attempt == newest);
+    mine.map(|(start, _)| *start).filter(|start| start + size <= horizon).collect()
+}
+
+/// The least watermark of the tasks that hold windows, in their newest attempt.
+fn watermark(run: &Evidence<'_>) -> i64 {
+    let newest = run.newest();
+    let mut tasks = BTreeMap::new();
+    for fact in run.facts() {
+        match fact {
+            Fact::RecordWindowed { task, .. } => {
+                tasks.entry(*task).or_insert(i64::MIN);
+            }
+            Fact::WatermarkAdvanced { task, watermark } => {
+                tasks.entry(*task).and_modify(|known| *known = watermark.as_millis());
+            }
+            _ => {}
+        }
+    }
+    let current =
+        tasks.iter().filter(|(task, _)| newest.get(&task.job) == Some(&(task.epoch, task.attempt)));
+    current.map(|(_, watermark)| *watermark).min().unwrap_or(i64::MIN)
+}
+
+/// A window's name: its place counted from the first one of the series.
+fn describe(series: &str, key: &str, start: EventTime, rows: &Rows) -> String {
+    let first = rows.keys().map(|(_, start)| start.as_millis()).min().unwrap_or(start.as_millis());
+    let from = seconds(start.as_millis() - first);
+    format!("{series}: window {from} s after the first, key={key}")
+}
+
+fn zero(run: &Evidence<'_>, args: &Args) -> Outcome {
+    let series = args.text("series", "summedSensors");
+    let key = args.text("key", "pressure");
+    let tolerance = args.number("tolerance", 1e-9);
+    let rows = run.rows(series);
+    let mine: Vec<_> = rows.iter().filter(|((own, _), _)| own == key).collect();
+    // The first and the last window may be cut by the beginning and the end of the run.
+    let complete = mine.get(1..mine.len().saturating_sub(1)).unwrap_or_default();
+    let sum = |row: &super::Visible| float(&row.point, "value").unwrap_or(f64::NAN).abs();
+    let off = |row: &super::Visible| sum(row) > tolerance || sum(row).is_nan();
+    let wrong: Vec<_> = complete.iter().filter(|(_, row)| off(row)).collect();
+    let max_abs = complete.iter().map(|(_, row)| sum(row)).fold(0.0, f64::max);
+    let windows = complete.len();
+    let share = wrong.len() as f64 / windows.max(1) as f64;
+    let first = wrong.first().map(|((key, start), row)| {
+        let found = float(&row.point, "value").unwrap_or(f64::NAN);
+        let window = describe(series, key, *start, &rows);
+        let many = format!("{} of {windows} windows", wrong.len());
+        Broken::at(row.at, format!("{window} is {found:.4}, want 0; {many}"))
+    });
+    Outcome::saw(windows as u64, format!("{} of {windows} windows are not zero", wrong.len()))
+        .measured("non_zero", share)
+        .measured("max_abs", max_abs)
+        .measured("windows", windows as f64)
+        .broken_by(first)
+}

@@ -1,0 +1,121 @@
+//! What is wrong with a scenario file: file, line, column, the line itself, the nearest known name.
+//! Never guesses on: a file with one mistake is not played. Rendered without colour by [`render`],
+//! so that the same mistake is the same text everywhere; made by [`super::resolve`].
+
+use std::fmt;
+use std::ops::Range;
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+};
+
+/// A mistake in a scenario file.
+#[derive(Debug)]
+pub struct Mistake(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    message: String,
+    help: Option<String>,
+    span: Range<usize>,
+    source: NamedSource<String>,
+}
+
+impl Mistake {
+    /// A mistake at this place of the file.
+    pub(super) fn new(file: &File<'_>, span: Range<usize>, message: impl Into<String>) -> Self {
+        let source = NamedSource::new(file.path, file.text.to_owned());
+        Self(Box::new(Inner { message: message.into(), help: None, span, source }))
+    }
+
+    /// What a person could do about it.
+    #[must_use]
+    pub(super) fn help(mut self, help: Option<String>) -> Self {
+        self.0.help = help;
+        self
+    }
+
+    /// Where the mistake is: line and column, from 1.
+    pub fn place(&self) -> (usize, usize) {
+        let before = &self.0.source.inner()[..self.0.span.start.min(self.0.source.inner().len())];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// The whole diagnostic as text, without colours.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let theme = GraphicalTheme::unicode_nocolor();
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
+        match handler.render_report(&mut text, self) {
+            Ok(()) => text,
+            Err(fmt::Error) => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+impl Diagnostic for Mistake {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.0.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.0.span.clone();
+        let label = LabeledSpan::new_with_span(Some("here".to_owned()), span);
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// A file under reading.
+pub(super) struct File<'a> {
+    /// As it was named.
+    pub(super) path: &'a str,
+    /// Its text.
+    pub(super) text: &'a str,
+}
+
+impl File<'_> {
+    /// A mistake that the TOML reader found.
+    pub(super) fn of_toml(&self, error: &toml::de::Error) -> Mistake {
+        let message = error.message().lines().next().unwrap_or_default();
+        let help = unknown_name(message).map(|(unknown, known)| suggest(unknown, known));
+        let span = error.span().unwrap_or(0..0);
+        Mistake::new(self, span, message.split(", expected").next().unwrap_or(message)).help(help)
+    }
+}
+
+/// The name and the list of "unknown field `x`, expected one of `a`, `b`".
+fn unknown_name(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `");
+    let rest = rest.or_else(|| message.strip_prefix("unknown variant `"))?;
+    let (unknown, rest) = rest.split_once('`')?;
+    // Every second piece between backticks is a name.
+    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+/// "did you mean …?", or what there is.
+pub(super) fn suggest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), *name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) / 2);
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None => format!("known are {}", known.join(", ")),
+    }
+}

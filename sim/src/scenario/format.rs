@@ -1,0 +1,315 @@
+//! The scenario file, `format = 1`: every key there is, and nothing else is read.
+//! Only the shape is here: whether names mean something is asked in [`super::resolve`].
+//! Values that need reading are in [`super::values`]; spans of the text are kept for diagnostics.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_spanned::Spanned;
+
+use super::values::{Arg, Pick, Seeds, Setting, Share, Span, Spans};
+
+/// A scenario file, or one cell of its matrix.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// 1.
+    pub format: Spanned<u32>,
+    /// What is claimed, in a sentence.
+    pub title: String,
+    /// What happens, for a reader.
+    #[serde(default)]
+    pub story: String,
+    /// `nightly` leaves the file out of ordinary checks.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Seeds, end and limit.
+    pub run: RunPart,
+    /// The nodes and what is between them.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// `[job]`, or `[[job]]` for several on one cluster.
+    pub job: Jobs,
+    /// What befalls the world.
+    #[serde(default)]
+    pub fault: Vec<FaultPart>,
+    /// What must come of it.
+    pub expect: Vec<Expect>,
+    /// What the report shows beside verdicts.
+    #[serde(default)]
+    pub report: ReportPart,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunPart {
+    /// `"0..16"`, or a list.
+    pub seeds: Seeds,
+    /// `"finished"`, `{ event_time = "60s" }` or `{ time = "60s" }`.
+    pub stop: Stop,
+    /// Reached, it is a failure, never a pass.
+    pub limit: Limit,
+    /// Which seeds are run twice: `"all"` or `"1/8"`; the first one always is.
+    #[serde(default)]
+    pub determinism: Option<Share>,
+}
+
+/// When a run is over.
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Every job has reached a final state.
+    Finished,
+    /// Every watermark has passed this event time, counted from the beginning of the world.
+    EventTime(Span),
+    /// This much virtual time has gone by.
+    Time(Span),
+}
+
+/// `limit = { sim = "180s" }`.
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Virtual time.
+    pub sim: Span,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// How many task managers; 1 unless given.
+    pub task_managers: Option<Spanned<u32>>,
+    /// Slots of each; 1 unless given.
+    pub slots: Option<Spanned<u32>>,
+    /// Workers of each; 1 unless given.
+    pub workers: Option<Spanned<u32>>,
+    /// Delays of every link.
+    pub net: Net,
+    /// The clocks of the task managers.
+    pub clock: Clock,
+    /// How far time moves in one step; 10 ms unless given.
+    pub tick: Option<Span>,
+    /// Credits of a channel: how many batches may be under way.
+    pub credits: Option<Spanned<u32>>,
+    /// Records of a batch.
+    pub batch_rows: Option<Spanned<u32>>,
+    /// The chance that a task lets another go first: explores interleavings.
+    pub shuffle: Option<f64>,
+}
+
+/// `net = { delay = "1ms..10ms", shape = "uniform" }`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Net {
+    /// From the shortest to the longest; 1 to 30 ms unless given.
+    pub delay: Option<Spans>,
+    /// How delays are spread between the two.
+    pub shape: Shape,
+}
+
+/// How delays are spread.
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Each as likely.
+    #[default]
+    Uniform,
+    /// Mostly short.
+    Exp,
+}
+
+/// `clock = { offset = "250ms", drift = 500 }`.
+#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clock {
+    /// How far the wall clocks are ahead; a range is drawn for each task manager.
+    pub offset: Option<Spans>,
+    /// How much too fast they run, in parts per million.
+    pub drift: Option<i32>,
+}
+
+/// One `[job]`, or several `[[job]]`.
+#[derive(Clone, Debug)]
+pub struct Jobs(pub Vec<Job>);
+
+/// A job to be submitted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Its program in the catalogue.
+    pub program: Spanned<String>,
+    /// Its version; `v1` unless given.
+    #[serde(default)]
+    pub version: Option<Spanned<String>>,
+    /// Its parameters.
+    #[serde(default)]
+    pub set: BTreeMap<Spanned<String>, Spanned<Setting>>,
+}
+
+impl<'de> Deserialize<'de> for Jobs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Jobs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a job ([job]) or several ([[job]])")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Jobs, A::Error> {
+                let job = Job::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Jobs(vec![job]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Jobs, A::Error> {
+                let mut jobs = Vec::new();
+                while let Some(job) = list.next_element()? {
+                    jobs.push(job);
+                }
+                Ok(Jobs(jobs))
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+/// `[[fault]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPart {
+    /// By which reports speak of it.
+    pub name: Spanned<String>,
+    /// When it happens.
+    pub when: When,
+    /// What happens.
+    #[serde(rename = "do")]
+    pub deed: Spanned<Deed>,
+    /// On whom.
+    pub on: Target,
+    /// After a crash or a loss of power: how long until the node starts again; never unless given.
+    #[serde(default)]
+    pub down: Option<Spanned<Spans>>,
+    /// For a pause: how long.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Spanned<Spans>>,
+}
+
+/// When a fault happens.
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Virtual time since every job was RUNNING for the first time.
+    At(Spans),
+}
+
+/// What a fault does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// kill -9.
+    Crash,
+    /// The machine goes dark.
+    PowerLoss,
+    /// SIGSTOP.
+    Pause,
+}
+
+/// `on = { role = "task_manager", pick = 0 }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The kind of node.
+    pub role: Role,
+    /// Which of them; the first unless given.
+    #[serde(default)]
+    pub pick: Option<Spanned<Pick>>,
+}
+
+/// A kind of node.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// `tm-1`, `tm-2`, …
+    TaskManager,
+    /// `jm`.
+    JobManager,
+    /// `db`.
+    SeriesDatabase,
+    /// `log`.
+    Log,
+}
+
+/// Whether an expectation must hold.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Must {
+    /// It holds.
+    #[default]
+    Hold,
+    /// It is broken: the oracle's own test.
+    Break,
+    /// It is looked at, and both are right.
+    Either,
+}
+
+/// `[[expect]]`: a check, its polarity, and whatever keys the check has.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// The check's name.
+    pub check: Spanned<String>,
+    /// Its polarity.
+    pub must: Must,
+    /// Its other keys.
+    pub args: BTreeMap<Spanned<String>, Spanned<Arg>>,
+}
+
+impl<'de> Deserialize<'de> for Expect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Expect;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an expectation: check = …, and the keys of that check")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Expect, A::Error> {
+                let (mut check, mut must, mut args) = (None, Must::Hold, BTreeMap::new());
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    match key.get_ref().as_str() {
+                        "check" => check = Some(map.next_value()?),
+                        "must" => must = map.next_value()?,
+                        _ => {
+                            args.insert(key, map.next_value()?);
+                        }
+                    }
+                }
+                let check = check.ok_or_else(|| de::Error::missing_field("check"))?;
+                Ok(Expect { check, must, args })
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// `[report]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportPart {
+    /// Which pictures it has.
+    pub show: Vec<Picture>,
+}
+
+/// A picture of a report.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Picture {
+    /// `sensors` and `summedSensors` of `pressure`, as sparklines.
+    Waves,
+    /// Event order, arrival order, and the window that each element entered (walkthrough §4).
+    Order,
+}
