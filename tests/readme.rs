@@ -1,0 +1,115 @@
+//! README.md told to the letter: every command in it is run here, or it is said who else runs it.
+//! Only what a reader would type is tried, and only what they would see is looked at; what the verbs
+//! promise beyond that is for the tests of `slackwater-cli` and of the harness.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "types commands into the binary, as a reader would, and reads what they wrote"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// How the README starts a command of the binary.
+const RUN: &str = "cargo run --release -- ";
+const OSCON: &str = "run oscon --local";
+const EXPORT: &str = "series export --series sensors";
+const FLIGHTS: &str =
+    "run flights --local --input tests/data/flights-2013-01.csv --bound 60m --out target/flights";
+const CHECK: &str = "check scenarios/sine.toml --seed 7 --journal target/sine.journal";
+
+/// The commands that are not run here, and who runs them.
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("cargo test", "you are looking at it"),
+    ("cargo run --release -- check scenarios", ".ci/run, and tests/scenarios.rs story by story"),
+    ("cargo run --example pages -- run pages --local", ".ci/run, and the example's own tests"),
+];
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder in which the project's data lies where the README says, and nothing else.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme").join(name);
+    // What an earlier run has left; there may be nothing.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("target")).expect("the target folder can be written");
+    for data in ["tests", "scenarios"] {
+        std::os::unix::fs::symlink(project().join(data), folder.join(data)).expect("a link");
+    }
+    folder
+}
+
+fn slackwater(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));
+    command.args(arguments.split_whitespace()).current_dir(folder);
+    command
+}
+
+/// What the command writes to stdout, if it ends well.
+fn output(folder: &Path, arguments: &str) -> String {
+    let output = slackwater(folder, arguments).output().expect("cargo has built the binary");
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "`{arguments}`: {}\n{out}{err}", output.status);
+    out.into_owned()
+}
+
+#[test]
+fn every_command_is_run_by_somebody() {
+    let readme = fs::read_to_string(project().join("README.md")).expect("there is a README");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().unwrap_or(line));
+    let here = [OSCON, EXPORT, FLIGHTS, CHECK].map(|arguments| format!("{RUN}{arguments}"));
+    let mut told: Vec<&str> = lines.map(str::trim).collect();
+    let mut run: Vec<&str> = here.iter().map(String::as_str).collect();
+    run.extend(ELSEWHERE.map(|(command, _)| command));
+    told.sort_unstable();
+    run.sort_unstable();
+    assert_eq!(told, run);
+}
+
+#[test]
+fn the_flights_equal_the_reference_row_for_row() {
+    let folder = folder("flights");
+    output(&folder, FLIGHTS);
+    for file in ["windows", "late"] {
+        let read = |path: PathBuf| fs::read_to_string(path).expect("a file of rows");
+        let found = read(folder.join(format!("target/flights/{file}.csv")));
+        let expected = project().join(format!("tests/data/flights-2013-01.expected-{file}.csv"));
+        assert!(found == read(expected), "{file}.csv differs from the reference");
+    }
+}
+
+#[test]
+fn the_demo_runs_until_ctrl_c_and_what_it_wrote_can_be_read_back() {
+    let folder = folder("oscon");
+    let mut run = slackwater(&folder, OSCON).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(run.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("written") || line.contains(" 0 written") {
+        line.clear();
+        assert!(lines.read_line(&mut line).expect("it speaks UTF-8") > 0, "it ended by itself");
+    }
+    let interrupt = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(interrupt.expect("there is a shell's kill").success());
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("it speaks UTF-8");
+    assert!(run.wait().expect("it ends").success(), "{rest}");
+    let rows = output(&folder, EXPORT);
+    assert!(rows.lines().any(|row| row.starts_with("sensors,pressure,")), "{rows}");
+}
+
+#[test]
+fn a_scenario_with_a_seed_has_the_same_journal_twice() {
+    let folder = folder("check");
+    let journal = || {
+        output(&folder, CHECK);
+        fs::read(folder.join("target/sine.journal")).expect("a journal")
+    };
+    let first = journal();
+    assert!(!first.is_empty());
+    assert!(first == journal(), "the same seed gave another journal");
+}
