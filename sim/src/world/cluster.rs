@@ -6,8 +6,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slackwater_connect::log::{self, MemoryLog};
-use slackwater_connect::series::{self, MemoryStore};
+use slackwater_connect::log;
+pub use slackwater_connect::log::MemoryLog;
+use slackwater_connect::series;
+pub use slackwater_connect::series::MemoryStore;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
