@@ -90,7 +90,7 @@ impl Gate {
         self.channels.iter().all(|channel| channel.state == ChannelState::Finished)
     }
 
-    /// Takes a packet of a channel, and appends what goes on to the chain: none, one or two
+    /// Takes a packet of a channel, and appends what goes on to the chain: none, or up to three
     /// packets. Barriers are not merged here: a gate that aligns them must hold channels.
     ///
     /// # Panics
@@ -108,6 +108,7 @@ impl Gate {
             Packet::Signal(Signal::EndOfInput) => {
                 self.silence(channel, ChannelState::Finished, out);
                 if self.is_finished() {
+                    self.idle = false;
                     out.push(Packet::Signal(Signal::EndOfInput));
                 }
             }
@@ -142,6 +143,12 @@ impl Gate {
         Some(merged)
     }
 
+    fn pass_merged(&mut self, out: &mut Vec<Packet>) {
+        if let Some(merged) = self.advance_merged() {
+            out.push(Packet::Batch(AnyBatch::of_watermark(merged)));
+        }
+    }
+
     /// The least watermark over the channels that speak; `None` if nobody does.
     fn least(&self) -> Option<EventTime> {
         let speaking = self.channels.iter().filter(|c| c.state == ChannelState::Active);
@@ -158,20 +165,23 @@ impl Gate {
         }
     }
 
-    /// A channel speaks again.
+    /// A channel speaks again. If it had come further than the watermark that was held while
+    /// nobody spoke, that counts now.
     fn activate(&mut self, channel: usize, out: &mut Vec<Packet>) {
+        if self.channels[channel].state == ChannelState::Active {
+            return;
+        }
         self.channels[channel].state = ChannelState::Active;
         if std::mem::replace(&mut self.idle, false) {
             out.push(Packet::Signal(Signal::Active));
         }
+        self.pass_merged(out);
     }
 
     /// A channel falls silent: those that still speak may now be further, or nobody speaks.
     fn silence(&mut self, channel: usize, state: ChannelState, out: &mut Vec<Packet>) {
         self.channels[channel].state = state;
-        if let Some(merged) = self.advance_merged() {
-            out.push(Packet::Batch(AnyBatch::of_watermark(merged)));
-        }
+        self.pass_merged(out);
         let silent = !self.channels.iter().any(|c| c.state == ChannelState::Active);
         if silent && !self.idle && !self.is_finished() {
             self.idle = true;

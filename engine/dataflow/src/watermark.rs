@@ -276,7 +276,10 @@ impl<T> Generators<T> {
         let others =
             self.splits.iter().enumerate().filter(|(at, s)| *at != place && s.state.holds());
         self.merge.others = others.map(|(_, s)| s.rule.watermark()).min().unwrap_or(EventTime::MAX);
-        self.splits[place].rule.walk(batch, &mut self.merge);
+        let rule = &mut self.splits[place].rule;
+        // A split that speaks again may have been further than the watermark that was held.
+        self.merge.offer(&mut batch.marks, 0, rule.watermark());
+        rule.walk(batch, &mut self.merge);
         Some(std::mem::replace(&mut self.idle, false))
     }
 

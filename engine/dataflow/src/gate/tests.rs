@@ -1,6 +1,7 @@
 //! The rules of merging, as tables: channels on the left, what the gate answers on the right.
 //! No clock and no runtime: packets are handed in. The rules themselves are in [`super`].
 
+use proptest::prelude::*;
 use slackwater_core::element::{Batch, LatencyMarker, Mark};
 use slackwater_core::id::Subtask;
 use slackwater_core::time::ProcessingTime;
@@ -82,6 +83,7 @@ fn if_all_are_idle_the_watermark_is_held_and_idleness_goes_on() {
     check("a:5 | b:8 | a:idle | b:idle | b:row", "- | 5 | 8 | idle | active row");
     check("a:idle | b:idle | a:active | b:active", "- | idle | active | -");
     check("a:idle | a:idle | a:4", "idle | - | active 4");
+    check("a:7 | a:idle | b:idle | a:active", "- | - | idle | active 7");
 }
 
 #[test]
@@ -127,4 +129,106 @@ fn latency_markers_pass_and_change_nothing() {
     gate.accept(0, Packet::Signal(marker), &mut out);
     assert!(matches!(out.as_slice(), [Packet::Signal(passed)] if *passed == marker));
     assert!(!gate.is_idle());
+}
+
+/// One packet of a channel, as a generator of tests makes it.
+#[derive(Copy, Clone, Debug)]
+enum Brings {
+    Row,
+    Watermark(i64),
+    Idle,
+    Active,
+    End,
+}
+
+fn brings() -> impl Strategy<Value = Brings> {
+    prop_oneof![
+        2 => Just(Brings::Row),
+        6 => prop_oneof![8 => 0i64..50, 1 => Just(i64::MAX)].prop_map(Brings::Watermark),
+        2 => Just(Brings::Idle),
+        1 => Just(Brings::Active),
+        1 => Just(Brings::End),
+    ]
+}
+
+/// What a person would say of three channels: their watermarks, and how they are.
+#[derive(Default)]
+struct Told {
+    channels: Vec<(i64, &'static str)>,
+    merged: i64,
+}
+
+impl Told {
+    fn all(&self, is: impl Fn(&(i64, &str)) -> bool) -> bool {
+        self.channels.iter().all(is)
+    }
+
+    /// Looks at every channel.
+    fn look(&mut self) {
+        let speaking = self.channels.iter().filter(|c| c.1 == "active").map(|c| c.0).min();
+        let ended = self.all(|c| c.0 == i64::MAX || c.1 == "finished");
+        if let Some(least) = speaking.filter(|least| *least < i64::MAX || ended) {
+            self.merged = self.merged.max(least);
+        }
+    }
+
+    fn hear(&mut self, channel: usize, what: Brings) {
+        self.channels[channel].1 = match what {
+            Brings::Idle => "idle",
+            Brings::End => "finished",
+            _ => "active",
+        };
+        self.look();
+        if let Brings::Watermark(watermark) = what {
+            self.channels[channel].0 = self.channels[channel].0.max(watermark);
+            self.look();
+        }
+    }
+}
+
+proptest! {
+    /// Rule 4, held against what a person would say after every packet.
+    #[test]
+    fn the_watermark_is_the_least_of_those_who_speak(
+        steps in prop::collection::vec((0usize..3, brings()), 1..60),
+    ) {
+        let mut gate = Gate::new(3);
+        let mut told = Told { channels: vec![(i64::MIN, "active"); 3], merged: i64::MIN };
+        let (mut rows_in, mut rows_out, mut ends) = (0, 0, 0);
+        for (channel, what) in steps {
+            if told.channels[channel].1 == "finished" {
+                continue;
+            }
+            let mut out = Vec::new();
+            let brought = packet(&match what {
+                Brings::Row => "row".to_owned(),
+                Brings::Watermark(i64::MAX) => "MAX".to_owned(),
+                Brings::Watermark(watermark) => watermark.to_string(),
+                Brings::Idle => "idle".to_owned(),
+                Brings::Active => "active".to_owned(),
+                Brings::End => "end".to_owned(),
+            });
+            gate.accept(channel, brought, &mut out);
+            told.hear(channel, what);
+            rows_in += usize::from(matches!(what, Brings::Row));
+            let mut passed = Vec::new();
+            for packet in out {
+                match packet {
+                    Packet::Batch(mut batch) => {
+                        rows_out += batch.rows();
+                        passed.extend(batch.marks_mut().iter().map(|mark| mark.watermark));
+                    }
+                    Packet::Signal(Signal::EndOfInput) => ends += 1,
+                    Packet::Signal(_) => {}
+                }
+            }
+            prop_assert_eq!(rows_in, rows_out, "no record is held or lost");
+            prop_assert_eq!(gate.watermark().as_millis(), told.merged);
+            prop_assert!(passed.last().is_none_or(|last| *last == gate.watermark()));
+            prop_assert!(passed.is_sorted());
+            let finished = told.all(|c| c.1 == "finished");
+            prop_assert_eq!(ends, usize::from(finished));
+            prop_assert_eq!(gate.is_idle(), told.all(|c| c.1 != "active") && !finished);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The rules of generators, as tables: timestamps on the left, watermarks on the right.
 //! No clock: a test says when nothing was found. The generators themselves are in [`super`].
 
+use proptest::prelude::*;
 use slackwater_core::time::ms;
 
 use super::*;
@@ -158,6 +159,19 @@ fn pending_advances_go_out_before_idleness_and_then_the_watermark_is_held() {
 }
 
 #[test]
+fn a_split_that_speaks_again_is_as_far_as_it_was() {
+    let mut generators = two_splits(500, 7_000);
+    generators.on_nothing(None, at(0));
+    assert_eq!(generators.settle(at(100)), settled(None, true), "held for the slower one");
+    generators.on_end(0);
+    let mut batch = Batch::default();
+    batch.push(EventTime::from_millis(6_000), 0);
+    generators.on_records(1, &mut batch);
+    let marks: Vec<_> = batch.marks.iter().map(|m| (m.row, m.watermark.as_millis())).collect();
+    assert_eq!(marks, [(0, 6_999)]);
+}
+
+#[test]
 fn nobody_waits_for_a_split_that_has_ended() {
     let mut generators = two_splits(5_500, 1_200);
     generators.on_end(1);
@@ -170,4 +184,31 @@ fn nobody_waits_for_a_split_that_has_ended() {
 fn records_of_a_foreign_split_are_refused() {
     let mut generators = two_splits(1, 1);
     assert_eq!(generators.on_records(7, &mut Batch::default()), None);
+}
+
+proptest! {
+    /// Rule 3 as a person would check it: after every record, the least over the splits, if it has
+    /// reached the end of another window.
+    #[test]
+    fn batches_of_any_size_are_marked_as_single_records_are(
+        records in prop::collection::vec((0u32..2, -3_000i64..3_000), 1..80),
+        rows in 1usize..30,
+        (bound, step) in (0u64..500, prop_oneof![Just(1i64), Just(7), Just(1_000)]),
+    ) {
+        let splits = if records.iter().any(|record| record.0 == 1) { 2 } else { 1 };
+        let mut greatest = [None; 2];
+        let (mut marked, mut expected) = (None, Vec::new());
+        for (number, &(split, time)) in (1u32..).zip(&records) {
+            greatest[split as usize] = greatest[split as usize].max(Some(time));
+            let Some(least) = greatest[..splits].iter().min().copied().flatten() else { continue };
+            let watermark = least - bound as i64 - 1;
+            let windows = |watermark: i64| (watermark + 1).div_euclid(step);
+            if marked.is_none_or(|marked| windows(watermark) > windows(marked)) {
+                marked = Some(watermark);
+                expected.push((number, watermark));
+            }
+        }
+        let bounded = Watermarks::bounded(ms(bound));
+        prop_assert_eq!(marks(&bounded, Quantum::of_millis(step), (&records, rows)), expected);
+    }
 }
