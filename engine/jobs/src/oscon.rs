@@ -39,7 +39,8 @@ const LOG_BOUND: std::time::Duration = secs(1);
 /// # Errors
 /// If a setting cannot be read.
 pub fn oscon(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
-    let sensors = sensors(env, settings)?;
+    let slowdown = settings.take("slowdown", 1)?;
+    let sensors = sensors(env, settings, slowdown)?;
     store_and_sum(env, settings, &sensors)
 }
 
@@ -50,11 +51,12 @@ pub fn oscon(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
 /// If a setting cannot be read.
 pub fn sensor_simulator(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     let slowdown: u32 = settings.take("slowdown", 1)?;
+    // In event time, as the watermark's bound is: slowed down, it takes longer on the clock.
     let disorder = settings.take_span("out_of_order", ms(0))? * slowdown.max(1);
     let (partitions, at) = topic(settings)?;
     restart_and_chain(env, settings)?;
     let by_sensor = |reading: &Reading| reading.key.bytes().map(u64::from).sum();
-    sensors(env, settings)?
+    sensors(env, settings, slowdown)?
         .sink("log-sink", log::sink(TOPIC, partitions, by_sensor).at(at).disorder(disorder));
     Ok(())
 }
@@ -87,14 +89,18 @@ fn topic(settings: &mut Settings) -> Result<(u32, String), PlanError> {
 }
 
 /// Ticks, sawtooth, and the three sensors: one reading of each per tick.
-fn sensors(env: &Env, settings: &mut Settings) -> Result<Stream<Reading>, PlanError> {
+fn sensors(
+    env: &Env,
+    settings: &mut Settings,
+    slowdown: u32,
+) -> Result<Stream<Reading>, PlanError> {
     let wave: u32 = settings.take("wave", 10)?;
     if wave == 0 {
         let (name, message) = ("wave".to_owned(), "a wave has a step".to_owned());
         return Err(PlanError::BadParameter { name, message });
     }
     let sawtooth = env
-        .source("ticks", ticks(settings)?, Watermarks::ascending())
+        .source("ticks", ticks(settings, slowdown)?, Watermarks::ascending())
         .named("test data")
         .scan("sawtooth", 0, move |step: &mut u32, at| {
             let phase = f64::from(*step) / f64::from(wave);
@@ -116,15 +122,14 @@ fn sensors(env: &Env, settings: &mut Settings) -> Result<Stream<Reading>, PlanEr
     Ok(union([&temp, &pressure, &door]))
 }
 
-fn ticks(settings: &mut Settings) -> Result<ticks::Ticks, PlanError> {
+fn ticks(settings: &mut Settings, slowdown: u32) -> Result<ticks::Ticks, PlanError> {
     let every = settings.take_span("every", ms(100))?;
     if every.is_zero() {
         let (name, message) = ("every".to_owned(), "a tick takes at least 1ms".to_owned());
         return Err(PlanError::BadParameter { name, message });
     }
-    let ticks = ticks::Ticks::every(every)
-        .jitter(settings.take_span("jitter", ms(0))?)
-        .slowdown(settings.take("slowdown", 1)?);
+    let ticks =
+        ticks::Ticks::every(every).jitter(settings.take_span("jitter", ms(0))?).slowdown(slowdown);
     let until = settings.take_span("until", ms(0))?;
     Ok(if until.is_zero() { ticks } else { ticks.until(until) })
 }
