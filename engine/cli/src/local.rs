@@ -16,6 +16,7 @@ use slackwater_connect::series::disk::DiskStore;
 use slackwater_connect::series::{self, SeriesServer};
 use slackwater_core::fact::{Detail, JobStatus};
 use slackwater_core::program::Program;
+use slackwater_core::time::{EventTime, secs};
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError, new_job_id};
 use slackwater_runtime::host::real::{self, RealHost};
@@ -208,7 +209,8 @@ impl Session {
         let program = self.run.program.clone();
         let id = self.client.submit(host.as_ref(), new_job_id(&host), program).await?;
         let tag = self.run.program.settings.get("tag").cloned().unwrap_or_default();
-        let mut watch = Watch::new(&tag);
+        let this_second = EventTime::from_millis(host.wall().as_millis()).minus(secs(1));
+        let mut watch = Watch::new(&tag, this_second);
         let ended = loop {
             let stop = tokio::select! {
                 biased;

@@ -4,17 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use slackwater_connect::series::SeriesStore;
 use slackwater_core::point::{FieldValue, Point};
-use slackwater_core::time::EventTime;
+use slackwater_core::time::{EventTime, mins};
 
 use crate::picture::{Screen, curve, sparkline};
 
 /// How many lines the wave takes.
 const WAVE_ROWS: usize = 6;
 /// How much event time is read for a picture; more than fits.
-const SPAN_MS: i64 = 5 * 60_000;
+const SPAN: Duration = mins(5);
 
 /// What is said in the first line.
 #[derive(Clone, Debug, Default)]
@@ -51,15 +52,15 @@ pub struct Watch {
     screen: Option<Screen>,
     tag: String,
     said: Option<u64>,
-    newest: EventTime,
+    since: EventTime,
 }
 
 impl Watch {
     /// Draws if stdout is a terminal, and says a line a second otherwise. `tag` ends the names of
-    /// the series.
-    pub fn new(tag: &str) -> Self {
+    /// the series, of which rows from `since` on are shown.
+    pub fn new(tag: &str, since: EventTime) -> Self {
         let screen = io::stdout().is_terminal().then(Screen::default);
-        Self { screen, tag: tag.to_owned(), said: None, newest: EventTime::MIN }
+        Self { screen, tag: tag.to_owned(), said: None, since }
     }
 
     /// Shows how things stand.
@@ -70,14 +71,14 @@ impl Watch {
         if self.screen.is_none() && self.said == Some(headline.seconds) {
             return Ok(());
         }
-        let since = EventTime::from_millis(self.newest.as_millis().saturating_sub(SPAN_MS));
+        let since = self.since;
         let read = |name: &str| {
             let rows = store.map(|store| store.rows(&format!("{name}{}", self.tag), since));
             rows.and_then(Result::ok).map(by_key).unwrap_or_default()
         };
         let (sensors, sums) = (read("sensors"), read("summedSensors"));
         let times = sensors.values().flatten().map(|(time, _)| *time);
-        self.newest = times.max().unwrap_or(self.newest);
+        self.since = self.since.max(times.max().map_or(self.since, |newest| newest.minus(SPAN)));
         let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
         match &mut self.screen {
             Some(screen) => {

@@ -87,23 +87,28 @@ impl DiskStore {
         Ok(stood)
     }
 
+    /// The rows of one series from `since` on, or of all series. The rows of a key stand together:
+    /// what is older than `since` is passed over key by key, not row by row.
     fn read(&self, series: Option<&str>, since: EventTime) -> Result<Vec<Point>, redb::Error> {
         let view = self.0.begin_read()?;
         let rows = view.open_table(ROWS)?;
         let mut points = Vec::new();
-        for row in rows.range((series.unwrap_or_default(), "", i64::MIN)..)? {
-            let (key, fields) = row?;
-            let (of, key, millis) = key.value();
+        let mut from = (series.unwrap_or_default().to_owned(), String::new(), i64::MIN);
+        while let Some(row) = rows.range((&*from.0, &*from.1, from.2)..)?.next() {
+            let (first, _) = row?;
+            let (of, key, _) = first.value();
             if series.is_some_and(|series| series != of) {
                 break;
             }
-            if millis < since.as_millis() {
-                continue;
+            for row in rows.range((of, key, since.as_millis())..=(of, key, i64::MAX))? {
+                let (place, fields) = row?;
+                let time = EventTime::from_millis(place.value().2);
+                let fields: Fields = decode_message(fields.value())
+                    .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+                points.push(Point { series: of.to_owned(), key: key.to_owned(), time, fields });
             }
-            let fields: Fields = decode_message(fields.value())
-                .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-            let time = EventTime::from_millis(millis);
-            points.push(Point { series: of.to_owned(), key: key.to_owned(), time, fields });
+            // The least key that is greater.
+            from = (of.to_owned(), format!("{key}\0"), i64::MIN);
         }
         Ok(points)
     }
@@ -196,6 +201,9 @@ mod tests {
         drop(store);
         let rows = DiskStore::open(&file).expect("opens").export(Some("sensors")).expect("reads");
         assert_eq!(rows, [point("a", 7, 0.3), point("b", -5, 1.0)]);
+        let store = DiskStore::open(&file).expect("opens");
+        assert_eq!(store.rows("sensors", EventTime::from_millis(0)), Ok(vec![point("a", 7, 0.3)]));
+        assert_eq!(store.rows("sensor", EventTime::MIN), Ok(vec![]));
         let mut csv = Vec::new();
         write_csv(&rows, &mut csv).expect("memory");
         let text = "series,key,time_ms,value\nsensors,a,7,0.3\nsensors,b,-5,1.0\n";

@@ -19,6 +19,7 @@ use crate::task::PlanError;
 /// let given = [("steps", "100"), ("wnidow", "2s")];
 /// let mut settings = Settings::new(given.map(|(name, value)| (name.into(), value.into())).into());
 /// assert_eq!(settings.take("steps", 10), Ok(100));
+/// assert_eq!(settings.take("steps", 20), Ok(100), "taken twice, it is the same");
 /// assert_eq!(settings.take("speed", 1.0), Ok(1.0));
 /// assert_eq!(settings.take_span("window", secs(1)), Ok(secs(1)));
 /// let refused = settings.finish().unwrap_err().to_string();
@@ -75,7 +76,8 @@ impl Settings {
     /// [`PlanError::BadParameter`] names the first parameter that nobody took, with the nearest
     /// name that was asked for.
     pub fn finish(self) -> Result<(), PlanError> {
-        let Some(name) = self.given.into_keys().next() else { return Ok(()) };
+        let untaken = self.given.into_keys().find(|name| !self.known.contains(name));
+        let Some(name) = untaken else { return Ok(()) };
         let hint = match nearest(&name, self.known.iter()) {
             Some(known) => format!("unknown, did you mean {known:?}?"),
             None if self.known.is_empty() => "unknown: the program has no parameters".to_owned(),
@@ -93,8 +95,9 @@ impl Settings {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, PlanError> {
         self.known.insert(name.to_owned());
-        let Some(text) = self.given.remove(name) else { return Ok(None) };
-        match parse(&text) {
+        // Kept: a name may be taken by two parts of a program, and both get what was given.
+        let Some(text) = self.given.get(name) else { return Ok(None) };
+        match parse(text) {
             Ok(value) => Ok(Some(value)),
             Err(reason) => {
                 let message = format!("cannot read {text:?}: {reason}");
