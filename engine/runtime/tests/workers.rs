@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use slackwater_core::fact::{Detail, Fact, TaskStatus};
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId, WorkerId};
+use slackwater_core::id::{
+    Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId, WorkerId,
+};
 use slackwater_core::program::Program;
 use slackwater_dataflow::stream::{Env, union};
 use slackwater_dataflow::task::{Plan, PlanError, Programs};
@@ -20,6 +22,7 @@ use slackwater_runtime::deployment::{Deployment, Placed, TaskReport, WorkerComma
 use slackwater_runtime::exchange::Neighbours;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{RealHost, run};
+use slackwater_runtime::task::TaskConfig;
 use slackwater_runtime::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
 use tokio::sync::mpsc;
 
@@ -56,6 +59,12 @@ struct Pair {
     facts: Arc<Mutex<Vec<Fact>>>,
 }
 
+/// The defaults, with a latency marker every millisecond.
+fn config() -> WorkerConfig {
+    let task = TaskConfig { latency_every: Some(Duration::from_millis(1)), ..Default::default() };
+    WorkerConfig { task, ..Default::default() }
+}
+
 const JOB: JobId = JobId(1);
 
 impl Pair {
@@ -71,7 +80,7 @@ impl Pair {
         let (sender, mut events) = mpsc::unbounded_channel();
         for index in 0..2 {
             let id = WorkerId { task_manager: TaskManagerId("tm".into()), index };
-            let (programs, config) = (Arc::clone(&programs), WorkerConfig::default());
+            let (programs, config) = (Arc::clone(&programs), config());
             let handle = Worker::start(
                 host,
                 seats(id.clone(), &neighbours),
@@ -208,6 +217,33 @@ fn a_bounded_program_finishes_with_every_record_once() {
         assert_eq!(pair.told("task.counted"), tasks);
         assert!(pair.told("frame.sent") > 0);
         assert_eq!(pair.told("frame.sent"), pair.told("frame.received"));
+        let facts = pair.facts.lock().expect("whole");
+        let flushed = |fact: &Fact| match fact {
+            Fact::SinkFlushed { rows, .. } => u64::from(*rows),
+            _ => 0,
+        };
+        assert_eq!(facts.iter().map(flushed).sum::<u64>(), ROWS);
+    });
+}
+
+#[test]
+fn a_latency_marker_goes_from_source_to_sink_beside_the_records() {
+    fn endless(env: &Env, sink: &Collect) {
+        let spread = counting(env, ROWS, false).rebalance();
+        let _ = spread.map(|n: u64| n).parallelism(2).sink("collect", sink.clone());
+    }
+    with_pair(endless, async |pair| {
+        let tasks = pair.deploy(1, "one").len();
+        let source = Subtask { vertex: VertexId(0), index: 0 };
+        let arrived = |fact: &Fact| match fact {
+            Fact::LatencyMeasured { task, marker, millis } => {
+                task.subtask.vertex > VertexId(0) && marker.source == source && *millis >= 0
+            }
+            _ => false,
+        };
+        pair.hears(arrived).await;
+        pair.cancel(1);
+        pair.ends(tasks).await;
     });
 }
 

@@ -19,7 +19,7 @@ use super::pipe::{Neighbours, Parcel, Pipe, Visit};
 use super::{Alarm, AttemptKey, ExchangeConfig};
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
-use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
+use crate::wire::handshake::{Handshake, Hello, Role};
 
 /// From whom to whom a connection leads.
 #[derive(Clone, Debug)]
@@ -154,7 +154,9 @@ impl Link {
         config: &ExchangeConfig,
     ) -> Result<(Granted, FrameReader, FrameWriter), String> {
         let hello = Hello::new(Role::Exchange, self.route.from.to_string(), &self.opening());
-        let handshake = Handshake { within: config.deploy_within, ..Handshake::default() };
+        // The peer may keep us waiting until its own deadline, and then says why.
+        let patience = config.deploy_within + config.connect_within;
+        let handshake = Handshake { within: patience, ..Handshake::default() };
         let peer = self.route.to.to_string();
         let deadline = host.elapsed() + config.deploy_within;
         loop {
@@ -162,8 +164,8 @@ impl Link {
                 Err(error) => error.to_string(),
                 Ok(conn) => match handshake.offer(host, conn, &peer, &hello).await {
                     Ok(welcomed) => return Ok(welcomed),
-                    Err(HandshakeError::Connection(error)) => error.to_string(),
-                    Err(final_answer) => return Err(final_answer.to_string()),
+                    Err(error) if error.is_refusal() => return Err(error.to_string()),
+                    Err(error) => error.to_string(),
                 },
             };
             if host.elapsed() + config.connect_backoff > deadline {

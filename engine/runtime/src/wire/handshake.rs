@@ -98,6 +98,8 @@ pub enum HandshakeError {
     Malformed(String),
     /// The peer said nothing for this long.
     Silent(Duration),
+    /// The peer closed the connection without a word.
+    Gone,
     /// The connection failed, or ended.
     Connection(FrameError),
 }
@@ -109,6 +111,7 @@ impl fmt::Display for HandshakeError {
             Self::OtherVersion { ours, theirs } => f.write_str(&versions(*theirs, *ours)),
             Self::Malformed(what) => write!(f, "the peer does not speak our protocol: {what}"),
             Self::Silent(span) => write!(f, "the peer did not answer within {span:?}"),
+            Self::Gone => f.write_str("the peer closed the connection without a word"),
             Self::Connection(error) => error.fmt(f),
         }
     }
@@ -122,8 +125,17 @@ impl From<FrameError> for HandshakeError {
     }
 }
 
-fn silence() -> HandshakeError {
-    HandshakeError::Malformed("it closed the connection without a word".into())
+impl HandshakeError {
+    /// Whether one side did not want the other. The rest is trouble on the way, and may pass.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::OtherVersion { .. } | Self::Malformed(_))
+    }
+
+    fn tell(&self, host: &dyn Host, peer: &str) {
+        if self.is_refusal() {
+            host.tell(Fact::HandshakeRefused { peer: peer.into(), cause: self.to_string() });
+        }
+    }
 }
 
 fn versions(theirs: u32, ours: u32) -> String {
@@ -169,7 +181,7 @@ impl Handshake {
                 encode_message(hello).map_err(|e| HandshakeError::Malformed(e.to_string()))?;
             writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &body])?;
             writer.flush().await?;
-            reader.read().await?.ok_or_else(silence)
+            reader.read().await?.ok_or(HandshakeError::Gone)
         };
         let answer = within(host, self.within, answered).await;
         let judged = answer
@@ -182,7 +194,7 @@ impl Handshake {
                 Ok((welcome, reader, writer))
             }
             Err(error) => {
-                host.tell(Fact::HandshakeRefused { peer: peer.into(), cause: error.to_string() });
+                error.tell(host, peer);
                 Err(error)
             }
         }
@@ -221,13 +233,13 @@ impl Handshake {
         let judged = match greeted {
             None => Err(HandshakeError::Silent(self.within)),
             Some(Ok(Some(frame))) => self.judge_hello(&frame),
-            Some(Ok(None)) => Err(silence()),
+            Some(Ok(None)) => Err(HandshakeError::Gone),
             Some(Err(error)) => Err(error.into()),
         };
         match judged {
             Ok(hello) => Ok(Caller { handshake: *self, hello, reader, writer }),
             Err(error) => {
-                host.tell(Fact::HandshakeRefused { peer: peer.into(), cause: error.to_string() });
+                error.tell(host, peer);
                 let reason = match &error {
                     HandshakeError::OtherVersion { ours, theirs } => versions(*ours, *theirs),
                     other => other.to_string(),
