@@ -5,5 +5,7 @@
 pub mod check;
 pub mod fault;
 pub mod journal;
+pub mod report;
 pub mod scenario;
+pub mod verb;
 pub mod world;

@@ -24,6 +24,7 @@ mod watermark;
 mod window_sums;
 
 pub use evidence::{Evidence, LedgerEntry, Reading, Visible};
+pub(crate) use evidence::{float, rows};
 pub use exchange::{Crossed, crossed};
 pub use order::{Arrival, arrivals};
 pub use same_output::{Table, differ, table};

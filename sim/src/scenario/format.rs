@@ -95,8 +95,8 @@ pub struct Cluster {
     pub tick: Option<Span>,
     /// Credits of a channel: how many batches may be under way.
     pub credits: Option<Spanned<u32>>,
-    /// Records of a batch.
-    pub batch_rows: Option<Spanned<u32>>,
+    /// Whether there is a partitioned log beside the database.
+    pub log: bool,
     /// The chance that a task lets another go first: explores interleavings.
     pub shuffle: Option<f64>,
 }

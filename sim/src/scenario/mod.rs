@@ -5,8 +5,17 @@
 mod diagnostic;
 pub mod format;
 mod matrix;
+mod player;
 mod resolve;
+mod schedule;
 pub mod values;
+mod verdict;
 
 pub use diagnostic::Mistake;
+pub use player::{Played, Turn, compare_cells, play, turns};
 pub use resolve::{Cell, Expectation, Scenario};
+pub use schedule::Drawn;
+pub use verdict::{Class, Judged, Trouble};
+
+#[cfg(test)]
+mod tests;

@@ -156,8 +156,13 @@ fn unplanned(file: &File<'_>, job: &Job, error: &PlanError) -> Mistake {
 fn fault(file: &File<'_>, document: &Document, part: &FaultPart) -> Result<(), Mistake> {
     let nodes = match part.on.role {
         Role::TaskManager => document.cluster.task_managers.as_ref().map_or(1, |n| *n.get_ref()),
-        Role::JobManager | Role::SeriesDatabase | Role::Log => 1,
+        Role::JobManager | Role::SeriesDatabase => 1,
+        Role::Log => u32::from(document.cluster.log),
     };
+    if nodes == 0 {
+        let message = "the cluster has no log: add `log = true` to [cluster]";
+        return Err(Mistake::new(file, part.name.span(), message));
+    }
     if let Some(pick) = &part.on.pick
         && let Pick::Number(number) = pick.get_ref()
         && *number >= nodes

@@ -1,0 +1,82 @@
+//! One line for a verdict, and a few for a failure: the seed first, what broke, when, how to replay.
+//! Fits on a screen: of many failures of one scenario only the first of each kind is told in full.
+//! Numbers of speed stand here and never in [`super::accepted`].
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::scenario::{Class, Played, Scenario};
+
+/// How many failures of a scenario are told.
+const FAILURES_MAX: usize = 5;
+
+/// The verdict of a scenario: what was checked, seeds, speed, and its waves.
+pub fn line(scenario: &Scenario, played: &[Played]) -> String {
+    let failed = played.iter().any(|played| played.all_troubles().next().is_some());
+    let word = if failed { "FAIL" } else { "ok  " };
+    let checks: BTreeSet<&str> =
+        played.iter().flat_map(|p| p.judged.iter().map(|j| j.check)).collect();
+    let checks = checks.into_iter().collect::<Vec<_>>().join(", ");
+    let name = &scenario.name;
+    let mut text =
+        format!("{word}  {name}: {checks}\n      {}, {}", runs(scenario, played), speed(played));
+    if let Some(first) = played.first() {
+        for picture in first.pictures.lines() {
+            let _ = write!(text, "\n      {picture}");
+        }
+    }
+    text
+}
+
+/// `12 runs of 3 cells, seeds 0 to 3`.
+fn runs(scenario: &Scenario, played: &[Played]) -> String {
+    let seeds: BTreeSet<u64> = played.iter().map(|played| played.turn.seed).collect();
+    let seeds = match (seeds.first(), seeds.last()) {
+        (Some(first), Some(last)) if first != last => format!("seeds {first} to {last}"),
+        (Some(only), _) => format!("seed {only}"),
+        _ => "no seed".to_owned(),
+    };
+    let (runs, cells) = (played.len(), scenario.cells.len());
+    let many = |number: usize, word: &str| {
+        format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+    };
+    match cells {
+        1 => format!("{}, {seeds}", many(runs, "run")),
+        _ => format!("{} of {}, {seeds}", many(runs, "run"), many(cells, "cell")),
+    }
+}
+
+/// Virtual seconds, and how many of them per second of a processor.
+fn speed(played: &[Played]) -> String {
+    let virtual_time: Duration = played.iter().map(|played| played.virtual_time).sum();
+    let cpu: Duration = played.iter().map(|played| played.cpu).sum();
+    let (virtual_s, cpu_s) = (virtual_time.as_secs_f64(), cpu.as_secs_f64());
+    let rate = virtual_s / cpu_s.max(1e-9);
+    format!("{virtual_s:.0} virtual s in {cpu_s:.2} CPU s ({rate:.0} per CPU s)")
+}
+
+/// What went wrong with a scenario: each kind of failure once, with the command that replays it.
+pub fn failures(scenario: &Scenario, played: &[Played]) -> Vec<String> {
+    let mut told = BTreeSet::<(usize, Class, String)>::new();
+    let mut texts = Vec::new();
+    for played in played {
+        let cell = &scenario.cells[played.turn.cell].name;
+        for trouble in played.all_troubles() {
+            let kind = trouble.what.split(':').next().unwrap_or_default().to_owned();
+            if !told.insert((played.turn.cell, trouble.class, kind)) || texts.len() >= FAILURES_MAX
+            {
+                continue;
+            }
+            let cell = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
+            let (seed, class, what) = (played.turn.seed, trouble.class, &trouble.what);
+            let mut text = format!("seed {seed}  {}{cell}\n{class:<8} {what}", scenario.name);
+            for fault in &played.faults {
+                let _ = write!(text, "\nFAULT    {fault}");
+            }
+            let _ = write!(text, "\nREPLAY   slackwater check {} --seed {seed}", scenario.path);
+            texts.push(text);
+        }
+    }
+    texts
+}

@@ -1,0 +1,120 @@
+//! What came of an expectation, and of a whole run: verdicts, troubles, and their classes.
+//! Nothing is looked at here: outcomes come from [`crate::check`], runs from [`super::player`].
+//! Exit codes of the command line are the classes' numbers.
+
+use std::fmt;
+
+use crate::check::{Broken, Outcome};
+
+use super::format::Must;
+use super::resolve::Expectation;
+
+/// Why a scenario did not pass.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Class {
+    /// An expectation was not met.
+    Broken = 10,
+    /// The limit of virtual time was reached.
+    Stuck = 11,
+    /// A process panicked.
+    Panicked = 12,
+    /// The same seed gave two histories.
+    NonDeterministic = 13,
+    /// The harness itself is at fault: a check that saw nothing, a fault that never fired.
+    Harness = 14,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Broken => "BROKE",
+            Self::Stuck => "STUCK",
+            Self::Panicked => "PANIC",
+            Self::NonDeterministic => "DIVERGED",
+            Self::Harness => "HARNESS",
+        })
+    }
+}
+
+/// Something that is wrong with a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which kind.
+    pub class: Class,
+    /// What, for a person; more than one line for a divergence.
+    pub what: String,
+}
+
+impl Trouble {
+    /// A trouble of this class.
+    pub fn new(class: Class, what: impl Into<String>) -> Self {
+        Self { class, what: what.into() }
+    }
+}
+
+/// What came of one expectation in one run.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The check's name.
+    pub check: &'static str,
+    /// What was asked.
+    pub must: Must,
+    /// What was seen.
+    pub outcome: Outcome,
+    /// What is wrong, if anything is.
+    pub trouble: Option<Trouble>,
+}
+
+impl Judged {
+    /// Holds an outcome against what was expected.
+    pub fn new(expectation: &Expectation, outcome: Outcome) -> Self {
+        let trouble = trouble(expectation, &outcome);
+        Self { check: expectation.check.name, must: expectation.must, outcome, trouble }
+    }
+
+    /// `held`, `broke, as it must`, … : one or a few words.
+    pub fn word(&self) -> &'static str {
+        match (&self.trouble, self.must, &self.outcome.broken) {
+            (Some(_), ..) => "FAILED",
+            (None, Must::Hold, _) => "held",
+            (None, Must::Break, _) => "broke, as it must",
+            (None, Must::Either, None) => "held, may break",
+            (None, Must::Either, Some(_)) => "broke, as it may",
+        }
+    }
+}
+
+fn trouble(expectation: &Expectation, outcome: &Outcome) -> Option<Trouble> {
+    let name = expectation.check.name;
+    if outcome.saw == 0 {
+        let summary = &outcome.summary;
+        return Some(Trouble::new(Class::Harness, format!("{name} saw nothing: {summary}")));
+    }
+    let broke = |what: String| Some(Trouble::new(Class::Broken, what));
+    match (expectation.must, &outcome.broken) {
+        (Must::Hold, Some(broken)) => return broke(format!("{name}: {}", shown(broken))),
+        (Must::Break, None) => return broke(format!("{name} held, and must break")),
+        _ => {}
+    }
+    for bound in &expectation.bounds {
+        let measured = outcome.measures.get(bound.measure).copied().unwrap_or(f64::NAN);
+        if !bound.holds(measured) {
+            let side = |word: &str, bound: Option<f64>| {
+                bound.map_or_else(String::new, |bound| format!(" {word} {bound}"))
+            };
+            let (least, most) = (side("at least", bound.at_least), side("at most", bound.at_most));
+            let measure = bound.measure;
+            return broke(format!("{name}: {measure} is {measured:.4}, want{least}{most}"));
+        }
+    }
+    None
+}
+
+/// What broke, and when if that is known.
+fn shown(broken: &Broken) -> String {
+    match broken.at {
+        Some(at) => format!("at {:.3} s: {}", at.as_secs_f64(), broken.what),
+        None => broken.what.clone(),
+    }
+}
