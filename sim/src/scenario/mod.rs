@@ -1,6 +1,6 @@
 //! Scenarios: stories in TOML that a person can read, and the player that makes worlds of them.
 //! No check is computed here and no fault is done: a scenario says which, [`crate::check`] judges
-//! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`format`].
+//! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
 mod diagnostic;
 pub mod format;
