@@ -40,7 +40,7 @@ impl<T: Data> Outlets for Stream<T> {
     type Late = ();
 
     fn attach(self) {
-        self.sink(OUTPUT, Tap(PhantomData));
+        self.sink(OUTPUT, Tap(PhantomData)).parallelism(1);
     }
 }
 
@@ -49,8 +49,8 @@ impl<K: Key, A: Data, T: Data> Outlets for WindowOut<K, A, T> {
     type Late = T;
 
     fn attach(self) {
-        self.results.sink(OUTPUT, Tap(PhantomData));
-        self.late.sink(LATE, Tap(PhantomData));
+        self.results.sink(OUTPUT, Tap(PhantomData)).parallelism(1);
+        self.late.sink(LATE, Tap(PhantomData)).parallelism(1);
     }
 }
 

@@ -50,6 +50,22 @@ fn parallel_or_not_chained_or_not_the_sums_are_the_same() {
 }
 
 #[test]
+fn records_that_are_spread_evenly_keep_their_watermarks() {
+    let mut h = Harness::with(
+        |env| {
+            env.parallelism(3);
+        },
+        |readings: Stream<Reading>| sums(readings.rebalance().map(|reading| reading)),
+    );
+    feed(&mut h);
+    let before_the_end = shown(h.take_values()).len();
+    let facts = h.take_facts();
+    let late = facts.iter().filter(|fact| matches!(fact, Fact::RecordLate { .. })).count();
+    let seconds_that_passed = 3;
+    assert_eq!((before_the_end, late), (seconds_that_passed * 7, 0));
+}
+
+#[test]
 fn a_union_is_as_far_as_its_slowest_stream() {
     let mut h = Harness::new(|readings: Stream<Reading>| {
         let twice = readings.map(|(key, value)| (key, value * 100));

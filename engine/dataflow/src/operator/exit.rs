@@ -4,7 +4,7 @@
 
 use std::marker::PhantomData;
 
-use slackwater_core::element::{Batch, Mark, Signal};
+use slackwater_core::element::{Batch, Signal};
 use slackwater_core::time::ProcessingTime;
 
 use super::{Context, OperatorError, Progress, Stage, Step};
@@ -50,11 +50,12 @@ impl<T: Send + 'static> Stage<T> for Forward<T> {
     last!();
 }
 
-/// Sends each batch to another receiver of a port, in turn.
+/// Sends each batch to another receiver of a port, in turn, beginning at the subtask's own index:
+/// so the first batches of many senders do not all meet at one receiver.
 pub struct RoundRobin<T> {
     port: u32,
     receivers: u32,
-    next: u32,
+    next: Option<u32>,
     of: PhantomData<fn(T)>,
 }
 
@@ -65,23 +66,21 @@ impl<T> RoundRobin<T> {
     /// If it has none.
     pub fn new(port: u32, receivers: u32) -> Self {
         assert!(receivers > 0, "a port leads somewhere");
-        Self { port, receivers, next: 0, of: PhantomData }
+        Self { port, receivers, next: None, of: PhantomData }
     }
 }
 
 impl<T: Send + 'static> Stage<T> for RoundRobin<T> {
     fn batch(&mut self, batch: Batch<T>, cx: &mut Context<'_>) -> Step {
-        let last = batch.marks.last().map(|mark| Mark { row: 0, ..*mark });
-        if let Some(mark) = last {
-            let others = (0..self.receivers).filter(|receiver| *receiver != self.next);
-            for receiver in others {
-                let alone = Batch::<T> { marks: vec![mark], ..Batch::default() };
-                cx.emit(self.port, receiver, alone);
+        let receiver = self.next.unwrap_or(cx.task().subtask.index % self.receivers);
+        // To the others the last watermark says it all: they get no row before it.
+        if let Some(last) = batch.marks.last().copied() {
+            for other in (0..self.receivers).filter(|other| *other != receiver) {
+                cx.emit::<T>(self.port, other, Batch::of_watermark(last.watermark));
             }
         }
-        let receiver = self.next;
         if batch.rows() > 0 {
-            self.next = (self.next + 1) % self.receivers;
+            self.next = Some((receiver + 1) % self.receivers);
         }
         cx.emit(self.port, receiver, batch);
         Ok(())
