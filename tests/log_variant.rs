@@ -23,11 +23,15 @@ struct Left {
 /// Runs the pair for half a minute of event time, with this setting of the simulator, in one second
 /// of `slowdown`.
 fn pair(seed: u64, settings: &[(&str, &str)], slowdown: u64) -> Left {
+    let reader = Program::named("oscon-log").set("partitions", 2).set("readers", 2);
+    run(seed, settings, slowdown, reader)
+}
+
+fn run(seed: u64, settings: &[(&str, &str)], slowdown: u64, reader: Program) -> Left {
     let (log, store) = (MemoryLog::default(), MemoryStore::default());
     let simulator = Program::named("sensor-simulator").set("until", "30s").set("partitions", 2);
     let simulator = simulator.set("slowdown", slowdown);
     let simulator = settings.iter().fold(simulator, |job, (name, value)| job.set(*name, value));
-    let reader = Program::named("oscon-log").set("partitions", 2).set("readers", 2);
     let mut cluster = Cluster::new(Arc::new(slackwater_jobs::catalog())).task_managers(2, 2);
     cluster.store = store.clone();
     cluster
@@ -90,6 +94,16 @@ fn disorder_within_the_bound_changes_no_sum_at_any_speed() {
         assert_eq!(left.series("sensors").len(), 900, "seed {seed}");
         assert_eq!(left.series("lateSensors").len(), 0, "seed {seed}");
     }
+}
+
+#[test]
+fn a_partition_that_never_speaks_holds_event_time_until_it_is_idle() {
+    // The sensors are written to two partitions; the reader expects a third.
+    let reader = Program::named("oscon-log").set("partitions", 3).set("readers", 3);
+    let waits = run(5, &[], 1, reader.clone());
+    assert_eq!((waits.series("sensors").len(), waits.series("summedSensors").len()), (900, 0));
+    let goes_on = run(5, &[], 1, reader.set("idle_after", "2s"));
+    assert_eq!(goes_on.wrong_sums(), 0);
 }
 
 #[test]

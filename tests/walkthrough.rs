@@ -155,6 +155,21 @@ fn under_processing_time_and_jitter_the_sums_are_not_zero() {
 }
 
 #[test]
+fn two_jobs_share_a_cluster_and_a_log_between_them() {
+    let desk = Desk::new();
+    let disorder = "--set sensor-simulator.out_of_order=500ms";
+    let said = desk
+        .run(&format!("run sensor-simulator oscon-log --local --data data --for 4s {disorder}"));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for ended in ["sensor-simulator CANCELED", "oscon-log CANCELED"] {
+        assert!(said.out.contains(ended), "{}", said.out);
+    }
+    let sums = desk.series("summedSensors");
+    let pressure: Vec<_> = sums.iter().filter(|((key, _), _)| key == "pressure").collect();
+    assert!(!pressure.is_empty() && pressure.iter().all(|(_, sum)| sum.abs() < 1e-9), "{sums:?}");
+}
+
+#[test]
 fn what_cannot_be_understood_is_answered_with_the_nearest_name() {
     let desk = Desk::new();
     let cases = [
@@ -165,6 +180,8 @@ fn what_cannot_be_understood_is_answered_with_the_nearest_name() {
         ("run oscon --local --set wave", "expected NAME=VALUE"),
         ("run oscon --local --for 5", r#"expected a span such as "100ms""#),
         ("run flights --local --out out", r#"parameter "input": the job needs it"#),
+        ("run oscon --local --set led.wave=3", r#"no job "led" is run here"#),
+        ("run --local", "<JOB>"),
         ("run oscon", "add --local"),
         ("rnu", "unrecognized subcommand"),
     ];

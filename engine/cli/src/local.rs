@@ -1,5 +1,5 @@
-//! A whole cluster in this process, for one job: job manager, task manager, series database, log.
-//! The same servers as anywhere, on loopback; only who is where is made up here. Ends with the job,
+//! A whole cluster in this process: job manager, task manager, series database, log.
+//! The same servers as anywhere, on loopback; only who is where is made up here. Ends with its jobs,
 //! with Ctrl-C, or when the time is up, and always by cancelling first.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use slackwater_connect::log::{self, LogServer, MemoryLog};
 use slackwater_connect::series::disk::DiskStore;
 use slackwater_connect::series::{self, SeriesServer};
 use slackwater_core::fact::{Detail, JobStatus};
+use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
 use slackwater_core::time::{EventTime, secs};
 use slackwater_dataflow::task::Programs;
@@ -37,15 +38,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long a cancelled job may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A job and its surroundings.
+/// Jobs and their surroundings.
 pub struct LocalRun {
     /// What to run.
-    pub program: Program,
+    pub jobs: Vec<Program>,
     /// The catalogue.
     pub programs: Arc<dyn Programs>,
-    /// How many slots the job needs.
+    /// How many slots the jobs need together.
     pub slots: u32,
-    /// The folder for the series database, if the job writes series.
+    /// The folder for the series database, if a job writes series.
     pub data: Option<PathBuf>,
     /// Stop after this time.
     pub span: Option<Duration>,
@@ -56,11 +57,11 @@ pub struct LocalRun {
 /// Where nodes are, by `name:port`, as the hosts ask for them.
 type Places = Arc<Mutex<BTreeMap<String, String>>>;
 
-/// Runs the job until it ends or is stopped, and says what it did.
+/// Runs the jobs until they end or are stopped, and says what they did.
 ///
 /// # Errors
 /// [`Exit::Environment`] if a port or a file is refused; [`Exit::BadInput`] and
-/// [`Exit::JobFailed`] if the job failed.
+/// [`Exit::JobFailed`] if a job failed.
 pub fn run(run: LocalRun) -> Result<(), Failure> {
     let environment = |error: io::Error| Failure::new(Exit::Environment, error);
     let (tally, places) = (Tally::default(), Places::default());
@@ -189,7 +190,7 @@ fn place(places: &Places, address: &str, port: u16) {
     places.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), found);
 }
 
-/// A job that runs, and the person who looks at it.
+/// Jobs that run, and the person who looks at them.
 struct Session {
     host: Arc<dyn Host>,
     client: Client,
@@ -199,68 +200,97 @@ struct Session {
 }
 
 impl Session {
-    /// Submits the job and looks at it until it has ended.
+    /// Submits the jobs and looks at them until they have ended, or until that was asked for. A job
+    /// that has failed ends the others.
     async fn follow(
         &mut self,
         mut stopped: Pin<Box<dyn Future<Output = ()>>>,
-    ) -> Result<JobLine, Failure> {
+    ) -> Result<Vec<JobLine>, Failure> {
         let host = Arc::clone(&self.host);
         let started = host.elapsed();
-        let program = self.run.program.clone();
-        let id = self.client.submit(host.as_ref(), new_job_id(&host), program).await?;
-        let tag = self.run.program.settings.get("tag").cloned().unwrap_or_default();
+        for (number, program) in self.run.jobs.clone().into_iter().enumerate() {
+            // The host's stream begins anew at each call.
+            let id = JobId(new_job_id(&host).0 ^ number as u128);
+            self.client.submit(host.as_ref(), id, program).await?;
+        }
+        let tag = self.run.jobs.iter().find_map(|job| job.settings.get("tag"));
         let this_second = EventTime::from_millis(host.wall().as_millis()).minus(secs(1));
-        let mut watch = Watch::new(&tag, this_second);
-        let ended = loop {
+        let mut watch = Watch::new(tag.map_or("", String::as_str), this_second);
+        loop {
             let stop = tokio::select! {
                 biased;
                 () = &mut stopped => true,
                 () = host.sleep(LOOK_EVERY) => false,
             };
             let gone = host.elapsed().saturating_sub(started);
-            let lines = self.client.jobs(host.as_ref()).await?;
-            let line = lines.into_iter().find(|line| line.id == id);
-            let line = line.ok_or(ClientError::Forgotten(id))?;
-            self.show(&mut watch, &line, gone)?;
-            if line.status.is_final() {
-                break line;
+            let mut lines = self.client.jobs(host.as_ref()).await?;
+            self.show(&mut watch, &lines, gone)?;
+            let is_over = stop
+                || self.run.span.is_some_and(|span| gone >= span)
+                || lines.iter().any(|line| line.status == JobStatus::Failed);
+            if is_over {
+                lines = self.stop(lines).await?;
+                self.show(&mut watch, &lines, host.elapsed().saturating_sub(started))?;
             }
-            if stop || self.run.span.is_some_and(|span| gone >= span) {
-                self.client.cancel(host.as_ref(), &id.to_string()).await?;
-                let end = within(host.as_ref(), STOP_PATIENCE, self.client.wait(host.as_ref(), id));
-                let late = || Failure::new(Exit::JobFailed, "the job does not stop");
-                break end.await.ok_or_else(late)??;
+            if lines.iter().all(|line| line.status.is_final()) {
+                watch.leave().map_err(|error| Failure::new(Exit::Environment, error))?;
+                return Ok(lines);
             }
-        };
-        self.show(&mut watch, &ended, host.elapsed().saturating_sub(started))?;
-        watch.leave().map_err(|error| Failure::new(Exit::Environment, error))?;
-        Ok(ended)
+        }
     }
 
-    fn show(&self, watch: &mut Watch, line: &JobLine, gone: Duration) -> Result<(), Failure> {
+    /// Cancels what has not ended, and waits for it.
+    async fn stop(&mut self, lines: Vec<JobLine>) -> Result<Vec<JobLine>, Failure> {
+        let host = Arc::clone(&self.host);
+        for line in lines.iter().filter(|line| !line.status.is_final()) {
+            match self.client.cancel(host.as_ref(), &line.id.to_string()).await {
+                // It has ended meanwhile.
+                Ok(_) | Err(ClientError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let client = &mut self.client;
+        let ended = within(host.as_ref(), STOP_PATIENCE, async {
+            let mut ended = Vec::new();
+            for line in lines {
+                ended.push(client.wait(host.as_ref(), line.id).await?);
+            }
+            Ok::<_, ClientError>(ended)
+        });
+        let late = || Failure::new(Exit::JobFailed, "the jobs do not stop");
+        Ok(ended.await.ok_or_else(late)??)
+    }
+
+    fn show(&self, watch: &mut Watch, lines: &[JobLine], gone: Duration) -> Result<(), Failure> {
         let counts = self.tally.counts();
+        let jobs: Vec<_> =
+            lines.iter().map(|line| format!("{} {}", line.name, line.status)).collect();
         // How a job ended is said behind the picture.
-        let in_trouble = line.status != JobStatus::Running && !line.status.is_final();
+        let in_trouble =
+            lines.iter().find(|line| line.status != JobStatus::Running && !line.status.is_final());
         let headline = Headline {
-            job: format!("{} {}", line.name, line.status),
-            ended: line.status.is_final(),
+            job: jobs.join(", "),
+            ended: lines.iter().all(|line| line.status.is_final()),
             seconds: gone.as_secs(),
             read: counts.read.values().sum(),
             written: counts.written.values().sum(),
             late: counts.late,
-            trouble: if in_trouble { line.cause.clone() } else { String::new() },
+            trouble: in_trouble.map_or(String::new(), |line| line.cause.clone()),
         };
         let store = self.store.as_ref().map(|store| store as &dyn series::SeriesStore);
         watch.show(&headline, store).map_err(|error| Failure::new(Exit::Environment, error))
     }
 
-    /// Says how the job ended and where its data is.
-    fn report(&self, ended: &JobLine) -> Result<(), Failure> {
+    /// Says how the jobs ended and where their data is.
+    fn report(&self, ended: &[JobLine]) -> Result<(), Failure> {
         let counts = self.tally.counts();
-        if ended.status == JobStatus::Failed {
-            return Err(self.failure(&ended.cause));
+        if let Some(failed) = ended.iter().find(|line| line.status == JobStatus::Failed) {
+            return Err(self.failure(failed));
         }
-        println!("{} {}\n{counts}", ended.name, ended.status);
+        for line in ended {
+            println!("{} {}", line.name, line.status);
+        }
+        println!("{counts}");
         if let Some(data) = &self.run.data {
             let data = data.display();
             println!("the series are in {data}: slackwater series export --data {data}");
@@ -272,16 +302,16 @@ impl Session {
     }
 
     /// Messages about files name them, wherever they come from: so the kind of failure is told.
-    fn failure(&self, cause: &str) -> Failure {
+    fn failure(&self, line: &JobLine) -> Failure {
         let names = |setting: &str| {
-            let path = self.run.program.settings.get(setting);
-            path.is_some_and(|path| cause.contains(path.as_str()))
+            let mut paths = self.run.jobs.iter().filter_map(|job| job.settings.get(setting));
+            paths.any(|path| line.cause.contains(path.as_str()))
         };
         let exit = match (names("input"), names("out")) {
             (true, _) => Exit::BadInput,
             (_, true) => Exit::Environment,
             _ => Exit::JobFailed,
         };
-        Failure::new(exit, format!("{} failed: {cause}", self.run.program.name))
+        Failure::new(exit, format!("{} failed: {}", line.name, line.cause))
     }
 }

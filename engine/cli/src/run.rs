@@ -18,13 +18,14 @@ use crate::local::{self, LocalRun};
 /// The arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The job, such as `oscon`; `NAME@VERSION` picks a version
-    #[arg(value_name = "JOB")]
-    pub job: String,
+    /// The job, such as `oscon`, or several on one cluster; `NAME@VERSION` picks a version
+    #[arg(value_name = "JOB", required = true)]
+    pub jobs: Vec<String>,
     /// Run job manager, task manager and series database in this process
     #[arg(long)]
     pub local: bool,
-    /// A parameter of the job, such as `wave=100` or `time=processing`; may be repeated
+    /// A parameter, such as `wave=100` or, of one job among several, `oscon.wave=100`; may be
+    /// repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
     /// The folder for the series database
@@ -60,14 +61,13 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl RunArgs {
-    /// The program that the arguments describe.
-    fn program(&self) -> Program {
-        let (name, version) = self.job.split_once('@').unwrap_or((&self.job, "v1"));
-        let mut program = Program::named(name);
-        program.version = version.to_owned();
-        for (name, value) in &self.set {
-            program = program.set(name, value);
-        }
+    /// The programs that the arguments describe.
+    fn programs(&self) -> Result<Vec<Program>, Failure> {
+        let named = |job: &String| {
+            let (name, version) = job.split_once('@').unwrap_or((job, "v1"));
+            Program { version: version.to_owned(), ..Program::named(name) }
+        };
+        let mut programs: Vec<_> = self.jobs.iter().map(named).collect();
         let path = |path: &PathBuf| path.display().to_string();
         let flags = [
             ("input", self.input.as_ref().map(path)),
@@ -75,16 +75,26 @@ impl RunArgs {
             ("out", self.out.as_ref().map(path)),
             ("on_bad_record", self.on_bad_record.clone()),
         ];
-        for (name, value) in flags {
-            if let Some(value) = value {
-                program = program.set(name, value);
+        let flags = flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        for (name, value) in self.set.iter().cloned().chain(flags) {
+            let (job, name) =
+                name.split_once('.').map_or((None, &*name), |(job, n)| (Some(job), n));
+            let mut meant = false;
+            for program in programs.iter_mut().filter(|p| job.is_none_or(|job| p.name == job)) {
+                program.settings.insert(name.to_owned(), value.clone());
+                meant = true;
+            }
+            if !meant {
+                let job = job.unwrap_or_default();
+                let words = format!("--set {job}.{name}: no job {job:?} is run here");
+                return Err(Failure::new(Exit::Usage, words));
             }
         }
-        program
+        Ok(programs)
     }
 }
 
-/// Runs a job to its end, to Ctrl-C, or for as long as was asked.
+/// Runs jobs to their end, to Ctrl-C, or for as long as was asked.
 ///
 /// # Errors
 /// A [`Failure`] of any kind.
@@ -93,16 +103,17 @@ pub fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
         let message = "only local runs are possible so far: add --local";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let program = args.program();
-    let plan = programs.plan(&program)?;
+    let jobs = args.programs()?;
+    let plans = jobs.iter().map(|program| programs.plan(program).map_err(Failure::from));
+    let graphs = plans.map(|plan| Ok(plan?.graph)).collect::<Result<Vec<JobGraph>, Failure>>()?;
     if let Some(input) = &args.input {
         check_input(input)?;
     }
     local::run(LocalRun {
-        program,
-        slots: plan.graph.slots(),
+        jobs,
+        slots: graphs.iter().map(JobGraph::slots).sum(),
         programs,
-        data: writes_series(&plan.graph).then(|| args.data.clone()),
+        data: graphs.iter().any(writes_series).then(|| args.data.clone()),
         span: args.span,
         ports: (args.port, args.db_port),
     })
