@@ -266,7 +266,10 @@ fn a_firing_tells_its_rows_once_and_late_records_are_told_by_the_batch() {
     let told: Vec<String> = rig.facts.take().iter().map(ToString::to_string).collect();
     let fields = |line: &String| line.split_whitespace().skip(3).collect::<Vec<_>>().join(" ");
     let told: Vec<String> = told.iter().map(fields).collect();
-    assert_eq!(told, ["start=0 end=1000 rows=2500", "rows=2 watermark=999", "records=1"]);
+    assert_eq!(
+        told,
+        ["start=0 end=1000 rows=2500 records=2500", "rows=2 watermark=999", "records=1"]
+    );
 }
 
 #[test]
