@@ -171,8 +171,14 @@ impl Job {
             return Wish::Nothing;
         }
         task.status = report.status;
+        let runs = matches!(self.status, JobStatus::Deploying | JobStatus::Running);
         match report.status {
             TaskStatus::Failed => self.fail(now, &report.cause, report.fatal, facts),
+            // A job of which a part is gone would run for ever and never finish.
+            TaskStatus::Canceled if runs => {
+                let cause = format!("task {} was canceled and nobody asked for it", report.task);
+                self.fail(now, &cause, report.fatal, facts)
+            }
             _ => self.settle(facts),
         }
     }

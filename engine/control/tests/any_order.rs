@@ -250,3 +250,28 @@ fn a_task_manager_that_fell_silent_is_not_replaced_before_its_tasks_have_stopped
         assert_eq!(cluster.jobs()[0].status, status, "after {second} s");
     }
 }
+
+#[test]
+fn a_task_that_was_canceled_and_nobody_asked_for_it_is_a_failure_of_the_job() {
+    let mut cluster = Cluster::new(JobEpoch(1));
+    let tm = TaskManagerId("tm".into());
+    let worker = WorkerId { task_manager: tm.clone(), index: 0 };
+    let offered = OfferedWorker { id: worker, address: "tm:1".into() };
+    let zero = Duration::ZERO;
+    cluster.register(zero, tm, 1, vec![offered]);
+    let commands = cluster.submit(zero, JobId(1), Program::named("job"), graph(1, 0));
+    let deployed = commands.expect("accepted").into_iter().find_map(|command| match command {
+        Command::Deploy { job, attempt, subtasks, .. } => {
+            let task = |subtask| Execution { job, epoch: JobEpoch(1), attempt, subtask };
+            Some(subtasks.into_iter().map(task).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    let status = TaskStatus::Canceled;
+    for task in deployed.expect("a deployment") {
+        cluster.report(zero, &Report { task, status, cause: String::new(), fatal: false });
+    }
+    let line = &cluster.jobs()[0];
+    assert_eq!(line.status, JobStatus::Failed);
+    assert!(line.cause.contains("nobody asked for it"), "{}", line.cause);
+}
