@@ -127,13 +127,31 @@ struct Bounded {
     watermark: EventTime,
 }
 
+impl Bounded {
+    /// The watermark behind this greatest timestamp; none yet if there was no record.
+    fn after(&self, greatest: EventTime) -> EventTime {
+        let millis = greatest.as_millis().saturating_sub(self.bound).saturating_sub(1);
+        EventTime::from_millis(millis)
+    }
+
+    fn reach(&mut self, greatest: EventTime) {
+        self.watermark = self.after(greatest);
+        self.greatest = greatest;
+    }
+}
+
 impl<T> Rule<T> for Bounded {
     fn walk(&mut self, batch: &mut Batch<T>, merge: &mut Merge) {
+        // Few batches bring a watermark that is worth a mark; the others are told by their
+        // greatest timestamp alone.
+        let greatest = batch.times.iter().copied().fold(self.greatest, EventTime::max);
+        if self.after(greatest) < merge.next {
+            self.reach(greatest);
+            return;
+        }
         for (row, &time) in (1u32..).zip(&batch.times) {
             if time > self.greatest {
-                self.greatest = time;
-                let millis = time.as_millis().saturating_sub(self.bound).saturating_sub(1);
-                self.watermark = EventTime::from_millis(millis);
+                self.reach(time);
                 if self.watermark >= merge.next {
                     merge.offer(&mut batch.marks, row, self.watermark);
                 }

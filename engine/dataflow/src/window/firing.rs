@@ -58,7 +58,8 @@ impl<K: Key, A: Clone> Firing<K, A> {
     }
 
     /// Hands out at most `room` keys of `cells`, the window's own. Gives the number of rows, and of
-    /// the records they are made of, once the window has left whole. A group that `has_fired` already is passed over.
+    /// the records they are made of, once the window has left whole. A group that `has_fired` already
+    /// is passed over.
     pub(super) fn advance(
         &mut self,
         cells: &mut [Cell<K, A>],
@@ -92,20 +93,25 @@ impl<K: Key, A: Clone> Firing<K, A> {
     fn load(&mut self, cell: &mut Cell<K, A>, has_fired: bool) {
         self.done = 0;
         self.entries.clear();
+        self.sorter.clear();
+        let (entries, sorter) = (&mut self.entries, &mut self.sorter);
+        let mut take = |(key, acc): (K, A)| {
+            sorter.push(&key);
+            entries.push(Some((key, acc)));
+        };
         match (has_fired, self.keep) {
             (true, true) => {}
             (true, false) => cell.entries.clear(),
-            (false, true) => self.entries.extend(cell.entries.iter().cloned().map(Some)),
-            (false, false) => self.entries.extend(cell.entries.drain().map(Some)),
+            (false, true) => cell.entries.iter().cloned().for_each(&mut take),
+            (false, false) => cell.entries.drain().for_each(&mut take),
         }
         if !has_fired {
             self.records += std::mem::take(&mut cell.waiting);
         }
-        let entries = &self.entries;
         let key = |index: usize| {
-            let entry: &Option<(K, A)> = &entries[index];
+            let entry: &Option<(K, A)> = &self.entries[index];
             &entry.as_ref().expect("nothing has left yet").0
         };
-        self.sorter.sort(key, entries.len(), &mut self.order);
+        self.sorter.sort(key, &mut self.order);
     }
 }

@@ -156,6 +156,12 @@ where
                 return Ok(Progress::Done);
             }
             let Some(open) = self.firing.open() else { continue };
+            if self.out.values.is_empty() {
+                let cells = &self.table.cells[open.base..][..self.windowing.groups.len()];
+                let left: usize = cells.iter().map(|cell| cell.entries.len()).sum();
+                let marks = std::mem::take(&mut self.out.marks);
+                self.out = Batch { marks, ..Batch::with_capacity(left.min(BATCH_ROWS)) };
+            }
             let room = BATCH_ROWS.saturating_sub(self.out.rows());
             let cells = &mut self.table.cells[open.base..][..self.windowing.groups.len()];
             let (window, last) = (open.window, open.window.last());
@@ -274,7 +280,7 @@ where
         let next_mark = marks.next();
         let arrival = (self.windowing.clock == Clock::Processing).then_some(now.as_millis());
         let (times, values) = (batch.times, batch.values.into_iter());
-        self.input = Some(Input { times, values, marks, next_mark, row: 0, arrival });
+        self.input = Some(Input { times, values, marks, next_mark, arrival });
         self.pushed = false;
         self.work(cx).map(|_| ())
     }

@@ -47,24 +47,37 @@ pub(super) struct Open {
     pub(super) fired: bool,
 }
 
-/// Up to four windows, sorted: the window of a time is the number of starts that it has reached.
+/// Windows side by side that records lately fell into: the window of a time is found by a
+/// multiplication in place of a division.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Hot {
-    starts: [i64; 4],
-    /// By that number; in place 0, and where there is no window, a range that holds nothing.
-    ends: [i64; 5],
-    bases: [usize; 5],
+    /// Where the first one starts, and how far they reach together.
+    first: i64,
+    span: u64,
+    /// 2^64 by their size, rounded up: the high word of a product with it is the quotient, as long
+    /// as the error, which is less than span / 2^64, does not reach 1 / size.
+    reciprocal: u64,
+    /// The first cell of each; [`NO_CELL`] where no window is open.
+    bases: [usize; HOT],
 }
 
-impl Hot {
-    pub(super) const NONE: Self =
-        Self { starts: [i64::MAX; 4], ends: [i64::MIN; 5], bases: [0; 5] };
+/// How many windows can be hot.
+const HOT: usize = 8;
+/// No cell is this one, nor any that lies a number of key groups behind it.
+pub(super) const NO_CELL: usize = usize::MAX >> 1;
 
-    /// The first cell of the window that holds `time`, if it is one of the four.
+impl Hot {
+    pub(super) const NONE: Self = Self { first: 0, span: 0, reciprocal: 0, bases: [NO_CELL; HOT] };
+
+    /// The first cell of the window that holds `time`, if it is one of these.
     #[inline(always)]
-    pub(super) fn find(&self, time: i64) -> Option<usize> {
-        let reached = self.starts.iter().map(|start| usize::from(time >= *start)).sum::<usize>();
-        (time < self.ends[reached]).then_some(self.bases[reached])
+    pub(super) fn find(&self, time: i64) -> usize {
+        let offset = (time as u64).wrapping_sub(self.first as u64);
+        if offset >= self.span {
+            return NO_CELL;
+        }
+        let place = (u128::from(offset) * u128::from(self.reciprocal)) >> 64;
+        self.bases[place as usize % HOT]
     }
 }
 
@@ -104,15 +117,28 @@ impl<K: Key, A> WindowTable<K, A> {
         }
     }
 
-    /// Makes the window at `index` hot, and the unfired ones around it.
+    /// Makes the window at `index` hot, the one before it, and those that follow.
     pub(super) fn aim(&mut self, index: usize) {
         let unfired = self.open.partition_point(|open| open.fired);
-        let first = index.saturating_sub(1).min(self.open.len().saturating_sub(4)).max(unfired);
-        self.hot = Hot::NONE;
-        for (place, open) in self.open[first..].iter().take(4).enumerate() {
-            self.hot.starts[place] = open.window.start.as_millis();
-            self.hot.ends[place + 1] = open.window.end.as_millis();
-            self.hot.bases[place + 1] = open.base;
+        let size = |open: &Open| open.window.end.millis_since(open.window.start) as u64;
+        let aimed = self.open[index];
+        // Windows that are clamped at the ends of time have a size of their own.
+        let alike = |open: &&Open| size(open) == size(&aimed);
+        let size = size(&aimed);
+        let exact = (2..1 << 30).contains(&size);
+        let before = if exact { index.saturating_sub(1).max(unfired) } else { index };
+        let first = self.open.get(before).filter(alike).unwrap_or(&aimed).window.start.as_millis();
+        self.hot = Hot { first, span: size, reciprocal: 0, ..Hot::NONE };
+        if exact {
+            self.hot.span = size * HOT as u64;
+            self.hot.reciprocal = u64::MAX / size + 1;
+        }
+        for open in self.open[before..].iter().filter(alike).take(HOT) {
+            let distance = open.window.start.millis_since(EventTime::from_millis(first)) as u64;
+            let place = distance / size;
+            if place == 0 || exact && place < HOT as u64 {
+                self.hot.bases[place as usize] = open.base;
+            }
         }
     }
 
@@ -184,26 +210,31 @@ mod tests {
     use slackwater_core::time::ms;
 
     #[test]
-    fn the_hot_windows_are_those_around_the_last_hit_and_know_their_gaps() {
-        let windows = tumbling(ms(10));
-        let mut table = WindowTable::<u64, u64>::new(2);
-        for start in [90, 0, 30, 20, 70, 10] {
-            table.find_or_open(windows.window_of(EventTime::from_millis(start)));
+    fn the_hot_windows_follow_the_last_hit_and_know_their_gaps() {
+        for (size, stretch) in [(10, 1), (7, 1), (1, 1), ((1 << 30) - 1, 1), (1 << 31, 1 << 20)] {
+            let windows = tumbling(ms(size as u64));
+            let window = |place: i64| windows.window_of(EventTime::from_millis(place * size));
+            let mut table = WindowTable::<u64, u64>::new(2);
+            for place in [9, -1, 3, 2, 7, 1] {
+                table.find_or_open(window(place));
+            }
+            table.set_fired(0);
+            for aimed in 1..6 {
+                table.aim(aimed);
+                let hits = table.open[aimed].window.start.as_millis();
+                assert_eq!(table.hot.find(hits), table.open[aimed].base, "{size}: {aimed}");
+                for time in (-2 * size..12 * size).step_by((size / 3).max(1) as usize * stretch) {
+                    let holds =
+                        |o: &&Open| windows.window_of(EventTime::from_millis(time)) == o.window;
+                    let open = table.open.iter().find(holds).filter(|open| !open.fired);
+                    let found = table.hot.find(time);
+                    assert!(found == NO_CELL || Some(found) == open.map(|o| o.base), "{time}");
+                }
+                for time in [i64::MIN, i64::MAX, i64::MIN + 1, i64::MAX - 1] {
+                    assert_eq!(table.hot.find(time), NO_CELL);
+                }
+            }
         }
-        let base = |t: &WindowTable<u64, u64>, start| {
-            t.open.iter().find(|o| o.window.start.as_millis() == start).map(|o| o.base)
-        };
-        table.aim(3);
-        for (time, start) in [(19, None), (20, Some(20)), (39, Some(30)), (40, None), (69, None)] {
-            assert_eq!(table.hot.find(time), start.and_then(|s| base(&table, s)), "{time}");
-        }
-        for time in [i64::MIN, i64::MAX] {
-            assert_eq!(table.hot.find(time), None);
-        }
-        table.set_fired(0);
-        table.aim(1);
-        assert_eq!(table.hot.find(5), None, "a fired window is never hot");
-        assert_eq!(table.hot.find(15), base(&table, 10));
     }
 
     #[test]

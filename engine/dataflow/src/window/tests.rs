@@ -313,14 +313,14 @@ fn a_record_of_another_subtasks_group_is_refused() {
 
 /// What goes in, element by element.
 #[derive(Clone, Debug)]
-enum Step1 {
+enum Fed {
     Row(u64, i64),
     Mark(i64),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step1>> {
-    let row = (0u64..12, -3_000i64..9_000).prop_map(|(key, time)| Step1::Row(key, time));
-    let mark = (-3_000i64..9_000).prop_map(Step1::Mark);
+fn steps() -> impl Strategy<Value = Vec<Fed>> {
+    let row = (0u64..12, -3_000i64..9_000).prop_map(|(key, time)| Fed::Row(key, time));
+    let mark = (-3_000i64..9_000).prop_map(Fed::Mark);
     let mut steps = prop::collection::vec(prop_oneof![4 => row, 1 => mark], 0..120).boxed();
     steps = steps
         .prop_map(|mut steps| {
@@ -329,8 +329,8 @@ fn steps() -> impl Strategy<Value = Vec<Step1>> {
             for (index, step) in steps.iter_mut().enumerate() {
                 let drift = index as i64 * 12_000 / count;
                 match step {
-                    Step1::Row(_, time) => *time = *time / 2 + drift,
-                    Step1::Mark(time) => *time = *time / 2 + drift - 2_000,
+                    Fed::Row(_, time) => *time = *time / 2 + drift,
+                    Fed::Mark(time) => *time = *time / 2 + drift - 2_000,
                 }
             }
             steps
@@ -349,10 +349,10 @@ struct Model {
 }
 
 impl Model {
-    fn step(&mut self, (size, offset, lateness): (i64, i64, i64), step: &Step1) {
+    fn step(&mut self, (size, offset, lateness): (i64, i64, i64), step: &Fed) {
         let watermark = self.watermark.unwrap_or(i64::MIN);
         match *step {
-            Step1::Row(key, time) => {
+            Fed::Row(key, time) => {
                 let start = time - (time - offset).rem_euclid(size);
                 let last = start + size - 1;
                 if last + lateness <= watermark {
@@ -365,7 +365,7 @@ impl Model {
                     self.out.push(format!("{key}[{start},{})={sum}", last + 1));
                 }
             }
-            Step1::Mark(mark) if mark > watermark => {
+            Fed::Mark(mark) if mark > watermark => {
                 self.watermark = Some(mark);
                 for (start, keys) in &self.open {
                     let last = start + size - 1;
@@ -378,20 +378,20 @@ impl Model {
                 }
                 self.open.retain(|start, _| start + size - 1 + lateness > mark);
             }
-            Step1::Mark(_) => {}
+            Fed::Mark(_) => {}
         }
     }
 }
 
 /// Feeds `steps` in batches of the given sizes, in turn.
-fn feed(rig: &mut Rig, steps: &[Step1], sizes: &[usize]) {
+fn feed(rig: &mut Rig, steps: &[Fed], sizes: &[usize]) {
     let (mut batch, mut sizes, mut left) = (Batch::default(), sizes.iter().cycle(), 0);
     let mut greatest = EventTime::MIN;
     for step in steps {
         match *step {
-            Step1::Row(key, time) => batch.push(EventTime::from_millis(time), (key, time)),
+            Fed::Row(key, time) => batch.push(EventTime::from_millis(time), (key, time)),
             // A gate passes on only what advances.
-            Step1::Mark(time) => {
+            Fed::Mark(time) => {
                 greatest = greatest.max(EventTime::from_millis(time));
                 batch.mark(greatest);
             }
@@ -451,11 +451,11 @@ proptest! {
             prop_assert_eq!(&by_name(again), &by_name(sections.clone()), "byte for byte");
             for rig in &mut parts {
                 let groups = rig.stage.windowing.groups.clone();
-                let ours = |step: &&Step1| match step {
-                    Step1::Row(key, _) => groups.position(key.hash64()) < groups.len(),
-                    Step1::Mark(_) => true,
+                let ours = |step: &&Fed| match step {
+                    Fed::Row(key, _) => groups.position(key.hash64()) < groups.len(),
+                    Fed::Mark(_) => true,
                 };
-                let after: Vec<Step1> = after.iter().filter(ours).cloned().collect();
+                let after: Vec<Fed> = after.iter().filter(ours).cloned().collect();
                 feed(rig, &after, &[5]);
             }
             let sorted = |lines: Vec<&String>| {

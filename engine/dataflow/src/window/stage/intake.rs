@@ -11,7 +11,7 @@ use slackwater_core::time::{Clock, EventTime};
 
 use super::WindowStage;
 use crate::operator::{Context, OperatorError, Step};
-use crate::window::table::Hot;
+use crate::window::table::{Hot, NO_CELL};
 use crate::window::{Aggregate, Pane, Window};
 
 /// A batch, as far as it has not been taken in.
@@ -20,9 +20,15 @@ pub(super) struct Input<T> {
     pub values: IntoIter<T>,
     pub marks: IntoIter<Mark>,
     pub next_mark: Option<Mark>,
-    pub row: usize,
     /// When the batch arrived, if that decides the window.
     pub arrival: Option<i64>,
+}
+
+impl<T> Input<T> {
+    /// The next row to be taken in.
+    fn row(&self) -> usize {
+        self.times.len() - self.values.len()
+    }
 }
 
 /// Late records of the current batch.
@@ -32,13 +38,10 @@ pub(super) struct Late<T> {
     pub watermark: EventTime,
 }
 
-/// A record on its way into a window that is not at hand.
-struct Arrival<T, K> {
-    time: EventTime,
-    position: usize,
+/// A record's key, hashed once.
+struct Arrival<K> {
     hash: u64,
     key: K,
-    value: T,
 }
 
 impl<T, K, G, F> WindowStage<T, K, G, F>
@@ -61,29 +64,24 @@ where
         // Whoever wants to hear of every record is served by the slower way.
         let each = cx.wants(Detail::Records);
         let mut hot = if each { Hot::NONE } else { self.table.hot };
-        while input.row < until {
-            let time = input.times[input.row];
-            let Some(value) = input.values.next() else { break };
-            input.row += 1;
+        for (time, value) in input.times[input.row()..until].iter().zip(input.values.by_ref()) {
             let key = (self.key)(&value);
             let hash = key.hash64();
             let position = self.windowing.groups.position(hash);
-            if position >= self.windowing.groups.len() {
-                return Err(self.foreign(&key));
-            }
-            let moment = input.arrival.unwrap_or(time.as_millis());
-            if let Some(base) = hot.find(moment) {
-                let cell = &mut self.table.cells[base + position];
+            let base = hot.find(input.arrival.unwrap_or(time.as_millis()));
+            let cell =
+                if position < self.windowing.groups.len() { base + position } else { NO_CELL };
+            if let Some(cell) = self.table.cells.get_mut(cell) {
                 cell.waiting += 1;
                 let acc = cell.entry(hash, key, || self.aggregate.create());
                 self.aggregate.add(acc, value);
                 continue;
             }
-            self.take_slowly(Arrival { time, position, hash, key, value }, moment, cx);
-            hot = if each { Hot::NONE } else { self.table.hot };
+            self.take_slowly(Arrival { hash, key }, (*time, value), input.arrival, cx)?;
             if self.out.rows() >= BATCH_ROWS {
                 break;
             }
+            hot = if each { Hot::NONE } else { self.table.hot };
         }
         Ok(())
     }
@@ -92,15 +90,25 @@ where
     /// first of its window.
     #[cold]
     #[inline(never)]
-    fn take_slowly(&mut self, arrival: Arrival<T, K>, moment: i64, cx: &Context<'_>) {
-        let Arrival { time, position, hash, key, value } = arrival;
-        let window = self.windowing.windows.window_of(EventTime::from_millis(moment));
+    fn take_slowly(
+        &mut self,
+        Arrival { hash, key }: Arrival<K>,
+        (time, value): (EventTime, T),
+        arrival: Option<i64>,
+        cx: &Context<'_>,
+    ) -> Step {
+        let position = self.windowing.groups.position(hash);
+        if position >= self.windowing.groups.len() {
+            return Err(self.foreign(&key));
+        }
+        let moment = arrival.map_or(time, EventTime::from_millis);
+        let window = self.windowing.windows.window_of(moment);
         let watermark = self.watermarks.judge(position);
         if self.windowing.cleanup(window) <= watermark {
             self.late_out.batch.push(time, value);
             self.late_out.rows += 1;
             self.late_out.watermark = watermark;
-            return;
+            return Ok(());
         }
         let Window { start, end } = window;
         let (task, uid) = (cx.task(), &self.windowing.uid);
@@ -130,6 +138,7 @@ where
         }
         let change = if is_past { self.windowing.cleanup(window) } else { window.last() };
         self.next_change = self.next_change.min(change);
+        Ok(())
     }
 
     /// Lets the next mark act, or finishes the batch.
@@ -139,7 +148,7 @@ where
             self.input = None;
             return;
         };
-        if (mark.row as usize) > input.row {
+        if (mark.row as usize) > input.row() {
             return;
         }
         input.next_mark = input.marks.next();
