@@ -3,6 +3,8 @@
 //! What comes in is [`super::intake`]'s, what goes out [`super::outlet`]'s.
 
 use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,17 +12,19 @@ use slackwater_core::element::{LatencyMarker, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::Execution;
 use slackwater_core::time::ProcessingTime;
-use slackwater_dataflow::operator::{Context, OperatorError, Outputs, Progress, Step};
+use slackwater_dataflow::operator::{Context, Counts, OperatorError, Outputs, Progress, Step};
 use slackwater_dataflow::packet::Packet;
 use slackwater_dataflow::task::{AnySource, Chain, Sourced, TaskError};
 
 use super::outlet::Outlet;
-use super::{Counted, Failure, TaskConfig};
+use super::{Failure, TaskConfig};
 use crate::host::Host;
 
 /// A chain at work.
 pub(super) struct Chamber {
-    counted: Counted,
+    host: Arc<dyn Host>,
+    execution: Execution,
+    counts: Rc<Counts>,
     chain: Box<dyn Chain>,
     outlet: Outlet,
     outputs: Outputs,
@@ -36,19 +40,20 @@ pub(super) struct Chamber {
 
 impl Chamber {
     pub(super) fn new(
-        counted: Counted,
+        (host, execution, counts): (Arc<dyn Host>, Execution, Rc<Counts>),
         chain: Box<dyn Chain>,
         outlet: Outlet,
         config: TaskConfig,
     ) -> Self {
-        let host = &counted.host;
         Self {
             detail: host.detail(),
             now: host.wall(),
             next_marker: config.latency_every.map(|every| host.elapsed() + every),
             outputs: Outputs { pending: Vec::new(), limit: config.pending_max.max(1) },
             turn: config.batches_per_turn,
-            counted,
+            host,
+            execution,
+            counts,
             chain,
             outlet,
             config,
@@ -56,11 +61,11 @@ impl Chamber {
     }
 
     pub(super) fn host(&self) -> &dyn Host {
-        &*self.counted.host
+        &*self.host
     }
 
     pub(super) fn task(&self) -> Execution {
-        self.counted.execution
+        self.execution
     }
 
     pub(super) fn wants(&self, detail: Detail) -> bool {
@@ -68,17 +73,16 @@ impl Chamber {
     }
 
     pub(super) fn tell(&self, fact: Fact) {
-        self.counted.host.tell(fact);
+        self.host.tell(fact);
     }
 
     /// Calls into the chain, with the time at which the call begins.
     fn enter<R>(&mut self, call: impl FnOnce(&mut dyn Chain, &mut Context<'_>) -> R) -> R {
-        let Self { counted, chain, outputs, .. } = self;
-        self.now = self.now.max(counted.host.wall());
-        let tell = |fact| counted.host.tell(fact);
+        let Self { host, chain, outputs, counts, .. } = self;
+        self.now = self.now.max(host.wall());
+        let tell = |fact| host.tell(fact);
         let listener: (Detail, &dyn Fn(Fact)) = (self.detail, &tell);
-        let execution = counted.execution;
-        let mut cx = Context::new(execution, self.now, listener, outputs, &counted.counts);
+        let mut cx = Context::new(self.execution, self.now, listener, outputs, counts);
         call(&mut **chain, &mut cx)
     }
 

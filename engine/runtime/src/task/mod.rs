@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
 use slackwater_core::id::Execution;
 use slackwater_dataflow::operator::Counts;
 use slackwater_dataflow::task::{Instance, TaskError};
@@ -39,13 +38,15 @@ impl Default for TaskConfig {
     }
 }
 
-/// The channels of a task.
+/// What ties a task to its surroundings.
 #[derive(Debug)]
 pub struct Wires {
     /// What comes in: the channels and the logical input of each. `None` for a source.
     pub inputs: Option<(Rc<Inbox>, Vec<u32>)>,
     /// What goes out: by edge, the channels in the order of their receivers.
     pub outputs: BTreeMap<u32, Vec<Outbound>>,
+    /// What the task counts; whoever runs it tells them when it has ended, in whatever way.
+    pub counts: Rc<Counts>,
 }
 
 /// Why a task could not go on.
@@ -75,11 +76,11 @@ pub async fn run(
     wires: Wires,
     config: TaskConfig,
 ) -> Result<(), Failure> {
-    let counted = Counted { host: Arc::clone(&host), execution, counts: Counts::default() };
-    let Wires { inputs, outputs } = wires;
+    let Wires { inputs, outputs, counts } = wires;
     let Instance { source, chain, ports, .. } = instance;
     let outlet = Outlet::new(Arc::clone(&host), execution, (ports, outputs), source.is_some())?;
-    let chamber = Chamber::new(counted, chain, outlet, config);
+    let seat = (host, execution, counts);
+    let chamber = Chamber::new(seat, chain, outlet, config);
     match (source, inputs) {
         (Some(source), None) => intake::from_source(chamber, source).await,
         (None, Some((inbox, inputs))) => intake::from_channels(chamber, inbox, inputs).await,
@@ -90,24 +91,5 @@ pub async fn run(
             },
             is_fatal: true,
         }),
-    }
-}
-
-/// The counts of a task, told when it ends in whatever way.
-struct Counted {
-    host: Arc<dyn Host>,
-    execution: Execution,
-    counts: Counts,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let Counts { records_in, records_out, late } = &self.counts;
-        self.host.tell(Fact::TaskCounted {
-            task: self.execution,
-            records_in: records_in.get(),
-            records_out: records_out.get(),
-            late: late.get(),
-        });
     }
 }

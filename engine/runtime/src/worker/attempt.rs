@@ -166,6 +166,7 @@ impl Supervised {
     /// Runs a task to its one final status; whether it has finished.
     async fn run(self, wired: WiredTask) -> bool {
         let WiredTask { execution, wires, alarm } = wired;
+        let counts = Rc::clone(&wires.counts);
         let guarded = AssertUnwindSafe(self.work(execution, wires)).catch_unwind();
         let ended = tokio::select! {
             biased;
@@ -178,6 +179,12 @@ impl Supervised {
                 Err(Failure { cause: format!("panicked: {message}"), is_fatal: false })
             })),
         };
+        self.report.host.tell(Fact::TaskCounted {
+            task: execution,
+            records_in: counts.records_in.get(),
+            records_out: counts.records_out.get(),
+            late: counts.late.get(),
+        });
         match ended {
             Some(Ok(())) => self.report.report(execution, TaskStatus::Finished),
             Some(Err(failure)) => {

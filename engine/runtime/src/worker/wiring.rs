@@ -72,7 +72,11 @@ pub(super) fn wire(
         let inputs = is_fed.then(|| (Rc::clone(&end.inbox), end.inputs.clone()));
         let alarm = Rc::clone(&end.alarm);
         let execution = key.execution(subtask);
-        tasks.push(WiredTask { execution, wires: Wires { inputs, outputs }, alarm });
+        tasks.push(WiredTask {
+            execution,
+            wires: Wires { inputs, outputs, counts: Rc::default() },
+            alarm,
+        });
     }
     let inbound = wiring.inbound(&receiving);
     let run =
