@@ -180,3 +180,33 @@ fn command(
     });
     Action::Run { node: CLIENT.to_owned(), main }
 }
+
+#[cfg(test)]
+mod tests {
+    use slackwater_core::fact::Detail;
+    use slackwater_core::time::ms;
+    use slackwater_dataflow::stream::Catalog;
+
+    use super::*;
+    use crate::fault::Fault;
+    use crate::world::{Delay, End, Stop};
+
+    #[test]
+    fn a_task_manager_that_is_stopped_in_its_greeting_registers_when_it_goes_on() {
+        for at in (0..150).step_by(10) {
+            let tm = || "tm-1".to_owned();
+            let run = Cluster::new(Arc::new(Catalog::new()))
+                .on(World::new(1).detail(Detail::Control).delay(Delay::fixed(ms(20))))
+                .at(ms(at), Fault::Pause { node: tm() })
+                .at(ms(9_000), Fault::Resume { node: tm() })
+                .until_seen("task_manager.registered", if at < 100 { 1 } else { 2 })
+                .run();
+            assert_eq!(
+                run.end,
+                End::Stopped(Stop::Seen),
+                "stopped at {at}: {}",
+                run.journal.text()
+            );
+        }
+    }
+}

@@ -244,7 +244,11 @@ impl Handshake {
                     HandshakeError::OtherVersion { ours, theirs } => versions(*ours, *theirs),
                     other => other.to_string(),
                 };
-                self.say_no(host, &mut writer, &reason).await;
+                // A peer that was too slow is not unwanted: it finds a closed connection, and
+                // tries again.
+                if error.is_refusal() {
+                    self.say_no(host, &mut writer, &reason).await;
+                }
                 Err(error)
             }
         }
