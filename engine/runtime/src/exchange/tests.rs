@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use slackwater_core::codec::encode_message;
 use slackwater_core::element::{Batch, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::{
@@ -17,12 +18,14 @@ use slackwater_core::id::{
 use slackwater_core::time::EventTime;
 use slackwater_dataflow::packet::{AnyBatch, ElementCodec, Packet, SerdeCodec};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::head::{Granted, Head, Opening};
 use super::*;
 use crate::host::real::RealHost;
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
-use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
+use crate::wire::handshake::{Handshake, HandshakeError, Hello, PROTOCOL, Role};
 
 const KEY: AttemptKey = AttemptKey { job: JobId(7), epoch: JobEpoch(1), attempt: Attempt(2) };
 
@@ -204,6 +207,37 @@ fn a_connection_that_ends_before_its_channels_fails_the_task() {
         let said = "channel e0[1->0] from worker tm-2/0: the connection was lost before the end of \
                     the stream";
         assert_eq!(cause, said);
+    });
+}
+
+#[test]
+fn a_frame_that_is_cut_off_delivers_nothing_and_fails_the_task() {
+    let (epoch, attempt) = (KEY.epoch, KEY.attempt);
+    let Packet::Batch(rows) = batch(5) else { panic!("a batch") };
+    let mut frame = Head::Batch { epoch, attempt, channel: channel(0), rows: 1 }.encode();
+    frame.extend(codec().encode(&rows).expect("a number"));
+    // The last byte of the frame never comes.
+    let length = (frame.len() as u32).to_be_bytes();
+    let cut = [&length[..], &frame[..frame.len() - 1]].concat();
+    on_one_thread(async {
+        let receiver = receiver(ExchangeConfig::default());
+        let (mut raw, conn) = tokio::io::duplex(1 << 16);
+        let received = Rc::clone(&receiver.entrance).receive(Box::new(conn), "tm-2".into());
+        receiver.host.spawn("receive", Box::pin(received));
+        let schema = codec().schema().fingerprint();
+        let AttemptKey { job, epoch, attempt } = KEY;
+        let opening = Opening { job, epoch, attempt, channels: vec![(channel(0), schema)] };
+        let hello = encode_message(&Hello::new(Role::Exchange, "tm-2/0", &opening));
+        let hello = [b"SLKW", &PROTOCOL.to_le_bytes()[..], &hello.expect("plain")].concat();
+        raw.write_u32(hello.len() as u32).await.expect("open");
+        raw.write_all(&hello).await.expect("open");
+        let welcome = raw.read_u32().await.expect("a welcome");
+        raw.read_exact(&mut vec![0; welcome as usize]).await.expect("a welcome");
+        raw.write_all(&cut).await.expect("open");
+        drop(raw);
+        let cause = receiver.alarm.rung().await;
+        assert!(cause.ends_with("the connection ended in the middle of a frame"), "{cause}");
+        assert!(receiver.inbox.take().is_none(), "half a batch is no batch");
     });
 }
 
