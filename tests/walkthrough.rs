@@ -170,6 +170,26 @@ fn two_jobs_share_a_cluster_and_a_log_between_them() {
 }
 
 #[test]
+fn a_task_manager_of_another_version_is_told_so_and_ends_with_a_code_of_its_own() {
+    let desk = Desk::new();
+    let mut job_manager = desk
+        .command("jobmanager --port 0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut out = BufReader::new(job_manager.stdout.take().expect("piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("text");
+    let port = line.trim().rsplit(' ').next().expect("a port").to_owned();
+    let said = desk.run(&format!("taskmanager --job-manager jm:{port} --protocol 99"));
+    assert_eq!(said.code, Some(6), "{said:?}");
+    assert!(said.err.contains("run the same release on both"), "{}", said.err);
+    let sent = Command::new("kill").args(["-TERM", &job_manager.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(job_manager.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn what_cannot_be_understood_is_answered_with_the_nearest_name() {
     let desk = Desk::new();
     let cases = [

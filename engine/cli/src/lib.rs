@@ -1,4 +1,4 @@
-//! The engine's verbs as a library: `run` and `series`. Each takes its arguments and the catalogue
+//! The engine's verbs as a library: `run`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
 //! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
@@ -11,6 +11,7 @@ use slackwater_dataflow::task::Programs;
 
 pub mod exit;
 pub mod local;
+pub mod node;
 pub mod picture;
 pub mod run;
 pub mod series;
@@ -24,6 +25,12 @@ use exit::Failure;
 pub enum Verb {
     /// Run a job: `run oscon --local`, `run flights --local --input FILE --out DIR`
     Run(run::RunArgs),
+    /// Run a job manager in this process until Ctrl-C
+    #[command(name = "jobmanager")]
+    JobManager(node::JobManagerArgs),
+    /// Run a task manager in this process until Ctrl-C
+    #[command(name = "taskmanager")]
+    TaskManager(node::TaskManagerArgs),
     /// Read back what a local run has stored
     #[command(subcommand)]
     Series(series::SeriesVerb),
@@ -36,6 +43,8 @@ pub enum Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match verb {
         Verb::Run(args) => run::run(&args, programs),
+        Verb::JobManager(args) => node::job_manager(&args, programs),
+        Verb::TaskManager(args) => node::task_manager(&args, programs),
         Verb::Series(verb) => series::execute(&verb),
     }
 }

@@ -30,11 +30,14 @@ use slackwater_runtime::wire::message::JobLine;
 use tokio::sync::oneshot;
 
 use crate::exit::{Exit, Failure};
+use crate::node::stop_asked;
 use crate::tally::Tally;
 use crate::watch::{Headline, Watch};
 
 /// How often the picture is drawn and the job asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How many threads the slots are spread over at most.
+const WORKERS_MAX: u32 = 8;
 /// How long a cancelled job may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -94,7 +97,8 @@ async fn drive(
     serve_log(&host, &places).await?;
 
     let job_manager = JobManagerConfig { port: run.ports.0, ..Default::default() };
-    let task_manager = TaskManagerConfig { slots: run.slots, ..Default::default() };
+    let workers = run.slots.clamp(1, WORKERS_MAX);
+    let task_manager = TaskManagerConfig { slots: run.slots, workers, ..Default::default() };
     let cluster =
         LocalCluster::start(&host, job_manager, task_manager, Arc::clone(&run.programs)).await;
     let cluster = cluster.map_err(|error| {
@@ -117,21 +121,6 @@ impl From<ClientError> for Failure {
         };
         Self::new(exit, error)
     }
-}
-
-/// Completes when a person asks the process to stop, by Ctrl-C or SIGTERM.
-fn stop_asked() -> Result<Pin<Box<dyn Future<Output = ()>>>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Environment, error));
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(Box::pin(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }))
 }
 
 /// Opens the store in the folder, which is made if need be.

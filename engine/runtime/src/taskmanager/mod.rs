@@ -59,7 +59,9 @@ impl Default for TaskManagerConfig {
 /// Why a task manager ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskManagerError {
-    /// The job manager does not want it: another protocol version, or a malformed registration.
+    /// The job manager speaks another protocol version.
+    OtherVersion(String),
+    /// The job manager does not want it: a malformed registration, a name that is taken.
     Refused(String),
     /// One of its workers ended.
     WorkerLost(String),
@@ -68,6 +70,7 @@ pub enum TaskManagerError {
 impl fmt::Display for TaskManagerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OtherVersion(cause) => f.write_str(cause),
             Self::Refused(cause) => write!(f, "the job manager refused: {cause}"),
             Self::WorkerLost(cause) => write!(f, "a worker ended: {cause}"),
         }
@@ -120,7 +123,7 @@ async fn connect(
         }
         Err(HandshakeError::Refused { reason }) => Err(TaskManagerError::Refused(reason)),
         Err(error @ HandshakeError::OtherVersion { .. }) => {
-            Err(TaskManagerError::Refused(error.to_string()))
+            Err(TaskManagerError::OtherVersion(error.to_string()))
         }
         Err(_) => Ok(None),
     }

@@ -1,0 +1,124 @@
+//! The verbs `jobmanager` and `taskmanager`: one node of a cluster in this process, on loopback.
+//! Each runs until Ctrl-C or SIGTERM; a task manager that its job manager does not want ends at once
+//! and says why. What the nodes do is in `slackwater-runtime`.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use clap::Args;
+use slackwater_dataflow::task::Programs;
+use slackwater_runtime::host::Host;
+use slackwater_runtime::host::real::{self, RealHost};
+use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig};
+use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
+use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
+
+use crate::exit::{Exit, Failure};
+
+/// The arguments of `jobmanager`.
+#[derive(Clone, Debug, Args)]
+pub struct JobManagerArgs {
+    /// The port to listen on; 0 takes any
+    #[arg(long, value_name = "PORT", default_value_t = jobmanager::PORT)]
+    pub port: u16,
+}
+
+/// The arguments of `taskmanager`.
+#[derive(Clone, Debug, Args)]
+pub struct TaskManagerArgs {
+    /// The name to register under; unique in its cluster
+    #[arg(long, value_name = "NAME", default_value = "tm-1")]
+    pub name: String,
+    /// Where the job manager listens
+    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("jm:{}", jobmanager::PORT))]
+    pub job_manager: String,
+    /// How many slots to offer, each with a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub slots: u32,
+    /// The protocol version to speak: another one rehearses an upgrade that went half-way
+    #[arg(long, hide = true, default_value_t = PROTOCOL)]
+    pub protocol: u32,
+}
+
+/// Runs a job manager until it is told to stop.
+///
+/// # Errors
+/// [`Exit::Environment`] if its port is taken.
+pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
+    let config = JobManagerConfig { port: args.port, ..Default::default() };
+    let host = RealHost::named("jm").map_err(environment)?;
+    let serving = real::run(host, |host| async move {
+        let stopped = stop_asked()?;
+        let bound = JobManager::bind(host, config, programs).await.map_err(|error| {
+            Failure::new(Exit::Environment, format!("{error}: choose another --port"))
+        })?;
+        println!("the job manager listens on port {}", bound.port());
+        tokio::select! {
+            biased;
+            () = stopped => Ok(()),
+            ended = bound.serve() => {
+                ended.map_err(|error| Failure::new(Exit::Environment, error))
+            }
+        }
+    });
+    serving.map_err(environment)?
+}
+
+/// Runs a task manager until it is told to stop. A job manager that does not answer is tried again.
+///
+/// # Errors
+/// [`Exit::OtherVersion`] if the job manager speaks another version, [`Exit::Unreachable`] if it
+/// refuses for another reason, [`Exit::JobFailed`] if a worker ends.
+pub fn task_manager(args: &TaskManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
+    let handshake = Handshake { protocol: args.protocol, ..Default::default() };
+    let config = TaskManagerConfig {
+        job_manager: args.job_manager.clone(),
+        slots: args.slots,
+        workers: args.slots,
+        handshake,
+        ..Default::default()
+    };
+    let host = RealHost::named(&args.name).map_err(environment)?;
+    let running = real::run(host, |host: Arc<dyn Host>| async move {
+        let stopped = stop_asked()?;
+        println!("task manager {} joins {}", host.name(), config.job_manager);
+        tokio::select! {
+            biased;
+            () = stopped => Ok(()),
+            ended = taskmanager::run(host, config, programs) => ended.map_err(Failure::from),
+        }
+    });
+    running.map_err(environment)?
+}
+
+impl From<TaskManagerError> for Failure {
+    fn from(error: TaskManagerError) -> Self {
+        let exit = match &error {
+            TaskManagerError::OtherVersion(_) => Exit::OtherVersion,
+            TaskManagerError::Refused(_) => Exit::Unreachable,
+            TaskManagerError::WorkerLost(_) => Exit::JobFailed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+fn environment(error: io::Error) -> Failure {
+    Failure::new(Exit::Environment, error)
+}
+
+/// Completes when a person asks the process to stop, by Ctrl-C or SIGTERM.
+pub(crate) fn stop_asked() -> Result<Pin<Box<dyn Future<Output = ()>>>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(environment);
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    Ok(Box::pin(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }))
+}
