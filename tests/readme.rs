@@ -17,12 +17,16 @@ const OSCON: &str = "run oscon --local";
 const EXPORT: &str = "series export --series sensors";
 const FLIGHTS: &str =
     "run flights --local --input tests/data/flights-2013-01.csv --bound 60m --out target/flights";
-const CHECK: &str = "check scenarios/sine.toml --seed 7 --journal target/sine.journal";
+const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
     ("cargo test", "you are looking at it"),
     ("cargo run --release -- check scenarios", ".ci/run, and tests/scenarios.rs story by story"),
+    (
+        "cargo run --release -- check scenarios/04a-processing-time.toml scenarios/04b-event-time.toml",
+        "as above: they are among the stories",
+    ),
     ("cargo run --example pages -- run pages --local", ".ci/run, and the example's own tests"),
 ];
 
