@@ -222,7 +222,6 @@ impl Session {
                 self.show(&mut watch, &lines, host.elapsed().saturating_sub(started))?;
             }
             if lines.iter().all(|line| line.status.is_final()) {
-                watch.leave().map_err(|error| Failure::new(Exit::Environment, error))?;
                 return Ok(lines);
             }
         }

@@ -79,14 +79,17 @@ impl Watch {
         let (sensors, sums) = (read("sensors"), read("summedSensors"));
         let times = sensors.values().flatten().map(|(time, _)| *time);
         self.since = self.since.max(times.max().map_or(self.since, |newest| newest.minus(SPAN)));
-        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let size = crossterm::terminal::size().unwrap_or((80, 24));
+        let (width, height) = (usize::from(size.0), usize::from(size.1));
         match &mut self.screen {
             Some(screen) => {
                 let stops = if headline.ended { "" } else { "   (Ctrl-C stops)" };
                 let mut lines = vec![format!("{}{stops}", headline.text())];
-                if store.is_some() {
+                if !sensors.is_empty() || !sums.is_empty() {
                     lines.extend(panels(&sensors, &sums, width));
                 }
+                // What has scrolled away cannot be drawn over.
+                lines.truncate(height.saturating_sub(1));
                 screen.draw(&mut io::stdout(), &lines, width)
             }
             None => {
@@ -96,13 +99,15 @@ impl Watch {
             }
         }
     }
+}
 
-    /// Leaves the last picture standing.
-    ///
-    /// # Errors
-    /// If stdout refuses.
-    pub fn leave(&mut self) -> io::Result<()> {
-        self.screen.as_mut().map_or(Ok(()), |screen| screen.leave(&mut io::stdout()))
+impl Drop for Watch {
+    /// Leaves the last picture standing and gives the cursor back, however the run ends.
+    fn drop(&mut self) {
+        if let Some(screen) = &mut self.screen {
+            // A terminal that is gone needs no cursor.
+            let _ = screen.leave(&mut io::stdout());
+        }
     }
 }
 
