@@ -161,6 +161,65 @@ fn the_demo_under_faults_is_the_same_in_sequence_and_at_once() {
     }
 }
 
+/// The demo with a crash, as a file.
+const STORY: &str = r#"
+format = 1
+title  = "One history"
+story  = "The demo runs on two task managers; one is killed and comes back."
+
+[run]
+seeds = "0..1"
+stop  = { event_time = "15s" }
+limit = { sim = "90s" }
+
+[cluster]
+task_managers = 2
+slots = 2
+net   = { delay = "1ms..40ms" }
+
+[job]
+program = "oscon"
+set = { time = "event", parallelism = 2 }
+
+[[fault]]
+name = "kill-tm"
+when = { at = "5s" }
+do   = "crash"
+on   = { role = "task_manager", pick = 0 }
+down = "3s"
+
+[[expect]]
+check = "watermark_monotonic"
+"#;
+
+/// Plays the story in a process of its own; the bytes of its journal.
+#[expect(clippy::disallowed_methods, reason = "a process of its own, and the file it leaves")]
+fn journal_of_a_process(seed: u64) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (story, journal) = (folder.path().join("story.toml"), folder.path().join("journal.txt"));
+    std::fs::write(&story, STORY).expect("the folder is writable");
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_slackwater"))
+        .arg("check")
+        .arg(&story)
+        .args(["--seed", &seed.to_string(), "--journal"])
+        .arg(&journal)
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    std::fs::read_to_string(&journal).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+#[test]
+fn two_processes_write_the_same_journal_byte_for_byte() {
+    for seed in [3, 0x2f1c] {
+        let (first, second) = (journal_of_a_process(seed), journal_of_a_process(seed));
+        let differs = Divergence::between(&first, &second);
+        assert!(differs.is_none(), "seed {seed}: {}", differs.expect("just seen"));
+        assert!(first.contains("node.down node=\"tm-1\" how=kill"), "seed {seed}: the fault fired");
+        assert!(first.contains("series.written"), "seed {seed}: the job ran");
+    }
+}
+
 #[test]
 fn another_seed_is_another_history() {
     assert_ne!(demo(1).run().journal.hash(), demo(2).run().journal.hash());
