@@ -159,3 +159,82 @@ impl<T: Clone + Send + 'static> Stage<T> for BroadcastRouter {
 
     end_of_chain!();
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use slackwater_core::fact::{Detail, Fact};
+    use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, VertexId};
+    use slackwater_core::time::EventTime;
+
+    use super::*;
+    use crate::operator::{Counts, Outgoing, Outputs};
+    use crate::packet::Packet;
+
+    fn sent(stage: &mut dyn Stage<u64>, batch: Batch<u64>) -> Vec<(u32, Batch<u64>)> {
+        let subtask = Subtask { vertex: VertexId(0), index: 0 };
+        let task = Execution { job: JobId(1), epoch: JobEpoch(1), attempt: Attempt(1), subtask };
+        let (mut outputs, counts) = (Outputs::default(), Counts::default());
+        let told: (Detail, &dyn Fn(Fact)) = (Detail::Off, &|_| {});
+        let now = ProcessingTime::from_millis(0);
+        let mut cx = Context::new(task, now, told, &mut outputs, &counts);
+        stage.batch(batch, &mut cx).expect("routers refuse nothing");
+        let packet = |outgoing: Outgoing| match (outgoing.channel, outgoing.packet) {
+            (Some(channel), Packet::Batch(batch)) => (channel, *batch.downcast()),
+            other => panic!("a batch goes to one channel: {other:?}"),
+        };
+        outputs.pending.into_iter().map(packet).collect()
+    }
+
+    /// A batch of `keys`, each stamped with its row, and a mark behind each of these rows.
+    fn batch(keys: &[u64], marks: &[u32]) -> Batch<u64> {
+        let mut batch = Batch::default();
+        for (row, key) in (0u32..).zip(keys) {
+            if marks.contains(&row) {
+                batch.mark(EventTime::from_millis(row.into()));
+            }
+            batch.push(EventTime::from_millis(row.into()), *key);
+        }
+        batch
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_goes_to_its_owner_and_no_watermark_overtakes_or_lags(
+            keys in prop::collection::vec(any::<u64>(), 0..3_000),
+            marks in prop::collection::vec(0u32..3_000, 0..4),
+            channels in 1u32..6,
+        ) {
+            let mut router = HashRouter::new(3, channels, 128, |key: &u64| *key);
+            let input = batch(&keys, &marks);
+            let sent = sent(&mut router, input.clone());
+            for channel in 0..channels {
+                let (mut rows, mut watermarks) = (Vec::new(), Vec::new());
+                for (_, batch) in sent.iter().filter(|(to, _)| *to == channel) {
+                    prop_assert!(batch.is_well_formed());
+                    for mark in &batch.marks {
+                        let behind = rows.len() + mark.row as usize;
+                        watermarks.push((behind, mark.watermark));
+                    }
+                    rows.extend(batch.times.iter().copied().zip(batch.values.iter().copied()));
+                }
+                let owner = |key: u64| KeyGroup::of_hash(key.hash64(), 128).owner(channels, 128);
+                let all = input.times.iter().copied().zip(input.values.iter().copied());
+                let ours: Vec<_> = all.filter(|(_, key)| owner(*key) == channel).collect();
+                prop_assert_eq!(&rows, &ours, "in the order in which they came");
+                let before = |watermark: EventTime| ours.iter().filter(|r| r.0 < watermark).count();
+                let expected: Vec<_> =
+                    input.marks.iter().map(|m| (before(m.watermark), m.watermark)).collect();
+                prop_assert_eq!(&watermarks, &expected, "each behind the rows before it");
+            }
+        }
+    }
+
+    #[test]
+    fn a_broadcast_reaches_every_subtask_whole() {
+        let input = batch(&[1, 2, 3], &[1]);
+        let mut sent = sent(&mut BroadcastRouter::new(0, 3), input.clone());
+        sent.sort_by_key(|(channel, _)| *channel);
+        assert_eq!(sent, [(0, input.clone()), (1, input.clone()), (2, input)]);
+    }
+}

@@ -5,6 +5,8 @@
 mod groups;
 mod keyed;
 mod section;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use groups::Groups;
