@@ -50,7 +50,11 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let (received, late) = (sum(|c| c.received), sum(|c| c.late));
     let (fired, open) = (sum(|c| c.fired), sum(|c| c.open.unwrap_or(c.entered - c.fired)));
     let lost = run.finished().then(|| lost(run, args, received)).flatten();
-    let summary = format!("in {received} = windowed {fired} + open {open} + late {late}");
+    let summary = match run.finished() {
+        true => format!("in {received} = windowed {fired} + open {open} + late {late}"),
+        // Where a run was cut off says nothing about behaviour.
+        false => format!("in = windowed + open + late {late}"),
+    };
     Outcome::saw(received, summary)
         .measured("in", received as f64)
         .measured("windowed", fired as f64)

@@ -12,7 +12,7 @@ pub(super) const CHECK: Check = Check {
     name: "every_key_group",
     about: "the ledger's accounts lie in every key group, and each is written by its group's owner",
     keys: &[("groups", Kind::Number), ("parallelism", Kind::Number)],
-    measures: &["groups"],
+    measures: &["covered"],
     needs: Needs::Run,
     judge,
 };
@@ -45,7 +45,7 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let shares: Vec<_> = owners.values().map(|groups| groups.len().to_string()).collect();
     let summary = format!("{} of {groups} groups, by subtask {}", seen.len(), shares.join(" "));
     Outcome::saw(rows.len() as u64, summary)
-        .measured("groups", seen.len() as f64)
+        .measured("covered", seen.len() as f64)
         .broken_by(wrong)
         .broken_by(absent.map(|group| Broken::somewhere(format!("group {group} has no key"))))
 }

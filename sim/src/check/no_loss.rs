@@ -50,7 +50,11 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         let many = format!("{} of {} rows are missing", missing.len(), calm_rows.len());
         Broken::somewhere(format!("{many}, the first of them {series},key={key} at {time}"))
     });
-    let summary = format!("{} rows as without faults", calm_rows.len() - missing.len());
+    let summary = match (both_finished, missing.is_empty()) {
+        (true, true) => format!("all {} rows stand as without faults", calm_rows.len()),
+        (_, true) => "every row stands as without faults".to_owned(),
+        (_, false) => format!("rows over {span:.1} s are missing"),
+    };
     Outcome::saw(calm_rows.len() as u64, summary)
         .measured("rows", calm_rows.len() as f64)
         .measured("missing", missing.len() as f64)

@@ -41,10 +41,11 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
         *greatest = time.max(*greatest);
     }
     let share = overtaken as f64 / records.max(1) as f64;
-    let percent = 100.0 * share;
+    let percent = |part: f64| 100.0 * part / records.max(1) as f64;
     let summary = format!(
-        "{overtaken} of {records} records ({percent:.0} %) came after a later one, {across} of \
-         them over a window's edge"
+        "{:.0} % of the records came after a later one, {:.0} % over a window's edge",
+        percent(overtaken as f64),
+        percent(across as f64),
     );
     let in_order = (overtaken == 0).then(|| Broken::somewhere("every record came in order"));
     Outcome::saw(records, summary)

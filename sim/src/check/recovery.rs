@@ -24,7 +24,7 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let (mut downs, mut restarts) = (0u64, 0u64);
     let mut down_since = None;
     // By job: the newest attempt that ran, and since when it does not.
-    let mut jobs = BTreeMap::<JobId, (Attempt, Option<Duration>)>::new();
+    let mut jobs = BTreeMap::<JobId, (Option<Attempt>, Option<Duration>)>::new();
     let (mut longest, mut wrong) = (Duration::ZERO, None);
     for entry in run.entries() {
         match &entry.fact {
@@ -33,12 +33,13 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
                 down_since = Some(entry.time);
             }
             Fact::JobStatusChanged { job, attempt, to, .. } => {
-                let (known, stopped) = jobs.entry(*job).or_insert((*attempt, None));
+                let (known, stopped) = jobs.entry(*job).or_default();
                 match to {
                     JobStatus::Restarting => *stopped = down_since.or(Some(entry.time)),
-                    JobStatus::Running if *attempt > *known => {
+                    JobStatus::Running if known.is_none() => *known = Some(*attempt),
+                    JobStatus::Running if Some(*attempt) > *known => {
                         restarts += 1;
-                        *known = *attempt;
+                        *known = Some(*attempt);
                         let took = entry.time - stopped.take().unwrap_or(entry.time);
                         longest = longest.max(took);
                         if took > within {

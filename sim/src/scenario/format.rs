@@ -63,7 +63,7 @@ pub struct RunPart {
 pub enum Stop {
     /// Every job has reached a final state.
     Finished,
-    /// Every watermark has passed this event time, counted from the beginning of the world.
+    /// Every task that holds windows has this watermark, counted from the beginning of the world.
     EventTime(Span),
     /// This much virtual time has gone by.
     Time(Span),

@@ -2,12 +2,14 @@
 //! Everything that a file leaves open is drawn here, each from a named stream of the seed, before
 //! the world begins; nothing is drawn while it runs. Played by [`super::player`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_connect::log::MemoryLog;
-use slackwater_core::fact::Down;
+use slackwater_core::fact::{Down, Fact};
+use slackwater_core::id::Execution;
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::{EventTime, ms, span_millis};
 use slackwater_dataflow::task::Programs;
@@ -17,7 +19,7 @@ use super::resolve::Cell;
 use super::values::{Pick, Spans};
 use crate::fault::Fault;
 use crate::world::cluster::{Cluster, DATABASE, JOB_MANAGER, LOG, submit};
-use crate::world::{Clocks, Delay, EPOCH, World};
+use crate::world::{Clocks, Delay, EPOCH, Watch, World};
 
 /// A fault with everything drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +119,7 @@ pub fn world(cell: &Cell, seed: u64, faults: &[Drawn], programs: &Arc<dyn Progra
         Stop::Finished => world.until_jobs_are_final(cell.programs.len()),
         Stop::EventTime(span) => {
             let time = EPOCH.as_millis() + span_millis(span.0);
-            world.until_watermark(EventTime::from_millis(time))
+            world.until(crate::world::Stop::Watermark, windows_reach(EventTime::from_millis(time)))
         }
         Stop::Time(_) => world,
     }
@@ -174,4 +176,27 @@ fn befall(world: World, fault: &Drawn) -> World {
         Some(away) => world.at(fault.at + away, end),
         None => world,
     }
+}
+
+/// Whether every task that holds windows, in the newest attempt of its job, has reached a watermark.
+/// Of other tasks nothing is asked: where nobody downstream sees watermarks, none are sent.
+fn windows_reach(time: EventTime) -> Watch {
+    let mut tasks = BTreeMap::<Execution, EventTime>::new();
+    Box::new(move |entry| {
+        match &entry.fact {
+            Fact::RecordWindowed { task, .. } if !tasks.contains_key(task) => {
+                // A newer attempt begins its own count.
+                tasks.retain(|known, _| known.job != task.job || known.attempt == task.attempt);
+                tasks.insert(*task, EventTime::MIN);
+            }
+            Fact::WatermarkAdvanced { task, watermark } => {
+                if let Some(known) = tasks.get_mut(task) {
+                    *known = *watermark;
+                }
+                return tasks.values().all(|known| *known >= time) && !tasks.is_empty();
+            }
+            _ => {}
+        }
+        false
+    })
 }
