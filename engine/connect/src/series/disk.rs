@@ -17,9 +17,10 @@ use super::{SeriesStore, StoreError, check};
 
 type Fields = Vec<(String, FieldValue)>;
 
-/// Row key to encoded fields.
-const ROWS: TableDefinition<'_, (&str, &str, i64), &[u8]> = TableDefinition::new("rows");
-/// Position to encoded writer, point, and whether it overwrote.
+/// Series, time and key to encoded fields: points come in the order of time, more or less, and a
+/// tree is cheap to grow at its end.
+const ROWS: TableDefinition<'_, (&str, i64, &str), &[u8]> = TableDefinition::new("rows");
+/// Position to an encoded request: its writer, and each point with whether it overwrote.
 const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ledger");
 
 const CACHE_BYTES: usize = 64 << 20;
@@ -73,43 +74,36 @@ impl DiskStore {
         let mut stood = Vec::with_capacity(points.len());
         {
             let mut rows = change.open_table(ROWS)?;
+            for point in points {
+                let key = (point.series.as_str(), point.time.as_millis(), point.key.as_str());
+                let fields = encoded(&point.fields)?;
+                stood.push(rows.insert(key, fields.as_slice())?.is_some());
+            }
             let mut ledger = change.open_table(LEDGER)?;
             let next = ledger.last()?.map_or(0, |(at, _)| at.value() + 1);
-            for (at, point) in (next..).zip(points) {
-                let key = (point.series.as_str(), point.key.as_str(), point.time.as_millis());
-                let fields = encoded(&point.fields)?;
-                let overwrote = rows.insert(key, fields.as_slice())?.is_some();
-                ledger.insert(at, encoded(&(writer, point, overwrote))?.as_slice())?;
-                stood.push(overwrote);
-            }
+            let written: Vec<_> = points.iter().zip(&stood).collect();
+            ledger.insert(next, encoded(&(writer, written))?.as_slice())?;
         }
         change.commit()?;
         Ok(stood)
     }
 
-    /// The rows of one series from `since` on, or of all series. The rows of a key stand together:
-    /// what is older than `since` is passed over key by key, not row by row.
     fn read(&self, series: Option<&str>, since: EventTime) -> Result<Vec<Point>, redb::Error> {
         let view = self.0.begin_read()?;
         let rows = view.open_table(ROWS)?;
         let mut points = Vec::new();
-        let mut from = (series.unwrap_or_default().to_owned(), String::new(), i64::MIN);
-        while let Some(row) = rows.range((&*from.0, &*from.1, from.2)..)?.next() {
-            let (first, _) = row?;
-            let (of, key, _) = first.value();
+        for row in rows.range((series.unwrap_or_default(), since.as_millis(), "")..)? {
+            let (place, fields) = row?;
+            let (of, millis, key) = place.value();
             if series.is_some_and(|series| series != of) {
                 break;
             }
-            for row in rows.range((of, key, since.as_millis())..=(of, key, i64::MAX))? {
-                let (place, fields) = row?;
-                let time = EventTime::from_millis(place.value().2);
-                let fields: Fields = decode_message(fields.value())
-                    .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-                points.push(Point { series: of.to_owned(), key: key.to_owned(), time, fields });
-            }
-            // The least key that is greater.
-            from = (of.to_owned(), format!("{key}\0"), i64::MIN);
+            let fields: Fields = decode_message(fields.value())
+                .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+            let time = EventTime::from_millis(millis);
+            points.push(Point { series: of.to_owned(), key: key.to_owned(), time, fields });
         }
+        points.sort_by(|a, b| (&a.series, &a.key, a.time).cmp(&(&b.series, &b.key, b.time)));
         Ok(points)
     }
 

@@ -19,6 +19,8 @@ use crate::request::Line;
 
 /// How many points one request carries at most.
 const POINTS_MAX: usize = 2_000;
+/// How much longer than usual an answer may take: a disk that syncs for several writers is slow.
+const ACK_PATIENCE: Duration = Duration::from_secs(10);
 /// How many requests may be unanswered.
 const REQUESTS_MAX: u64 = 8;
 
@@ -117,7 +119,7 @@ impl<T> SeriesWriter<T> {
     async fn settle(&mut self, open: u64) -> Result<(), ConnectorError> {
         let Some(line) = &mut self.line else { return Ok(()) };
         while line.open_requests() > open {
-            match line.reply(Duration::ZERO).await? {
+            match line.reply(ACK_PATIENCE).await? {
                 Reply::Written(points) => self.confirmed += points,
                 Reply::Rows(_) => return Err(ConnectorError::passing("rows nobody asked for")),
             }
