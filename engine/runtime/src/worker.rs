@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use slackwater_core::fact::{Fact, TaskStatus};
-use slackwater_core::id::{Attempt, JobId, WorkerId};
+use slackwater_core::id::{Attempt, JobId, Subtask, WorkerId};
 use slackwater_core::program::Program;
 use slackwater_dataflow::task::{Plan, PlanError, Programs};
 use tokio::sync::mpsc;
@@ -188,7 +188,8 @@ impl Desk {
             if (epoch, attempt) <= (current.epoch, current.attempt) {
                 let message = format!("deployment of attempt {attempt} of job {job}");
                 let cause = format!("attempt {} is deployed here", current.attempt);
-                return self.host.tell(Fact::MessageFenced { message, cause });
+                self.host.tell(Fact::MessageFenced { message, cause: cause.clone() });
+                return self.decline(key, &deployment.subtasks, &cause);
             }
             older.cancel();
             older.ended().await;
@@ -208,6 +209,15 @@ impl Desk {
                 let failed = RunningAttempt::over(key, Rc::clone(&self.entrance));
                 self.attempts.insert(job, failed);
             }
+        }
+    }
+
+    /// Says that nothing was started: no deployment is left without an answer. No task changes.
+    fn decline(&self, key: AttemptKey, subtasks: &[Subtask], cause: &str) {
+        for subtask in subtasks {
+            let (task, status) = (key.execution(*subtask), TaskStatus::Failed);
+            let report = TaskReport { task, status, cause: cause.to_owned(), fatal: false };
+            let _ = self.events.send(WorkerEvent::Task(report));
         }
     }
 

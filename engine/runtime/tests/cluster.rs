@@ -178,7 +178,7 @@ fn what_cannot_be_done_is_refused_in_words() {
         let misspelt = submit(Program::named("bounded").set("sped", 1)).await;
         assert!(misspelt.contains("speed"), "{misspelt}");
         let nobody = client.cancel(&*town.host, "ab").await.expect_err("no job").to_string();
-        assert_eq!(nobody, "0 jobs have an id that begins with \"ab\"");
+        assert_eq!(nobody, "no job has an id that begins with \"ab\"");
     });
 }
 

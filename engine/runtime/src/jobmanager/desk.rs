@@ -166,8 +166,12 @@ impl Desk {
             ids.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
         let refuse = |message| Answer::Refused(Refused::BadJob(message));
         let [id] = matching[..] else {
-            let count = matching.len();
-            return refuse(format!("{count} jobs have an id that begins with {prefix:?}"));
+            return refuse(match matching.len() {
+                0 => format!("no job has an id that begins with {prefix:?}"),
+                count => {
+                    format!("{count} jobs have ids that begin with {prefix:?}: say more digits")
+                }
+            });
         };
         match self.cluster.cancel(self.host.elapsed(), id) {
             Ok(commands) => {

@@ -3,6 +3,7 @@
 //! Who takes the events: [`super::desk`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::id::TaskManagerId;
@@ -15,7 +16,10 @@ use crate::wire::handshake::{Caller, Role};
 use crate::wire::message::{
     Admission, Answer, Refused, Registration, Request, ToJobManager, ToTaskManager,
 };
-use crate::wire::session::{Session, SessionEnd};
+use crate::wire::session::{End, Session, SessionEnd};
+
+/// A client that asks nothing for so long is taken for gone.
+const CLIENT_IDLE: Duration = Duration::from_secs(600);
 
 /// What the doors tell the desk.
 pub(super) enum Event {
@@ -44,7 +48,17 @@ pub(super) struct Door {
 }
 
 impl Door {
+    /// Serves the connection until it ends, or the desk does.
     pub async fn open(self, conn: Conn, peer: String) {
+        let events = self.events.clone();
+        tokio::select! {
+            biased;
+            () = events.closed() => {}
+            () = self.serve(conn, peer) => {}
+        }
+    }
+
+    async fn serve(self, conn: Conn, peer: String) {
         // A refusal has been told as a fact by the handshake; there is nobody else to tell.
         let Ok(caller) = self.config.handshake.receive(&*self.host, conn, &peer).await else {
             return;
@@ -66,32 +80,25 @@ impl Door {
             Ok(_) => return caller.refuse(&*self.host, "a task manager needs a worker").await,
             Err(reason) => return caller.refuse(&*self.host, &reason).await,
         };
-        let admission = Admission { epoch: self.config.epoch };
-        let Ok((reader, writer)) = caller.welcome(&*self.host, &admission).await else { return };
+        let Ok(conn) = caller.welcome(&*self.host, &self.admission()).await else { return };
         let (outgoing, said) = mpsc::unbounded_channel();
         let caller = self.caller;
         self.tell(Event::Registered { caller, id, registration, outgoing });
-        let session = Session {
-            host: Arc::clone(&self.host),
-            reader,
-            writer,
-            heartbeat: self.config.heartbeat,
-        };
+        let host = Arc::clone(&self.host);
+        let mut session = Session::new(host, End::Landlord, conn, self.config.heartbeat);
         let end = session.run(said, |message| self.tell(Event::Said { caller, message })).await;
         self.tell(Event::Left { caller, end });
     }
 
     async fn take_client(self, caller: Caller) {
-        let admission = Admission { epoch: self.config.epoch };
-        let Ok((mut reader, mut writer)) = caller.welcome(&*self.host, &admission).await else {
-            return;
-        };
+        let welcomed = caller.welcome(&*self.host, &self.admission()).await;
+        let Ok((mut reader, mut writer)) = welcomed else { return };
         while self.answer_one(&mut reader, &mut writer).await.is_some() {}
     }
 
     /// Serves one request; `None` once the client is gone.
     async fn answer_one(&self, reader: &mut FrameReader, writer: &mut FrameWriter) -> Option<()> {
-        let frame = reader.read().await.ok()??;
+        let frame = within(&*self.host, CLIENT_IDLE, reader.read()).await?.ok()??;
         let answer = match decode_message::<Request>(&frame) {
             Ok(request) => {
                 let (answer, answered) = oneshot::channel();
@@ -103,6 +110,10 @@ impl Door {
         let bytes = encode_message(&answer).ok()?;
         let timeout = self.config.heartbeat.timeout;
         within(&*self.host, timeout, writer.send(&bytes)).await?.ok()
+    }
+
+    fn admission(&self) -> Admission {
+        Admission { epoch: self.config.epoch, heartbeat: self.config.heartbeat }
     }
 
     fn tell(&self, event: Event) {

@@ -14,7 +14,7 @@ use slackwater_core::id::JobEpoch;
 use slackwater_dataflow::task::Programs;
 use tokio::sync::mpsc;
 
-use crate::host::{Host, Listener};
+use crate::host::{Host, Listener, TaskHandle};
 use crate::wire::handshake::Handshake;
 use crate::wire::session::Heartbeat;
 
@@ -100,7 +100,7 @@ impl JobManager {
         self.listener.port()
     }
 
-    /// Serves until the host drops it.
+    /// Serves until it is dropped; its connections end with it.
     ///
     /// # Errors
     /// If the listener fails for good.
@@ -109,7 +109,7 @@ impl JobManager {
         host.tell(Fact::JobManagerStarted { epoch: config.epoch });
         let (events, received) = mpsc::unbounded_channel();
         let desk = desk::Desk::new(Arc::clone(&host), &config, programs);
-        let served = host.spawn("job manager desk", Box::pin(desk.run(received)));
+        let _served = Kept(host.spawn("job manager desk", Box::pin(desk.run(received))));
         let mut callers = 0u64;
         let error = loop {
             match listener.accept().await {
@@ -126,8 +126,16 @@ impl JobManager {
                 Err(error) => break error,
             }
         };
-        served.abort();
         Err(JobManagerError { port: config.port, error })
+    }
+}
+
+/// Ends a task with its owner. Without a desk every door closes by itself.
+struct Kept(TaskHandle);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

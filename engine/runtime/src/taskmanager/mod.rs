@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::fact::{Fact, TaskStatus};
-use slackwater_core::id::{Attempt, Execution, JobId, TaskManagerId, WorkerId};
+use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, TaskManagerId, WorkerId};
 use slackwater_dataflow::task::Programs;
 use tokio::sync::mpsc;
 
 use crate::deployment::{TaskReport, WorkerCommand, WorkerEvent};
 use crate::exchange::Neighbours;
 use crate::host::Host;
+use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
 use crate::wire::message::{Admission, Registration, ToJobManager, ToTaskManager};
-use crate::wire::session::{Heartbeat, Session};
+use crate::wire::session::{End, Session};
 use crate::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
 
 /// The measures of a task manager.
@@ -29,8 +30,6 @@ pub struct TaskManagerConfig {
     pub slots: u32,
     /// How many workers they are spread over.
     pub workers: u32,
-    /// How it tells a lost job manager from a quiet one.
-    pub heartbeat: Heartbeat,
     /// How long an attempt to connect may take.
     pub connect_within: Duration,
     /// How long it waits before it tries again; at least 500 ms.
@@ -47,7 +46,6 @@ impl Default for TaskManagerConfig {
             job_manager: format!("localhost:{}", crate::jobmanager::PORT),
             slots: 1,
             workers: 1,
-            heartbeat: Heartbeat::default(),
             connect_within: Duration::from_secs(2),
             reconnect_after: Duration::from_millis(500),
             handshake: Handshake::default(),
@@ -94,18 +92,22 @@ pub async fn run(
     let hello = Hello::new(Role::TaskManager, host.name(), &registration);
     loop {
         let connected = connect(&*host, &config, &hello).await?;
-        if let Some((admission, session)) = connected {
-            let cause = crew.serve(&host, admission, session).await?;
+        if let Some((admission, reader, writer)) = connected {
+            let conn = (reader, writer);
+            let mut session =
+                Session::new(Arc::clone(&host), End::Tenant, conn, admission.heartbeat);
+            let cause = crew.serve(&*host, admission.epoch, &mut session).await?;
             let task_manager = TaskManagerId(host.name().to_owned());
             host.tell(Fact::JobManagerLost { task_manager, cause });
             crew.stop_tasks().await?;
+            // Only now may the job manager see the connection end.
+            drop(session);
         }
         crew.idle(host.sleep(config.reconnect_after)).await?;
     }
 }
 
-type Admitted = (Admission, SessionParts);
-type SessionParts = (crate::wire::frame::FrameReader, crate::wire::frame::FrameWriter, Heartbeat);
+type Admitted = (Admission, FrameReader, FrameWriter);
 
 /// Connects and shakes hands; `None` if the job manager cannot be reached now.
 async fn connect(
@@ -118,9 +120,7 @@ async fn connect(
     };
     let offered = config.handshake.offer::<Admission>(host, conn, &config.job_manager, hello);
     match offered.await {
-        Ok((admission, reader, writer)) => {
-            Ok(Some((admission, (reader, writer, config.heartbeat))))
-        }
+        Ok(admitted) => Ok(Some(admitted)),
         Err(HandshakeError::Refused { reason }) => Err(TaskManagerError::Refused(reason)),
         Err(error @ HandshakeError::OtherVersion { .. }) => {
             Err(TaskManagerError::OtherVersion(error.to_string()))
@@ -175,13 +175,12 @@ impl Crew {
     /// Serves one registration; says why it ended.
     async fn serve(
         &mut self,
-        host: &Arc<dyn Host>,
-        admission: Admission,
-        (reader, writer, heartbeat): SessionParts,
+        host: &dyn Host,
+        epoch: JobEpoch,
+        session: &mut Session,
     ) -> Result<String, TaskManagerError> {
         let (say, outgoing) = mpsc::unbounded_channel();
         let (hear, mut heard) = mpsc::unbounded_channel();
-        let session = Session { host: Arc::clone(host), reader, writer, heartbeat };
         let session = session.run(outgoing, |message: ToTaskManager| {
             // The receiver lives as long as this session.
             let _ = hear.send(message);
@@ -190,7 +189,7 @@ impl Crew {
         loop {
             tokio::select! {
                 biased;
-                Some(message) = heard.recv() => self.obey(&**host, admission, message),
+                Some(message) = heard.recv() => self.obey(host, epoch, message),
                 Some(event) = self.events.recv() => {
                     if let Some(report) = self.note(event)? {
                         // A session that has just ended is about to say so.
@@ -202,13 +201,13 @@ impl Crew {
         }
     }
 
-    fn obey(&mut self, host: &dyn Host, admission: Admission, message: ToTaskManager) {
+    fn obey(&mut self, host: &dyn Host, term: JobEpoch, message: ToTaskManager) {
         let epoch = match &message {
             ToTaskManager::Deploy { deployment, .. } => deployment.epoch,
             ToTaskManager::Cancel { epoch, .. } => *epoch,
         };
-        if epoch != admission.epoch {
-            let cause = format!("epoch {epoch} is not {}", admission.epoch);
+        if epoch != term {
+            let cause = format!("epoch {epoch} is not {term}");
             return host.tell(Fact::MessageFenced { message: "command".into(), cause });
         }
         match message {

@@ -9,6 +9,7 @@ use slackwater_core::fact::JobStatus;
 use slackwater_core::id::{Attempt, JobEpoch, JobId};
 use slackwater_core::program::Program;
 
+use super::session::Heartbeat;
 use crate::deployment::{Deployment, TaskReport};
 
 /// What a task manager says when it registers: the body of its greeting. Its name is the greeting's.
@@ -25,6 +26,8 @@ pub struct Registration {
 pub struct Admission {
     /// The leadership term; messages of older ones change nothing.
     pub epoch: JobEpoch,
+    /// When either takes the other for lost: one setting for both, or fencing would not hold.
+    pub heartbeat: Heartbeat,
 }
 
 /// From the job manager to a task manager.

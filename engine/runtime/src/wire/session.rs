@@ -1,25 +1,26 @@
-//! A long conversation: messages both ways in order, heartbeats when there is nothing to say.
+//! A long conversation: messages both ways in order, and heartbeats that say how much was heard.
 //! Never retries and never decides what the end of a connection means: it says how it ended.
 //! The messages are in [`super::message`]; the two ends are `jobmanager` and `taskmanager`.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use slackwater_core::codec::{decode_message, encode_message};
 use tokio::sync::mpsc;
 
 use super::frame::{FrameReader, FrameWriter};
 use crate::host::{Host, within};
 
-/// How often to speak, and how long silence may last.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+/// How often to speak, and how long silence may last. The job manager's setting holds for both ends.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// A heartbeat is sent when this has gone by since the last.
     pub every: Duration,
-    /// A peer that was silent for this long is taken for lost.
+    /// A peer that was silent for this long is taken for lost; several times `every`.
     pub timeout: Duration,
 }
 
@@ -39,6 +40,8 @@ pub enum SessionEnd {
     Closed(String),
     /// The peer was silent for too long, and may still live.
     Silent(Duration),
+    /// Nothing that this tenant said for so long is known to have arrived.
+    Unanswered(Duration),
 }
 
 impl fmt::Display for SessionEnd {
@@ -47,84 +50,165 @@ impl fmt::Display for SessionEnd {
             Self::Ours => f.write_str("closed by this side"),
             Self::Closed(cause) => f.write_str(cause),
             Self::Silent(span) => write!(f, "no heartbeat for {span:?}"),
+            Self::Unanswered(span) => write!(f, "no answer for {span:?}"),
         }
     }
+}
+
+/// Which end of a session this is. The landlord takes silence for loss; the tenant also takes it
+/// for loss that nothing of its own arrives. The tenant's time counts from what the landlord has
+/// heard, so it is up no later than the landlord's, whatever direction broke (semantics rule 24).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The job manager's. Answers each heartbeat at once.
+    Landlord,
+    /// The task manager's.
+    Tenant,
+}
+
+/// What a frame carries.
+#[derive(Serialize, Deserialize)]
+enum Spoken<M> {
+    /// A heartbeat: how many frames of the peer this side has heard.
+    Beat { heard: u64 },
+    /// Something to say.
+    Message(M),
 }
 
 /// One end of a session.
 pub struct Session {
-    /// The world.
-    pub host: Arc<dyn Host>,
-    /// What the peer says.
-    pub reader: FrameReader,
-    /// What this side says.
-    pub writer: FrameWriter,
-    /// Heartbeats are empty frames.
-    pub heartbeat: Heartbeat,
+    host: Arc<dyn Host>,
+    reader: FrameReader,
+    writer: FrameWriter,
+    heartbeat: Heartbeat,
+    end: End,
+    /// How many frames of the peer were heard, and when the last.
+    heard: (u64, Duration),
+    /// When the last frame was sent.
+    spoke: Duration,
+    /// How many frames the peer has confirmed, and when the last of them was sent.
+    confirmed: (u64, Duration),
+    /// When the frames were sent that it has not confirmed.
+    unconfirmed: VecDeque<Duration>,
 }
 
 impl Session {
+    /// A session over a connection whose hands were just shaken.
+    pub fn new(
+        host: Arc<dyn Host>,
+        end: End,
+        (reader, writer): (FrameReader, FrameWriter),
+        heartbeat: Heartbeat,
+    ) -> Self {
+        let now = host.elapsed();
+        let (heard, confirmed, unconfirmed) = ((0, now), (0, now), VecDeque::new());
+        Self { host, reader, writer, heartbeat, end, heard, spoke: now, confirmed, unconfirmed }
+    }
+
     /// Sends what comes out of `outgoing` and hands over what arrives, until either side ends.
+    /// The connection stays open until the session is dropped: the peer cannot see an end before
+    /// its owner has drawn the consequences.
     pub async fn run<Out: Serialize, In: DeserializeOwned>(
-        mut self,
+        &mut self,
         mut outgoing: mpsc::UnboundedReceiver<Out>,
         mut hand_over: impl FnMut(In),
     ) -> SessionEnd {
-        let mut heard = self.host.elapsed();
-        let mut spoke = self.host.elapsed();
         loop {
             let now = self.host.elapsed();
-            if now.saturating_sub(heard) >= self.heartbeat.timeout {
-                return SessionEnd::Silent(self.heartbeat.timeout);
+            if let Some(end) = self.lost(now) {
+                return end;
             }
-            let to_beat = (spoke + self.heartbeat.every).saturating_sub(now);
-            let to_silence = (heard + self.heartbeat.timeout).saturating_sub(now);
-            let pause = self.host.sleep(to_beat.min(to_silence));
-            tokio::select! {
+            let pause = self.host.sleep(self.next_look(now));
+            let happened = tokio::select! {
                 biased;
                 frame = self.reader.read() => match frame {
-                    Ok(Some(bytes)) if bytes.is_empty() => heard = self.host.elapsed(),
-                    Ok(Some(bytes)) => match decode_message(&bytes) {
-                        Ok(message) => {
-                            heard = self.host.elapsed();
-                            hand_over(message);
-                        }
-                        Err(error) => return SessionEnd::Closed(format!("bad message: {error}")),
-                    },
-                    Ok(None) => return SessionEnd::Closed("the connection was closed".into()),
-                    Err(error) => return SessionEnd::Closed(error.to_string()),
+                    Ok(Some(bytes)) => self.hear(&bytes, &mut hand_over).await,
+                    Ok(None) => Err(SessionEnd::Closed("the connection was closed".into())),
+                    Err(error) => Err(SessionEnd::Closed(error.to_string())),
                 },
-                message = outgoing.recv() => {
-                    let Some(message) = message else { return self.close().await };
-                    if let Err(end) = self.say(&message).await {
-                        return end;
-                    }
-                    spoke = self.host.elapsed();
-                }
-                () = pause => {
-                    if self.host.elapsed().saturating_sub(spoke) >= self.heartbeat.every {
-                        if let Err(end) = self.beat().await {
-                            return end;
-                        }
-                        spoke = self.host.elapsed();
-                    }
+                message = outgoing.recv() => match message {
+                    Some(message) => self.say(&Spoken::Message(message)).await,
+                    None => Err(self.close().await),
+                },
+                () = pause => self.beat_if_due().await,
+            };
+            if let Err(end) = happened {
+                return end;
+            }
+        }
+    }
+
+    /// How the peer is lost, if it is.
+    fn lost(&self, now: Duration) -> Option<SessionEnd> {
+        let timeout = self.heartbeat.timeout;
+        let up = |since: Duration| now.saturating_sub(since) >= timeout;
+        if up(self.heard.1) {
+            return Some(SessionEnd::Silent(timeout));
+        }
+        let unanswered = self.end == End::Tenant && up(self.confirmed.1);
+        unanswered.then_some(SessionEnd::Unanswered(timeout))
+    }
+
+    /// How long nothing can become due.
+    fn next_look(&self, now: Duration) -> Duration {
+        let silent = self.heard.1 + self.heartbeat.timeout;
+        let unanswered = match self.end {
+            End::Landlord => Duration::MAX,
+            End::Tenant => self.confirmed.1 + self.heartbeat.timeout,
+        };
+        let next = silent.min(unanswered).min(self.spoke + self.heartbeat.every);
+        next.saturating_sub(now)
+    }
+
+    async fn hear<In: DeserializeOwned>(
+        &mut self,
+        bytes: &[u8],
+        hand_over: &mut impl FnMut(In),
+    ) -> Result<(), SessionEnd> {
+        let spoken = decode_message::<Spoken<In>>(bytes);
+        let spoken = spoken.map_err(|e| SessionEnd::Closed(format!("bad message: {e}")))?;
+        self.heard = (self.heard.0 + 1, self.host.elapsed());
+        match spoken {
+            Spoken::Message(message) => {
+                hand_over(message);
+                Ok(())
+            }
+            Spoken::Beat { heard } => {
+                self.confirm(heard)?;
+                match self.end {
+                    End::Landlord => self.beat().await,
+                    End::Tenant => Ok(()),
                 }
             }
         }
     }
 
-    async fn say(&mut self, message: &impl Serialize) -> Result<(), SessionEnd> {
-        let bytes = encode_message(message).map_err(|e| SessionEnd::Closed(e.to_string()))?;
-        self.writer.push(&[&bytes]).map_err(|e| SessionEnd::Closed(e.to_string()))?;
-        self.flush().await
+    /// Takes the peer's word that it has heard so many frames.
+    fn confirm(&mut self, heard: u64) -> Result<(), SessionEnd> {
+        while self.confirmed.0 < heard {
+            let Some(sent) = self.unconfirmed.pop_front() else {
+                let cause = format!("the peer heard {heard} frames, more than were sent");
+                return Err(SessionEnd::Closed(cause));
+            };
+            self.confirmed = (self.confirmed.0 + 1, sent);
+        }
+        Ok(())
+    }
+
+    async fn beat_if_due(&mut self) -> Result<(), SessionEnd> {
+        let due = self.host.elapsed().saturating_sub(self.spoke) >= self.heartbeat.every;
+        if due { self.beat().await } else { Ok(()) }
     }
 
     async fn beat(&mut self) -> Result<(), SessionEnd> {
-        self.writer.push(&[]).map_err(|e| SessionEnd::Closed(e.to_string()))?;
-        self.flush().await
+        self.say(&Spoken::<()>::Beat { heard: self.heard.0 }).await
     }
 
-    async fn flush(&mut self) -> Result<(), SessionEnd> {
+    async fn say<M: Serialize>(&mut self, spoken: &Spoken<M>) -> Result<(), SessionEnd> {
+        let bytes = encode_message(spoken).map_err(|e| SessionEnd::Closed(e.to_string()))?;
+        self.writer.push(&[&bytes]).map_err(|e| SessionEnd::Closed(e.to_string()))?;
+        self.spoke = self.host.elapsed();
+        self.unconfirmed.push_back(self.spoke);
         let timeout = self.heartbeat.timeout;
         match within(&*self.host, timeout, self.writer.flush()).await {
             Some(Ok(())) => Ok(()),
