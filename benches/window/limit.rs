@@ -3,6 +3,7 @@
 //! The events are in [`super::workload`].
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 
 use super::workload::{Event, Generator, Total, WINDOW_MS};
 
@@ -106,4 +107,102 @@ pub fn fused(keys: u64, events: u64) -> Total {
         windows.advance(generator.watermark());
     }
     windows.total()
+}
+
+/// What one worker sends the other: events of its keys, and how far its own time has come.
+struct Parcel {
+    events: Vec<(i64, Event)>,
+    watermark: i64,
+}
+
+/// One of two symmetric workers: makes events, keeps its own keys, sends the others.
+struct Worker {
+    me: usize,
+    generator: Generator,
+    windows: Windows,
+    to: SyncSender<Parcel>,
+    from: Receiver<Parcel>,
+    peer_watermark: i64,
+    spare: Vec<Vec<(i64, Event)>>,
+}
+
+/// Whose key it is.
+#[inline(always)]
+fn owner(key: u64) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63) as usize
+}
+
+impl Worker {
+    fn run(mut self) -> Total {
+        while self.generator.left() > 0 {
+            let mut other =
+                self.spare.pop().unwrap_or_else(|| Vec::with_capacity(2 * ROWS as usize));
+            for _ in 0..self.generator.left().min(2 * ROWS) {
+                let (time, event) = self.generator.next();
+                if owner(event.key) == self.me {
+                    self.windows.add(time, &event);
+                } else {
+                    other.push((time, event));
+                }
+            }
+            let watermark = self.generator.watermark();
+            self.send(Parcel { events: other, watermark });
+            for _ in 0..2 {
+                match self.from.try_recv() {
+                    Ok(parcel) => self.take(parcel),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            self.windows.advance(watermark.min(self.peer_watermark));
+        }
+        while self.peer_watermark < i64::MAX {
+            let parcel = self.from.recv().expect("the peer sends its end");
+            self.take(parcel);
+            self.windows.advance(self.peer_watermark);
+        }
+        self.windows.total()
+    }
+
+    fn send(&mut self, mut parcel: Parcel) {
+        loop {
+            match self.to.try_send(parcel) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(back)) => parcel = back,
+            }
+            if let Ok(incoming) = self.from.try_recv() {
+                self.take(incoming);
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    fn take(&mut self, mut parcel: Parcel) {
+        parcel.events.iter().for_each(|(time, event)| self.windows.add(*time, event));
+        self.peer_watermark = parcel.watermark;
+        parcel.events.clear();
+        self.spare.push(parcel.events);
+    }
+}
+
+/// Two threads that exchange what belongs to the other, by channel.
+#[expect(clippy::disallowed_methods, reason = "the limit is written without the engine")]
+pub fn exchanged(keys: u64, events: u64) -> Total {
+    let ((to_a, from_b), (to_b, from_a)) = (sync_channel(64), sync_channel(64));
+    let worker = |me: usize, to, from| {
+        let generator = Generator::new((me as u64, 2), keys, events / 2);
+        let (windows, spare) = (Windows::default(), Vec::new());
+        let peer_watermark = i64::MIN;
+        let worker = Worker { me, generator, windows, to, from, peer_watermark, spare };
+        std::thread::spawn(move || worker.run())
+    };
+    let workers = [worker(0, to_b, from_b), worker(1, to_a, from_a)];
+    let mut all = Total::default();
+    for worker in workers {
+        let total = worker.join().expect("no worker fails");
+        all.panes += total.panes;
+        all.records += total.records;
+        all.sum += total.sum;
+    }
+    all
 }

@@ -1,9 +1,10 @@
 //! The WINDOW workload beside the same thing written by hand: records of 1k, 100k and 1M keys, sum
 //! and count per key in 1 s tumbling event-time windows, everything added up at the end.
 //! Rounds of all contestants are interleaved, because the machine has fast and slow phases; printed
-//! are medians and their ratios. Arguments say what is run: `rounds=5 events=5000000 keys=1000
+//! are medians and their ratios. Arguments say what is run: `rounds=5 events=10000000 keys=1000
 //! only=fused`, the last for a profiler: only contestants whose names contain it.
 
+mod engine;
 mod limit;
 mod operators;
 mod workload;
@@ -15,14 +16,20 @@ use workload::Total;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A way to do the work: its name, and what does it.
-type Contestant = (&'static str, fn(keys: u64, events: u64) -> Total);
+/// A way to do the work: its name, and what does it and says how long it took.
+type Contestant = (&'static str, fn(keys: u64, events: u64) -> (Total, Duration));
 
-/// The first is what the others are measured against.
+/// On one thread. The first is what the others are measured against.
 const ALONE: &[Contestant] = &[
-    ("fused loop by hand", limit::fused),
-    ("operators on one thread", operators::run),
-    ("window operator alone", operators::window_only),
+    ("1: fused loop by hand", |keys, events| timed(limit::fused, keys, events)),
+    ("1: operators without runtime", |keys, events| timed(operators::run, keys, events)),
+    ("1: the engine", engine::one),
+];
+
+/// On two threads, with an exchange between them.
+const TOGETHER: &[Contestant] = &[
+    ("2: exchange by hand", |keys, events| timed(limit::exchanged, keys, events)),
+    ("2: the engine, over TCP", engine::two),
 ];
 
 fn main() {
@@ -33,12 +40,16 @@ fn main() {
         arguments.iter().find_map(value)
     };
     let number = |name, default| given(name).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let (rounds, events) = (number("rounds", 5), number("events", 5_000_000));
+    let (rounds, events) = (number("rounds", 5), number("events", 10_000_000));
     let (one, only) = (number("keys", 0), given("only").unwrap_or_default());
-    let alone: Vec<Contestant> = ALONE.iter().filter(|c| c.0.contains(&only)).copied().collect();
+    let wanted = |all: &[Contestant]| -> Vec<Contestant> {
+        all.iter().filter(|contestant| contestant.0.contains(&only)).copied().collect()
+    };
+    let (alone, together) = (wanted(ALONE), wanted(TOGETHER));
     println!("{:<28} {:>8} {:>12} {:>8}", "WINDOW", "keys", "M events/s", "ratio");
     for keys in [1_000, 100_000, 1_000_000].into_iter().filter(|keys| one == 0 || one == *keys) {
         compare(&alone, keys, events, rounds);
+        compare(&together, keys, events, rounds);
     }
 }
 
@@ -48,9 +59,7 @@ fn compare(contestants: &[Contestant], keys: u64, events: u64, rounds: u64) {
     let mut expected = None;
     for round in 0..=rounds {
         for ((name, run), took) in contestants.iter().zip(&mut took) {
-            let start = now();
-            let total = run(keys, events);
-            let span = start.elapsed();
+            let (total, span) = run(keys, events);
             assert_eq!(total.records, events, "{name} lost or doubled records");
             assert_eq!(*expected.get_or_insert(total), total, "{name} found other sums");
             // The first round warms up.
@@ -67,6 +76,11 @@ fn compare(contestants: &[Contestant], keys: u64, events: u64, rounds: u64) {
     for ((name, _), rate) in contestants.iter().zip(&rates) {
         println!("{name:<28} {keys:>8} {rate:>12.2} {:>8.2}", rate / rates[0]);
     }
+}
+
+fn timed(run: fn(u64, u64) -> Total, keys: u64, events: u64) -> (Total, Duration) {
+    let start = now();
+    (run(keys, events), start.elapsed())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures the wall clock")]

@@ -43,24 +43,22 @@ impl Source {
         if rows == 0 {
             return None;
         }
-        let mut batch = fill(&mut self.generator, rows);
+        let mut batch = Batch::with_capacity(rows);
+        fill(&mut self.generator, rows, &mut batch);
         self.watermarks.on_records(0, &mut batch);
         Some(batch)
     }
 }
 
-/// Fills columns that have their size already: cheaper than pushing.
-pub fn fill(generator: &mut Generator, rows: usize) -> Batch<Event> {
-    let mut batch = Batch {
-        times: vec![EventTime::MIN; rows],
-        values: vec![Event::default(); rows],
-        marks: Vec::new(),
-    };
-    for (time, value) in batch.times.iter_mut().zip(&mut batch.values) {
+/// Appends rows in columns that get their size first: cheaper than pushing.
+pub fn fill(generator: &mut Generator, rows: usize, out: &mut Batch<Event>) {
+    let first = out.rows();
+    out.times.resize(first + rows, EventTime::MIN);
+    out.values.resize(first + rows, Event::default());
+    for (time, value) in out.times[first..].iter_mut().zip(&mut out.values[first..]) {
         let (at, event) = generator.next();
         (*time, *value) = (EventTime::from_millis(at), event);
     }
-    batch
 }
 
 fn window_stage() -> BoxStage<Event> {
@@ -167,15 +165,6 @@ pub fn run(keys: u64, events: u64) -> Total {
     while let Some(batch) = source.next() {
         tasks.route(batch);
         tasks.receive();
-    }
-    tasks.end()
-}
-
-/// The same without router and queue.
-pub fn window_only(keys: u64, events: u64) -> Total {
-    let (mut source, mut tasks) = (Source::new(keys, events), Tasks::new());
-    while let Some(batch) = source.next() {
-        tasks.aggregate(batch);
     }
     tasks.end()
 }
