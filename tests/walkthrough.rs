@@ -254,6 +254,19 @@ fn a_port_in_use_and_a_folder_that_cannot_be_are_named() {
         assert_eq!(said.code, Some(5), "{line}: {said:?}");
         assert!(said.err.contains(words), "{line}: {}", said.err);
     }
-    let none = desk.run("series export --data nowhere");
-    assert_eq!(none.code, Some(3), "{none:?}");
+    let input = data("flights-2013-01.csv");
+    let said = desk.run(&format!("run flights --local --input {input} --out file"));
+    assert_eq!(said.code, Some(5), "{said:?}");
+    assert!(said.err.contains("cannot write file/"), "{}", said.err);
+
+    desk.write("series.redb", &"no store at all".repeat(400));
+    let cases = [
+        ("nowhere", "nowhere/series.redb: No such file"),
+        (".", "./series.redb is not a series store"),
+    ];
+    for (folder, words) in cases {
+        let said = desk.run(&format!("series export --data {folder}"));
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(said.err.contains(words), "{}", said.err);
+    }
 }

@@ -126,7 +126,9 @@ fn refusal(file: &Path, error: &redb::Error) -> StoreError {
         redb::Error::DatabaseAlreadyOpen => {
             format!("{file} is open in another process: stop that, or use another --data folder")
         }
-        redb::Error::Io(error) => format!("{file}: {error}"),
+        redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
+            format!("{file}: {error}")
+        }
         other => format!("{file} is not a series store that can be read: {other}"),
     })
 }
