@@ -19,6 +19,7 @@ use slackwater_runtime::client::{Client, ClientError, new_job_id};
 use slackwater_runtime::host::real::{RealHost, run};
 use slackwater_runtime::host::{Host, TaskHandle};
 use slackwater_runtime::jobmanager::{JobManager, JobManagerConfig};
+use slackwater_runtime::local::LocalCluster;
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig};
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 use slackwater_runtime::wire::message::Refused;
@@ -196,6 +197,26 @@ fn a_node_of_another_version_is_refused_and_says_so() {
         }
         assert_eq!(town.told("task_manager.registered"), 0);
     });
+}
+
+#[test]
+fn a_local_cluster_that_was_stopped_answers_nobody_any_more() {
+    let host = RealHost::named("here").expect("randomness");
+    let ran = run(host, |host| async move {
+        let job_manager = JobManagerConfig { port: 0, ..Default::default() };
+        let programs = catalog(&Collect::default());
+        let town = LocalCluster::start(&host, job_manager, Default::default(), programs).await;
+        let town = town.expect("a free port");
+        let mut early = Client::connect(&*host, &town.address, Handshake::default()).await;
+        let early = early.as_mut().expect("a job manager");
+        assert_eq!(early.jobs(&*host).await.expect("jobs"), []);
+        town.stop();
+        let unanswered = early.jobs(&*host).await;
+        assert!(matches!(unanswered, Err(ClientError::Unreachable { .. })), "{unanswered:?}");
+        let late = Client::connect(&*host, &town.address, Handshake::default()).await;
+        assert!(matches!(late, Err(ClientError::Unreachable { .. })), "{late:?}");
+    });
+    ran.expect("a runtime");
 }
 
 #[test]
