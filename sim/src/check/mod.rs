@@ -103,6 +103,13 @@ impl Args {
         Self(args)
     }
 
+    /// The same with one more text: for callers that have no scenario file.
+    #[must_use]
+    pub fn with_text(mut self, key: &'static str, text: &str) -> Self {
+        self.0.insert(key, Value::Text(text.to_owned()));
+        self
+    }
+
     /// The same with one more number: for callers that have no scenario file.
     #[must_use]
     pub fn with_number(mut self, key: &'static str, number: f64) -> Self {
