@@ -67,7 +67,8 @@ pub struct World {
 pub enum Action {
     /// A deed of the world.
     Fault(Fault),
-    /// A program is run on a node beside its process, such as a client on the `client` node.
+    /// A program is run on a node beside its process, such as a client on the `client` node; on a
+    /// node that is down, nothing is.
     Run {
         /// The node.
         node: String,
