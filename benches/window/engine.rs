@@ -141,7 +141,7 @@ impl SinkWriter for AdderWriter {
 fn catalog(parallelism: u32, (keys, events): (u64, u64), board: &Board) -> Catalog {
     let board = Arc::clone(board);
     Catalog::new().job("window", "v1", move |env, _| {
-        env.parallelism(parallelism).batch_rows(if parallelism > 1 { 2_048 } else { 1_024 });
+        env.parallelism(parallelism).batch_rows(2_048);
         let (splits, board) = (parallelism, Arc::clone(&board));
         let events = Events { keys, events, splits, board: Arc::clone(&board) };
         let watermarks = Watermarks::bounded(ms(DISORDER_MS as u64));

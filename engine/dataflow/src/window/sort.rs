@@ -6,8 +6,8 @@ use slackwater_core::key::Key;
 
 /// From this many keys on, counting digits is cheaper than comparing.
 const RADIX_FROM: usize = 96;
-/// Bits of a digit.
-const DIGIT: u32 = 8;
+/// The most bits of a digit.
+const DIGIT_MAX: u32 = 10;
 
 /// Sorts the keys of one group: told their prefixes one by one, then asked for their order.
 #[derive(Debug, Default)]
@@ -64,12 +64,17 @@ impl Sorter {
     fn sort_by_digits(&mut self, first: u32, end: u32) {
         self.spare.clear();
         self.spare.resize(self.packed.len(), 0);
-        for shift in (first..end).step_by(DIGIT as usize) {
-            let digit = |packed: u64| (packed >> shift) as usize & ((1 << DIGIT) - 1);
-            let mut places = [0u32; 1 << DIGIT];
+        // As few digits as there can be, and none wider than it must.
+        let digits = (end - first).div_ceil(DIGIT_MAX).max(1);
+        let width = (end - first).div_ceil(digits);
+        let mask = (1usize << width) - 1;
+        for shift in (first..end).step_by(width.max(1) as usize) {
+            let digit = |packed: u64| (packed >> shift) as usize & mask;
+            let mut places = [0u32; 1 << DIGIT_MAX];
+            let places = &mut places[..=mask];
             self.packed.iter().for_each(|packed| places[digit(*packed)] += 1);
             let mut before = 0;
-            for place in &mut places {
+            for place in places.iter_mut() {
                 (*place, before) = (before, before + *place);
             }
             for packed in &self.packed {
