@@ -87,10 +87,12 @@ fn run(args: &CheckArgs, programs: &Arc<dyn Programs>) -> Result<Option<Class>, 
     let all = play_all(scenarios, seeds.as_deref(), programs, args.journal.is_some());
     let mut out = std::io::stdout().lock();
     let mut gravest = None;
+    // Whoever names one scenario wants to know all of it.
+    let details = all.len() == 1;
     for checked in &all {
         gravest = gravest.max(checked.gravest());
         // A reader that has gone away is no failure of the scenarios.
-        let _ = writeln!(out, "{}", report::line(&checked.scenario, &checked.played));
+        let _ = writeln!(out, "{}", report::line(&checked.scenario, &checked.played, details));
         for text in report::failures(&checked.scenario, &checked.played) {
             let _ = writeln!(out, "\n{text}\n");
         }

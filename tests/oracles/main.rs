@@ -46,6 +46,7 @@ fn cases() -> Vec<Case> {
         ledger("no_loss", runs::a_row_that_is_missing),
         ledger("same_output", runs::a_row_that_is_missing),
         case("idle_source", runs::idle, runs::a_watermark_that_waits_for_the_idle),
+        case("cluster_gathered", runs::new_leader, runs::a_task_manager_that_stays_away),
         case("recovered", runs::crash, runs::a_job_that_stays_down),
         case("window_sums_expected", runs::waves, runs::a_reading_in_the_next_window),
         case("window_sums_zero", runs::waves, runs::a_sum_that_is_not_zero),

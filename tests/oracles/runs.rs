@@ -8,7 +8,9 @@ use slackwater_core::codec::encode_batch;
 use slackwater_core::element::Batch;
 use slackwater_core::fact::{Down, Fact, JobStatus, Records, TaskStatus};
 use slackwater_core::graph::Uid;
-use slackwater_core::id::{Attempt, ChannelId, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::id::{
+    Attempt, ChannelId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId,
+};
 use slackwater_core::key::Key;
 use slackwater_core::point::Point;
 use slackwater_core::time::EventTime;
@@ -202,6 +204,32 @@ pub fn crash() -> Vec<Fact> {
 
 /// It restarts for ever.
 pub fn a_job_that_stays_down(facts: &mut Vec<Fact>) {
+    facts.pop();
+}
+
+/// A job manager starts again and both task managers come to it.
+pub fn new_leader() -> Vec<Fact> {
+    let started = || Fact::JobManagerStarted { epoch: JobEpoch(1) };
+    let name = |number| TaskManagerId(format!("tm-{number}"));
+    let registered = |number| Fact::TaskManagerRegistered { task_manager: name(number), slots: 1 };
+    let lost = |number| {
+        let cause = "the connection ended".to_owned();
+        Fact::JobManagerLost { task_manager: name(number), cause }
+    };
+    vec![
+        started(),
+        registered(1),
+        registered(2),
+        lost(1),
+        lost(2),
+        started(),
+        registered(2),
+        registered(1),
+    ]
+}
+
+/// One of them waits for the old one for ever.
+pub fn a_task_manager_that_stays_away(facts: &mut Vec<Fact>) {
     facts.pop();
 }
 

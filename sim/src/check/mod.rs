@@ -11,6 +11,7 @@ use slackwater_core::time::parse_span;
 mod conservation;
 mod evidence;
 mod exchange;
+mod gathered;
 mod idle;
 mod key_groups;
 mod late;
@@ -220,6 +221,7 @@ impl Broken {
 pub const CHECKS: &[Check] = &[
     conservation::CHECK,
     exchange::CHECK,
+    gathered::CHECK,
     idle::CHECK,
     key_groups::CHECK,
     late::CHECK,

@@ -11,8 +11,9 @@ use crate::scenario::{Class, Played, Scenario};
 /// How many failures of a scenario are told.
 const FAILURES_MAX: usize = 5;
 
-/// The verdict of a scenario: what was checked, seeds, speed, and its waves.
-pub fn line(scenario: &Scenario, played: &[Played]) -> String {
+/// The verdict of a scenario: what was checked, seeds, speed, and its waves; with `details` also
+/// what each check saw in the first run, and every picture.
+pub fn line(scenario: &Scenario, played: &[Played], details: bool) -> String {
     let failed = played.iter().any(|played| played.all_troubles().next().is_some());
     let word = if failed { "FAIL" } else { "ok  " };
     let checks: BTreeSet<&str> =
@@ -22,7 +23,13 @@ pub fn line(scenario: &Scenario, played: &[Played]) -> String {
     let mut text =
         format!("{word}  {name}: {checks}\n      {}, {}", runs(scenario, played), speed(played));
     if let Some(first) = played.first() {
-        for picture in first.pictures.lines() {
+        let judged = first.judged.iter().filter(|_| details);
+        for judged in judged {
+            let (check, summary) = (judged.check, &judged.outcome.summary);
+            let _ = write!(text, "\n      {check:<20}  {}: {summary}", judged.word());
+        }
+        let pictures = if details { first.pictures.lines() } else { first.pictures.waves() };
+        for picture in pictures {
             let _ = write!(text, "\n      {picture}");
         }
     }

@@ -25,13 +25,18 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Its lines, each with a name.
-    pub fn lines(&self) -> Vec<String> {
+    /// Its waves, each with a name.
+    pub fn waves(&self) -> Vec<String> {
         let wave = |name: &str, wave: &Option<String>| {
             wave.as_ref().map(|wave| format!("{name:<13} {wave}"))
         };
         let waves = [wave("sensors", &self.sensors), wave("summedSensors", &self.summed)];
-        waves.into_iter().flatten().chain(self.order.iter().cloned()).collect()
+        waves.into_iter().flatten().collect()
+    }
+
+    /// Its lines: the waves, then the table of arrivals.
+    pub fn lines(&self) -> Vec<String> {
+        self.waves().into_iter().chain(self.order.iter().cloned()).collect()
     }
 }
 
