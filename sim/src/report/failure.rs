@@ -1,6 +1,6 @@
 //! One line for a verdict, and a few for a failure: the seed first, what broke, when, how to replay.
 //! Fits on a screen: of many failures of one scenario only the first of each kind is told in full.
-//! Numbers of speed stand here and never in [`super::accepted`].
+//! Numbers of speed stand here and never in [`mod@super::accepted`].
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

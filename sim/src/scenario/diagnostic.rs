@@ -1,5 +1,5 @@
 //! What is wrong with a scenario file: file, line, column, the line itself, the nearest known name.
-//! Never guesses on: a file with one mistake is not played. Rendered without colour by [`render`],
+//! Never guesses on: a file with one mistake is not played. Rendered without colour by [`Mistake::render`],
 //! so that the same mistake is the same text everywhere; made by [`super::resolve`].
 
 use std::fmt;
