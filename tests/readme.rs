@@ -1,15 +1,14 @@
 //! README.md told to the letter: every command in it is run here, or it is said who else runs it.
 //! Only what a reader would type is tried, and only what they would see is looked at; what the verbs
-//! promise beyond that is for the tests of `slackwater-cli` and of the harness.
+//! promise beyond that, Ctrl-C and mistakes among it, is in `tests/walkthrough.rs`.
 #![expect(
     clippy::disallowed_methods,
     reason = "types commands into the binary, as a reader would, and reads what they wrote"
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// How the README starts a command of the binary.
 const RUN: &str = "cargo run --release -- ";
@@ -20,7 +19,11 @@ const FLIGHTS: &str =
 const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
+    (
+        "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
+        "tests/walkthrough.rs, for a shorter time",
+    ),
     ("cargo test", "you are looking at it"),
     ("cargo run --release -- check scenarios", ".ci/run, and tests/scenarios.rs story by story"),
     (
@@ -88,20 +91,9 @@ fn the_flights_equal_the_reference_row_for_row() {
 }
 
 #[test]
-fn the_demo_runs_until_ctrl_c_and_what_it_wrote_can_be_read_back() {
+fn what_the_demo_wrote_can_be_read_back() {
     let folder = folder("oscon");
-    let mut run = slackwater(&folder, OSCON).stdout(Stdio::piped()).spawn().expect("it starts");
-    let mut lines = BufReader::new(run.stdout.take().expect("it is piped"));
-    let mut line = String::new();
-    while !line.contains("written") || line.contains(" 0 written") {
-        line.clear();
-        assert!(lines.read_line(&mut line).expect("it speaks UTF-8") > 0, "it ended by itself");
-    }
-    let interrupt = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
-    assert!(interrupt.expect("there is a shell's kill").success());
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).expect("it speaks UTF-8");
-    assert!(run.wait().expect("it ends").success(), "{rest}");
+    output(&folder, &format!("{OSCON} --for 2s"));
     let rows = output(&folder, EXPORT);
     assert!(rows.lines().any(|row| row.starts_with("sensors,pressure,")), "{rows}");
 }
