@@ -44,6 +44,9 @@ struct Arrival<K> {
     key: K,
 }
 
+/// A record that is not for the hot windows.
+type Other<K, T> = (Arrival<K>, (EventTime, T));
+
 impl<T, K, G, F> WindowStage<T, K, G, F>
 where
     T: 'static,
@@ -63,27 +66,38 @@ where
         let until = input.next_mark.map_or(input.times.len(), |mark| mark.row as usize);
         // Whoever wants to hear of every record is served by the slower way.
         let each = cx.wants(Detail::Records);
-        let mut hot = if each { Hot::NONE } else { self.table.hot };
-        for (time, value) in input.times[input.row()..until].iter().zip(input.values.by_ref()) {
-            let key = (self.key)(&value);
-            let hash = key.hash64();
-            let position = self.windowing.groups.position(hash);
-            let base = hot.find(input.arrival.unwrap_or(time.as_millis()));
-            let cell =
-                if position < self.windowing.groups.len() { base + position } else { NO_CELL };
-            if let Some(cell) = self.table.cells.get_mut(cell) {
-                cell.waiting += 1;
-                let acc = cell.entry(hash, key, || self.aggregate.create());
-                self.aggregate.add(acc, value);
-                continue;
-            }
-            self.take_slowly(Arrival { hash, key }, (*time, value), input.arrival, cx)?;
+        while let Some((arrival, record)) = self.take_hot(input, until, each) {
+            self.take_slowly(arrival, record, input.arrival, cx)?;
             if self.out.rows() >= BATCH_ROWS {
                 break;
             }
-            hot = if each { Hot::NONE } else { self.table.hot };
         }
         Ok(())
+    }
+
+    /// Takes records into the hot windows, up to the first that belongs elsewhere. Borrows what it
+    /// needs once: nothing is looked up through `self` for a record.
+    #[inline]
+    fn take_hot(&mut self, input: &mut Input<T>, until: usize, each: bool) -> Option<Other<K, T>> {
+        let Self { key: key_of, aggregate, windowing, table, .. } = self;
+        let groups = &windowing.groups;
+        let hot = if each { Hot::NONE } else { table.hot };
+        let cells = table.cells.as_mut_slice();
+        let times = &input.times[input.row()..until];
+        for (time, value) in times.iter().zip(input.values.by_ref()) {
+            let key = key_of(&value);
+            let hash = key.hash64();
+            let position = groups.position(hash);
+            let base = hot.find(input.arrival.unwrap_or(time.as_millis()));
+            let cell = if position < groups.len() { base + position } else { NO_CELL };
+            let Some(cell) = cells.get_mut(cell) else {
+                return Some((Arrival { hash, key }, (*time, value)));
+            };
+            cell.waiting += 1;
+            let acc = cell.entry(hash, key, || aggregate.create());
+            aggregate.add(acc, value);
+        }
+        None
     }
 
     /// A record whose window is not hot: it may be late, or in a window that has fired, or the
