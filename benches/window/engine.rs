@@ -82,7 +82,7 @@ impl SourceReader for Reader {
     ) -> Poll<Result<Pulled, ConnectorError>> {
         if self.made == 0 {
             note(&self.board, |found| {
-                found.began.get_or_insert_with(super::now);
+                found.began.get_or_insert_with(crate::contestants::now);
             });
         }
         let rows = (self.generator.left() as usize).min(max_rows);
@@ -132,7 +132,7 @@ impl SinkWriter for AdderWriter {
             found.total.panes += panes;
             found.total.records += records;
             found.total.sum += sum;
-            found.ended = Some(super::now());
+            found.ended = Some(crate::contestants::now());
         });
         Box::pin(std::future::ready(Ok(Flushed::confirmed(panes))))
     }

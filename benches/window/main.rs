@@ -2,35 +2,21 @@
 //! and count per key in 1 s tumbling event-time windows, everything added up at the end.
 //! Rounds of all contestants are interleaved, because the machine has fast and slow phases; printed
 //! are medians and their ratios. Arguments say what is run: `rounds=5 events=10000000 keys=1000
-//! only=fused`, the last for a profiler: only contestants whose names contain it.
+//! only=fused`, the last for a profiler: only contestants whose names contain it. With confidence
+//! intervals, but one contestant after the other: the bench `window_criterion`.
 
+mod contestants;
 mod engine;
 mod limit;
 mod operators;
 mod workload;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use workload::Total;
+use contestants::{ALONE, Contestant, TOGETHER};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// A way to do the work: its name, and what does it and says how long it took.
-type Contestant = (&'static str, fn(keys: u64, events: u64) -> (Total, Duration));
-
-/// On one thread. The first is what the others are measured against.
-const ALONE: &[Contestant] = &[
-    ("1: fused loop by hand", |keys, events| timed(limit::fused, keys, events)),
-    ("1: operators without runtime", |keys, events| timed(operators::run, keys, events)),
-    ("1: the engine", engine::one),
-];
-
-/// On two threads, with an exchange between them.
-const TOGETHER: &[Contestant] = &[
-    ("2: exchange by hand", |keys, events| timed(limit::exchanged, keys, events)),
-    ("2: the engine, over TCP", engine::two),
-];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -76,14 +62,4 @@ fn compare(contestants: &[Contestant], keys: u64, events: u64, rounds: u64) {
     for ((name, _), rate) in contestants.iter().zip(&rates) {
         println!("{name:<28} {keys:>8} {rate:>12.2} {:>8.2}", rate / rates[0]);
     }
-}
-
-fn timed(run: fn(u64, u64) -> Total, keys: u64, events: u64) -> (Total, Duration) {
-    let start = now();
-    (run(keys, events), start.elapsed())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a bench measures the wall clock")]
-fn now() -> Instant {
-    Instant::now()
 }
