@@ -57,6 +57,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use slackwater_connect::{csv, generate, log, series, ticks};
     pub use slackwater_core::Data;
+    pub use slackwater_core::checkpoint::CheckpointConfig;
     pub use slackwater_core::graph::Restart;
     pub use slackwater_core::key::Key;
     pub use slackwater_core::point::{FieldValue, Point};

@@ -241,9 +241,7 @@ impl Job {
                 self.failures += 1;
                 self.fatal = fatal;
                 self.cause = cause.to_owned();
-                if let Restart::FixedDelay { delay, .. } = self.graph.restart {
-                    self.not_before = now + delay;
-                }
+                self.not_before = now + self.delay();
                 self.go(JobStatus::Failing, facts);
                 match self.settle(facts) {
                     Wish::Nothing => Wish::CancelTasks,
@@ -286,6 +284,16 @@ impl Job {
         match self.graph.restart {
             Restart::None => false,
             Restart::FixedDelay { attempts, .. } => !self.fatal && self.failures <= attempts,
+            Restart::Exponential { .. } | Restart::FailureRate { .. } => !self.fatal,
+        }
+    }
+
+    fn delay(&self) -> Duration {
+        match self.graph.restart {
+            Restart::None => Duration::ZERO,
+            Restart::Exponential { initial: delay, .. }
+            | Restart::FixedDelay { delay, .. }
+            | Restart::FailureRate { delay, .. } => delay,
         }
     }
 
@@ -326,8 +334,14 @@ mod tests {
             let vertex =
                 Vertex { id: VertexId(0), name: "v".into(), parallelism: 3, operators: Vec::new() };
             let (vertices, edges) = (vec![vertex], Vec::new());
-            let graph =
-                JobGraph { name: "job".into(), max_parallelism: 8, restart, vertices, edges };
+            let graph = JobGraph {
+                name: "job".into(),
+                max_parallelism: 8,
+                restart,
+                checkpoints: None,
+                vertices,
+                edges,
+            };
             let job = Job::new(JobId(1), JobEpoch(1), Program::named("job"), graph, Duration::ZERO);
             let (facts, wishes) = (Vec::new(), Vec::new());
             let mut played = Self { job, now: Duration::ZERO, facts, wishes };

@@ -77,6 +77,7 @@ fn graph(parallelism: u32, restarts: u32) -> JobGraph {
             0 => Restart::None,
             attempts => Restart::FixedDelay { attempts, delay: Duration::from_secs(1) },
         },
+        checkpoints: None,
         vertices: vec![vertex(0, 1), vertex(1, parallelism)],
         edges: Vec::new(),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::CheckpointConfig;
 use crate::id::VertexId;
 use crate::schema::Fingerprint;
 
@@ -109,6 +110,26 @@ pub enum Restart {
         /// From the failure to the next deployment.
         delay: Duration,
     },
+    /// As often as needed, each time later than the time before.
+    Exponential {
+        /// From the first failure to the next deployment.
+        initial: Duration,
+        /// No wait is longer.
+        max: Duration,
+        /// By how much each wait is longer than the one before, in thousandths; 2,000 doubles it.
+        factor_permille: u32,
+        /// A job that ran this long without a failure begins again with `initial`.
+        reset_after: Duration,
+    },
+    /// As long as there are at most `failures` in any span of `window`.
+    FailureRate {
+        /// How many failures a window may hold.
+        failures: u32,
+        /// How long a failure counts.
+        window: Duration,
+        /// From a failure to the next deployment.
+        delay: Duration,
+    },
 }
 
 impl Restart {
@@ -127,6 +148,8 @@ pub struct JobGraph {
     pub max_parallelism: u16,
     /// What to do after a failure.
     pub restart: Restart,
+    /// Whether checkpoints are taken, and how; `None`: never.
+    pub checkpoints: Option<CheckpointConfig>,
     /// In topological order: an edge leads from a lower to a higher index.
     pub vertices: Vec<Vertex>,
     /// In a fixed order; an edge's index names its channels.

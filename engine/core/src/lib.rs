@@ -2,6 +2,7 @@
 //! the versioned codec. Plain data: nothing here waits, does I/O, reads a clock or decides anything.
 //! What is done to elements lives in `slackwater-dataflow`; who decides, in `slackwater-control`.
 
+pub mod checkpoint;
 pub mod codec;
 pub mod element;
 pub mod fact;

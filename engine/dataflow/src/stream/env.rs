@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use slackwater_core::Data;
+use slackwater_core::checkpoint::CheckpointConfig;
 use slackwater_core::element::BATCH_ROWS;
 use slackwater_core::graph::{OperatorKind, Restart};
 use slackwater_core::key::DEFAULT_MAX_PARALLELISM;
@@ -40,6 +41,7 @@ pub(super) struct Draft {
     pub name: String,
     pub clock: Clock,
     pub restart: Restart,
+    pub checkpoints: Option<CheckpointConfig>,
     pub parallelism: u32,
     pub max_parallelism: u16,
     pub chaining: bool,
@@ -55,6 +57,7 @@ impl Env {
             name: name.into(),
             clock: Clock::Event,
             restart: Restart::None,
+            checkpoints: None,
             parallelism: 1,
             max_parallelism: DEFAULT_MAX_PARALLELISM,
             chaining: true,
@@ -78,6 +81,12 @@ impl Env {
     /// What happens after a failure. Default: the job fails.
     pub fn restart(&self, restart: Restart) -> &Self {
         self.set(|draft| draft.restart = restart)
+    }
+
+    /// Takes checkpoints, so that a failure costs nothing. Default: none are taken, and a restart
+    /// begins from nothing.
+    pub fn checkpoints(&self, config: CheckpointConfig) -> &Self {
+        self.set(|draft| draft.checkpoints = Some(config))
     }
 
     /// How many subtasks an operator has unless it says otherwise. Default 1. A source without

@@ -57,6 +57,7 @@ pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
         name: draft.name.clone(),
         max_parallelism: draft.max_parallelism,
         restart: draft.restart,
+        checkpoints: draft.checkpoints.clone(),
         vertices,
         edges: edges.edges,
     };
