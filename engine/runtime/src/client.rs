@@ -65,11 +65,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the job manager at `address`, `name:port`.
+    /// Connects to the job manager that leads. `addresses`: one `name:port`, or several parted by
+    /// commas, which are asked in turn; a standby sends its caller on.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::OtherVersion`].
+    /// [`ClientError::Unreachable`] if none of them leads, for the reason of the last;
+    /// [`ClientError::OtherVersion`].
     pub async fn connect(
+        host: &dyn Host,
+        addresses: &str,
+        handshake: Handshake,
+    ) -> Result<Self, ClientError> {
+        let (address, cause) = (addresses.into(), "it is no address".into());
+        let mut last = ClientError::Unreachable { address, cause };
+        for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+            match Self::connect_one(host, address, handshake).await {
+                Err(error @ ClientError::Unreachable { .. }) => last = error,
+                connected => return connected,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_one(
         host: &dyn Host,
         address: &str,
         handshake: Handshake,

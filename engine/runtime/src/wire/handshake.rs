@@ -20,6 +20,7 @@ const MAGIC: [u8; 4] = *b"SLKW";
 const HELLO_MAX: usize = 64 << 10;
 const WELCOME: u8 = 0;
 const REFUSED: u8 = 1;
+const STANDBY: u8 = 2;
 
 /// What the caller wants to talk about.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,11 @@ pub enum HandshakeError {
         /// In the peer's words.
         reason: String,
     },
+    /// The peer is a job manager that does not lead: another address may, or this one later.
+    Standby {
+        /// Whom to ask instead, in the peer's words.
+        reason: String,
+    },
     /// The peer speaks another version.
     OtherVersion {
         /// What we speak.
@@ -108,6 +114,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { reason } => write!(f, "refused by the peer: {reason}"),
+            Self::Standby { reason } => f.write_str(reason),
             Self::OtherVersion { ours, theirs } => f.write_str(&versions(*theirs, *ours)),
             Self::Malformed(what) => write!(f, "the peer does not speak our protocol: {what}"),
             Self::Silent(span) => write!(f, "the peer did not answer within {span:?}"),
@@ -213,6 +220,10 @@ impl Handshake {
                 let reason = String::from_utf8_lossy(reason).into_owned();
                 Err(HandshakeError::Refused { reason })
             }
+            Some((&STANDBY, reason)) => {
+                let reason = String::from_utf8_lossy(reason).into_owned();
+                Err(HandshakeError::Standby { reason })
+            }
             _ => Err(HandshakeError::Malformed("neither welcome nor refusal".into())),
         }
     }
@@ -247,7 +258,7 @@ impl Handshake {
                 // A peer that was too slow is not unwanted: it finds a closed connection, and
                 // tries again.
                 if error.is_refusal() {
-                    self.say_no(host, &mut writer, &reason).await;
+                    self.say_no(host, &mut writer, (REFUSED, &reason)).await;
                 }
                 Err(error)
             }
@@ -263,9 +274,8 @@ impl Handshake {
     }
 
     /// Best effort: a peer that cannot be told learns it from the end of the connection.
-    async fn say_no(&self, host: &dyn Host, writer: &mut FrameWriter, reason: &str) {
-        let pushed =
-            writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &[REFUSED], reason.as_bytes()]);
+    async fn say_no(&self, host: &dyn Host, writer: &mut FrameWriter, (no, reason): (u8, &str)) {
+        let pushed = writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &[no], reason.as_bytes()]);
         if pushed.is_ok() {
             let _ = within(host, self.within, writer.close()).await;
         }
@@ -307,7 +317,13 @@ impl Caller {
     pub async fn refuse(mut self, host: &dyn Host, reason: &str) {
         let peer = self.hello.name.clone();
         host.tell(Fact::HandshakeRefused { peer, cause: reason.to_owned() });
-        self.handshake.say_no(host, &mut self.writer, reason).await;
+        self.handshake.say_no(host, &mut self.writer, (REFUSED, reason)).await;
+    }
+
+    /// Sends the caller on to the job manager that leads. No refusal, hence no fact: callers come
+    /// by again and again until they have found it.
+    pub async fn send_on(mut self, host: &dyn Host, reason: &str) {
+        self.handshake.say_no(host, &mut self.writer, (STANDBY, reason)).await;
     }
 }
 
@@ -354,6 +370,10 @@ mod tests {
             let answered = async {
                 let caller = theirs.receive(&*host, Box::new(right), "left").await?;
                 let seven: u32 = caller.hello.body().expect("a number");
+                if theirs.protocol == 8 {
+                    caller.send_on(&*host, "ask jm-2").await;
+                    return Ok("sent on".to_owned());
+                }
                 if theirs.protocol == 9 {
                     caller.refuse(&*host, "no more nines").await;
                     return Ok("refused".to_owned());
@@ -379,6 +399,11 @@ mod tests {
     fn a_caller_that_is_not_wanted_hears_why() {
         let heard = "refused by the peer: no more nines".to_owned();
         assert_eq!(meet(9, 9), (heard, "refused".into(), 2));
+    }
+
+    #[test]
+    fn a_standby_sends_its_callers_on_and_that_is_no_refusal() {
+        assert_eq!(meet(8, 8), ("ask jm-2".to_owned(), "sent on".to_owned(), 0));
     }
 
     #[test]
