@@ -14,8 +14,9 @@ use slackwater_core::random::RandomStream;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{ConnectorError, Opening, Pulled, SourceReader};
 use slackwater_runtime::host::{
-    Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain, outside,
+    Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain, outside,
 };
+use slackwater_runtime::store::StoreError;
 
 /// A host with a clock and randomness and nothing else.
 pub(crate) struct Clockwork {
@@ -55,6 +56,10 @@ impl Host for Clockwork {
     fn listen(&self, _: u16) -> LocalFuture<io::Result<Box<dyn Listener>>> {
         unreachable!("a clockwork has no network")
     }
+    fn store(&self, url: &str) -> Result<Objects, StoreError> {
+        unreachable!("a clockwork has no store {url}")
+    }
+
     fn files(&self) -> &dyn Files {
         unreachable!("a clockwork has no files")
     }

@@ -30,6 +30,10 @@ pub enum Kind {
     LogEntry = 3,
     /// A stored series of points.
     Series = 4,
+    /// The head of a file that holds the sections of one subtask.
+    StateFile = 5,
+    /// The taking or renewal of the leader's lease.
+    Lease = 6,
 }
 
 /// Why bytes could not be read.

@@ -197,6 +197,19 @@ facts! {
     /// The partitioned log took a record.
     LogAppended = "log.appended" { topic: String, partition: u32, offset: u64 }
 
+    /// An object was put into the store; `created`: on condition that it was not there.
+    StorePut = "store.put" { path: String, bytes: u64, created: bool }
+    /// An object of the store was read.
+    StoreGot = "store.get" { path: String, bytes: u64 }
+    /// A folder of the store was listed.
+    StoreListed = "store.listed" { folder: String, objects: u64 }
+    /// An object of the store was deleted.
+    StoreDeleted = "store.deleted" { path: String }
+    /// The store refused an operation, or found its condition not met.
+    StoreRefused = "store.refused" { path: String, cause: String }
+    /// A fault damaged an object of the store.
+    StoreDamaged = "store.damaged" { path: String, how: String }
+
     /// What a task counted over its life, told when it ends.
     TaskCounted = "task.counted" { task: Execution, records_in: u64, records_out: u64, late: u64 }
 

@@ -8,6 +8,7 @@ pub mod exchange;
 pub mod host;
 pub mod jobmanager;
 pub mod local;
+pub mod store;
 pub mod task;
 pub mod taskmanager;
 pub mod wire;

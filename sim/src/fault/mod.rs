@@ -2,7 +2,11 @@
 //! Nothing here is drawn: when and on whom is chosen by the scenario, before the world begins.
 //! Carried out by [`crate::world`] at the beginning of a tick; told as facts of the node concerned.
 
+mod store;
+
 use crate::world::Delay;
+
+pub use store::{Object, StoreFault};
 
 /// A deed done to the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,4 +44,6 @@ pub enum Fault {
         /// From now on.
         delay: Delay,
     },
+    /// A deed done to the object store.
+    Store(StoreFault),
 }

@@ -9,14 +9,18 @@ use std::time::Duration;
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::{ProcessingTime, span_millis};
-use slackwater_runtime::host::{Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain};
+use slackwater_runtime::host::{
+    Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain,
+};
 
+use slackwater_runtime::store::StoreError;
 use tokio::task::AbortHandle;
 
 use super::gate::Gate;
 use super::net;
 use super::node::Node;
 use super::realm::Realm;
+use super::store::SimStore;
 
 /// Virtual time 0 on a wall clock without offset: 2020-01-01T00:00:00Z.
 pub const EPOCH: ProcessingTime = ProcessingTime::from_millis(1_577_836_800_000);
@@ -93,6 +97,11 @@ impl Host for SimHost {
 
     fn files(&self) -> &dyn Files {
         &self.node.disk
+    }
+
+    fn store(&self, _: &str) -> Result<Objects, StoreError> {
+        // One store for all: a world is a network in which every address leads to the same place.
+        Ok(Arc::new(SimStore::new(&self.realm, &self.node)))
     }
 
     fn spawn(&self, name: &str, task: LocalFuture<()>) -> TaskHandle {

@@ -12,6 +12,7 @@ mod net;
 mod node;
 mod realm;
 mod stage;
+mod store;
 mod supervisor;
 mod watch;
 
@@ -61,6 +62,7 @@ pub struct World {
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
     stops: Vec<(Stop, Watch)>,
+    store: BTreeMap<String, Vec<u8>>,
 }
 
 /// Something that happens at a time.
@@ -130,6 +132,8 @@ pub struct Run {
     pub cpu: Duration,
     /// Why it ended.
     pub end: End,
+    /// What lay in the object store then, by path: [`World::store`] begins another world with it.
+    pub store: BTreeMap<String, Vec<u8>>,
 }
 
 impl World {
@@ -148,6 +152,7 @@ impl World {
             clocks: BTreeMap::new(),
             script: Vec::new(),
             stops: Vec::new(),
+            store: BTreeMap::new(),
         }
     }
 
@@ -204,6 +209,13 @@ impl World {
     #[must_use]
     pub fn idle_node(mut self, name: impl Into<String>) -> Self {
         self.nodes.push((name.into(), None));
+        self
+    }
+
+    /// What lies in the object store when the world begins: what another world left there.
+    #[must_use]
+    pub fn store(mut self, bytes: BTreeMap<String, Vec<u8>>) -> Self {
+        self.store = bytes;
         self
     }
 

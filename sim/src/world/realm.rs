@@ -11,6 +11,7 @@ use slackwater_core::fact::{Detail, Fact};
 
 use super::net::Links;
 use super::node::Node;
+use super::store::Objects;
 use crate::journal::{Journal, NodeIndex};
 
 /// One world, as its nodes share it.
@@ -20,19 +21,27 @@ pub(super) struct Realm {
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) by_name: BTreeMap<String, usize>,
     pub(super) links: Links,
+    pub(super) store: Objects,
     journal: Mutex<Journal>,
     tick_began_micros: AtomicU64,
     steps: AtomicU64,
 }
 
 impl Realm {
-    pub(super) fn new(seed: u64, detail: Detail, nodes: Vec<Arc<Node>>, links: Links) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        detail: Detail,
+        nodes: Vec<Arc<Node>>,
+        net: (Links, Objects),
+    ) -> Self {
+        let (links, store) = net;
         let names = nodes.iter().map(|node| node.name.clone());
         Self {
             seed,
             detail,
             by_name: names.clone().zip(0..).collect(),
             links,
+            store,
             journal: Mutex::new(Journal::new(names)),
             tick_began_micros: AtomicU64::new(0),
             steps: AtomicU64::new(0),

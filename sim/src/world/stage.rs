@@ -17,6 +17,7 @@ use super::gate::message;
 use super::net::Links;
 use super::node::{Life, Node, Shuffle};
 use super::realm::Realm;
+use super::store::Objects;
 use super::supervisor::{Call, Desk, supervise};
 use super::{Action, EPOCH, End, Main, Run, Stop, Watch, World};
 use crate::fault::Fault;
@@ -54,7 +55,7 @@ struct Player {
 impl Stage {
     fn build(mut world: World) -> Self {
         world.script.sort_by_key(|(time, _)| *time);
-        let realm = realm(&world);
+        let realm = realm(&mut world);
         let mut sim = turmoil::Builder::new()
             .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
             .simulation_duration(Duration::MAX)
@@ -82,8 +83,8 @@ impl Stage {
         };
         let time = self.sim.elapsed();
         let journal = self.realm.with_journal(std::mem::take);
-        let steps = self.realm.steps();
-        Run { journal, time, steps, cpu: Duration::ZERO, end }
+        let (steps, store) = (self.realm.steps(), self.realm.store.snapshot());
+        Run { journal, time, steps, cpu: Duration::ZERO, end, store }
     }
 
     /// One tick.
@@ -93,6 +94,7 @@ impl Stage {
             return Some(End::Limit);
         }
         self.realm.begin_tick(now);
+        self.realm.store.settle(&self.realm, now);
         while let Some((_, action)) = self.script.next_if(|(time, _)| *time <= now) {
             self.perform(action);
         }
@@ -134,6 +136,7 @@ impl Stage {
             Action::Fault(Fault::Pause { node }) => self.pause(self.place(&node)),
             Action::Fault(Fault::Resume { node }) => self.resume(self.place(&node)),
             Action::Fault(Fault::Start { node }) => self.start(self.place(&node)),
+            Action::Fault(Fault::Store(fault)) => self.realm.store.befall(&self.realm, fault),
             Action::Fault(Fault::Delay { between: (a, b), delay }) => {
                 let (a, b) = (self.place(&a), self.place(&b));
                 let link = self.realm.links.between(a, b).expect("a link has two different ends");
@@ -219,7 +222,7 @@ impl Stage {
     }
 }
 
-fn realm(world: &World) -> Arc<Realm> {
+fn realm(world: &mut World) -> Arc<Realm> {
     let names: Vec<&str> = world.nodes.iter().map(|(name, _)| name.as_str()).collect();
     let nodes = names.iter().zip(0..).map(|(name, index)| {
         let clocks = world.clocks.get(*name).copied().unwrap_or_default();
@@ -227,7 +230,8 @@ fn realm(world: &World) -> Arc<Realm> {
         Arc::new(Node::new(index, name, clocks, Shuffle { chance: world.shuffle, draws }))
     });
     let links = Links::new(world.seed, &names, world.delay);
-    let realm = Realm::new(world.seed, world.detail, nodes.collect(), links);
+    let net = (links, Objects::new(std::mem::take(&mut world.store)));
+    let realm = Realm::new(world.seed, world.detail, nodes.collect(), net);
     assert_eq!(realm.by_name.len(), realm.nodes.len(), "every node has its own name");
     Arc::new(realm)
 }

@@ -4,6 +4,7 @@
 //! in `slackwater-sim`'s `world`. Every call here is per connection, frame or batch, never per record.
 
 pub mod disk;
+mod objects;
 pub mod real;
 
 use std::any::Any;
@@ -14,17 +15,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::ProcessingTime;
 use slackwater_dataflow::connector::Outside;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::store::StoreError;
+
 /// A future that stays on the thread where it was made.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The next peer of a listener: its connection, and its name for messages.
 pub type Accepted<'a> = Pin<Box<dyn Future<Output = io::Result<(Conn, String)>> + 'a>>;
+
+/// An object store, shared.
+pub type Objects = Arc<dyn ObjectStore>;
 
 /// A byte stream to a peer.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -70,6 +77,14 @@ pub trait Host: Send + Sync + 'static {
 
     /// The files of this node.
     fn files(&self) -> &dyn Files;
+
+    /// Opens the object store at `url`, which outlives this host. What has been put is durable when
+    /// the put returns; every call reaches the same objects. A real host knows `file:///folder`, a
+    /// path, and `memory://name` (of this process); a simulated one has one store for all.
+    ///
+    /// # Errors
+    /// If there is no such store: an unknown scheme, a path that is not a folder.
+    fn store(&self, url: &str) -> Result<Objects, StoreError>;
 
     /// Starts a task on this thread. It ends with the returned handle's `abort`, never by drop.
     /// A panic in it is told as [`Fact::Panicked`] and ends the task, not the host.

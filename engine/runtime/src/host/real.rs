@@ -22,7 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::disk::Disk;
-use super::{Accepted, Conn, Files, Host, Listener, LocalFuture, TaskHandle, WorkerMain};
+use super::{
+    Accepted, Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain, objects,
+};
+use crate::store::StoreError;
 
 /// What is told of facts.
 pub type Telling = Arc<dyn Fn(Fact) + Send + Sync>;
@@ -169,6 +172,10 @@ impl Host for RealHost {
 
     fn random(&self, stream: &str) -> RandomStream {
         RandomStream::named(self.seed, stream)
+    }
+
+    fn store(&self, url: &str) -> Result<Objects, StoreError> {
+        objects::open(url)
     }
 
     fn files(&self) -> &dyn Files {

@@ -1,0 +1,132 @@
+//! State files: the state of one subtask in one checkpoint, and how it is known to be the right one.
+//! Never hands out a byte that is not exactly what was written there; what the sections inside mean
+//! is the business of `slackwater-dataflow`'s `state`. Who names the files: [`super::metadata`].
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use slackwater_core::checkpoint::StateFile;
+use slackwater_core::codec::{self, CodecError, Kind};
+use slackwater_core::id::{CheckpointId, Execution};
+use slackwater_core::schema::Fingerprint;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Store, StoreError, Trouble, layout};
+
+/// The newest format of a state file that this code writes and reads.
+const FORMAT: u16 = 1;
+
+/// Whose state a file holds; it stands sealed at the file's head.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Of which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// By which execution: job, epoch, attempt, subtask.
+    pub task: Execution,
+}
+
+impl Part {
+    /// Where it lies.
+    pub fn path(&self) -> String {
+        let Execution { job, attempt, subtask, .. } = self.task;
+        layout::state_file(job, self.checkpoint, subtask, attempt)
+    }
+
+    /// The head of its file.
+    ///
+    /// # Errors
+    /// If it refuses to be serialized.
+    pub fn seal(&self) -> Result<Vec<u8>, CodecError> {
+        let payload = rmp_serde::to_vec_named(self);
+        let payload = payload.map_err(|error| CodecError::Malformed(error.to_string()))?;
+        Ok(codec::seal(Kind::StateFile, FORMAT, Fingerprint(0), &payload))
+    }
+
+    /// Reads the head of a file; gives its length, too.
+    ///
+    /// # Errors
+    /// Any [`CodecError`].
+    pub fn open(file: &[u8]) -> Result<(Self, usize), CodecError> {
+        let opened = codec::open(file, Kind::StateFile, FORMAT)?;
+        let part = rmp_serde::from_slice(opened.payload);
+        let part = part.map_err(|error| CodecError::Malformed(error.to_string()))?;
+        Ok((part, opened.length))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Execution { job, epoch, attempt, subtask } = self.task;
+        let checkpoint = self.checkpoint;
+        write!(f, "checkpoint {checkpoint} of {subtask}, job {job}, attempt {attempt}@e{epoch}")
+    }
+}
+
+/// Writes the state of one subtask, in pieces of the caller's making; yields between them. Durable
+/// when it returns, and complete only once a checkpoint's metadata names it.
+///
+/// # Errors
+/// Any [`StoreError`]; a transient one after the last try.
+///
+/// # Cancel safety
+/// If dropped, the file may appear later, or never; nothing names it.
+pub async fn write_state(
+    store: &Store,
+    part: &Part,
+    sections: Vec<Bytes>,
+) -> Result<StateFile, StoreError> {
+    let path = part.path();
+    let head = part.seal().map_err(|error| StoreError::of_codec(&path, 0, error))?;
+    let mut pieces = vec![Bytes::from(head)];
+    pieces.extend(sections);
+    let (mut length, mut checksum) = (0, Xxh3::new());
+    for piece in &pieces {
+        length += piece.len() as u64;
+        checksum.update(piece);
+        tokio::task::yield_now().await;
+    }
+    store.put(&path, pieces).await?;
+    Ok(StateFile { path, length, checksum: checksum.digest() })
+}
+
+/// Reads the sections of a state file: exactly the bytes that were written.
+///
+/// # Errors
+/// Any [`StoreError`], which names the file: missing, truncated, damaged, newer, or foreign (the
+/// file of another job, checkpoint, attempt or subtask lies in its place).
+///
+/// # Cancel safety
+/// Nothing happens if dropped.
+pub async fn read_state(store: &Store, file: &StateFile) -> Result<Bytes, StoreError> {
+    let bytes = store.get(&file.path).await?;
+    let found = bytes.len() as u64;
+    let refuse = |trouble| Err(StoreError::new(file.path.clone(), trouble));
+    let opened = Part::open(&bytes);
+    if let Ok((part, _)) = &opened
+        && part.path() != file.path
+    {
+        return refuse(Trouble::Foreign(format!("it holds {part}")));
+    }
+    verify(file, &bytes)?;
+    // The checksum holds: what the head says now is what was written.
+    let (_, head) = opened.map_err(|error| StoreError::of_codec(&file.path, found, error))?;
+    Ok(bytes.slice(head..))
+}
+
+/// Compares an object with what its name in a checkpoint says of it.
+pub(super) fn verify(file: &StateFile, bytes: &[u8]) -> Result<(), StoreError> {
+    let (expected, found) = (file.length, bytes.len() as u64);
+    let refuse = |trouble| Err(StoreError::new(file.path.clone(), trouble));
+    if found < expected {
+        return refuse(Trouble::Truncated { expected, found });
+    }
+    if found > expected {
+        let why = format!("{expected} bytes expected, {found} found");
+        return refuse(Trouble::Damaged(why));
+    }
+    if xxhash_rust::xxh3::xxh3_64(bytes) != file.checksum {
+        return refuse(Trouble::Damaged("the checksum does not match".into()));
+    }
+    Ok(())
+}
