@@ -182,6 +182,27 @@ impl CheckpointMetadata {
     }
 }
 
+/// The checkpoint that an attempt begins with, as far as its reader needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePoint {
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The parts of the vertices, found by the uids of their operators.
+    pub vertices: Vec<VertexState>,
+    /// The subtasks that had finished: they are at their end at once.
+    pub finished: Vec<Subtask>,
+}
+
+impl From<&CheckpointMetadata> for RestorePoint {
+    fn from(metadata: &CheckpointMetadata) -> Self {
+        Self {
+            checkpoint: metadata.checkpoint,
+            vertices: metadata.vertices.clone(),
+            finished: metadata.finished.clone(),
+        }
+    }
+}
+
 /// What a task's part in a checkpoint took, as it says when it acknowledges.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointTimes {

@@ -3,12 +3,13 @@
 //! and when is added by whoever listens (the journal of `slackwater-sim`, a log, a dashboard).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::element::LatencyMarker;
 use crate::graph::Uid;
-use crate::id::{Attempt, ChannelId, Execution, JobEpoch, JobId, TaskManagerId};
+use crate::id::{Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
 use crate::point::Point;
 use crate::time::EventTime;
 
@@ -146,6 +147,27 @@ facts! {
     /// A message of another attempt, epoch or dead leader arrived and changed nothing.
     MessageFenced = "fenced.message" { message: String, cause: String }
 
+    /// The coordinator let a barrier start at the sources.
+    CheckpointTriggered = "checkpoint.triggered" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, last: bool }
+    /// A task's part of a pending checkpoint was acknowledged, and counts.
+    CheckpointAckReceived = "checkpoint.ack.received" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, task: Execution, bytes: u64 }
+    /// A task could not write its part of a pending checkpoint.
+    CheckpointDeclined = "checkpoint.declined" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, task: Execution, cause: String }
+    /// A checkpoint's completion is durable: its parts, its metadata, and the entry in the job's log.
+    CheckpointCompleted = "checkpoint.completed" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, duration: Duration, bytes: u64 }
+    /// A pending checkpoint will never complete.
+    CheckpointAborted = "checkpoint.aborted" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, cause: String }
+    /// The tasks are being told that a checkpoint is complete.
+    CheckpointNotified = "checkpoint.notified" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, last: bool }
+    /// A complete checkpoint is no longer needed, and will be deleted.
+    CheckpointSubsumed = "checkpoint.subsumed" { job: JobId, attempt: Attempt, checkpoint: CheckpointId }
+    /// A complete checkpoint cannot be read: recovery never uses it again.
+    CheckpointUnreadable = "checkpoint.unreadable" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, cause: String }
+    /// An attempt is deployed with the state of a checkpoint.
+    JobRestored = "job.restored" { job: JobId, attempt: Attempt, checkpoint: CheckpointId }
+    /// A failure was counted, and the job will start again; `restarts` so far.
+    RestartCounted = "job.restart_counted" { job: JobId, attempt: Attempt, restarts: u32 }
+
     /// A source emitted a batch; `records` is its encoding if anyone wants records.
     SourceEmitted = "source.emitted" { task: Execution, uid: Uid, split: u32, offset: u64, rows: u32, records: Records }
     /// A source has nothing to read and declared itself idle.
@@ -256,13 +278,30 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(JobEpoch, JobId, Attempt, JobStatus, TaskManagerId, TaskStatus, Uid, EventTime, ChannelId);
+plain!(
+    JobEpoch,
+    JobId,
+    Attempt,
+    CheckpointId,
+    JobStatus,
+    TaskManagerId,
+    TaskStatus,
+    Uid,
+    EventTime,
+    ChannelId
+);
 plain!(u32, u64, i64, bool);
 
 impl Field for Execution {
     /// `job/v1[0]#2@e1`: job prefix, subtask, attempt, epoch.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}/{}#{}@e{}", self.job.0 >> 96, self.subtask, self.attempt, self.epoch)
+    }
+}
+
+impl Field for Duration {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
     }
 }
 

@@ -40,6 +40,9 @@ pub enum OperatorKind {
     Sink,
 }
 
+/// The note of a two-phase sink: what it writes is seen once a checkpoint has completed.
+pub const TWO_PHASE: &str = "two-phase";
+
 /// One operator of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorInfo {
@@ -178,6 +181,17 @@ impl JobGraph {
     /// How many slots the job needs: with slot sharing, its greatest parallelism (walkthrough W27).
     pub fn slots(&self) -> u32 {
         self.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(0)
+    }
+
+    /// Whether what is seen outside was committed by a checkpoint: then no older one may be used.
+    pub fn has_two_phase_sink(&self) -> bool {
+        let operators = self.vertices.iter().flat_map(|vertex| &vertex.operators);
+        operators.into_iter().any(|operator| operator.note == TWO_PHASE)
+    }
+
+    /// The vertices that nothing feeds: where barriers start.
+    pub fn sources(&self) -> impl Iterator<Item = &Vertex> {
+        self.vertices.iter().filter(|vertex| self.inputs(vertex.id).next().is_none())
     }
 
     /// The indices of the senders that feed subtask `to` of an edge's receiver.

@@ -8,6 +8,7 @@ pub mod element;
 pub mod fact;
 pub mod graph;
 pub mod id;
+pub mod joblog;
 pub mod key;
 pub mod point;
 pub mod program;
