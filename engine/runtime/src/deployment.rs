@@ -2,10 +2,16 @@
 //! Decides nothing: placement is `control::slots`, execution is [`crate::worker`].
 //! How these travel: [`crate::wire`].
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use slackwater_core::checkpoint::{CheckpointConfig, VertexState};
+use slackwater_core::element::Barrier;
 use slackwater_core::fact::TaskStatus;
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, WorkerId};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, WorkerId};
 use slackwater_core::program::Program;
+
+use crate::wire::message::ToJobManager;
 
 /// Where a subtask runs, and where its worker takes exchange connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +39,57 @@ pub struct Deployment {
     pub placement: Vec<Placed>,
     /// Which of them this worker starts.
     pub subtasks: Vec<Subtask>,
+    /// Whether checkpoints are taken, and where their state goes. `None`: sources that have read
+    /// everything end at once, and no barrier ever comes.
+    pub checkpoints: Option<CheckpointConfig>,
+    /// Where the tasks begin; `None`: with nothing.
+    pub restore: Option<RestorePoint>,
+}
+
+/// The checkpoint that an attempt begins with, as far as one worker needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePoint {
+    /// Which checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The parts of the vertices that are deployed here, at least; others are left alone. They are
+    /// found by the uids of their operators.
+    pub vertices: Vec<VertexState>,
+}
+
+/// What the coordinator of checkpoints asks of the tasks of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckpointOrder {
+    /// Let a barrier pass, beginning with these sources.
+    Trigger {
+        /// The barrier.
+        barrier: Barrier,
+        /// The subtasks, all of them sources.
+        subtasks: Vec<Subtask>,
+    },
+    /// A checkpoint is complete: what sinks hold for it may be seen.
+    Completed {
+        /// Which one.
+        checkpoint: CheckpointId,
+        /// Whether the job ends with it.
+        last: bool,
+    },
+    /// A checkpoint will never complete: channels that wait for its barrier go on.
+    Aborted {
+        /// Which one.
+        checkpoint: CheckpointId,
+    },
+}
+
+impl fmt::Display for CheckpointOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trigger { barrier, .. } => {
+                write!(f, "trigger of checkpoint {}", barrier.checkpoint)
+            }
+            Self::Completed { checkpoint, .. } => write!(f, "end of checkpoint {checkpoint}"),
+            Self::Aborted { checkpoint } => write!(f, "abort of checkpoint {checkpoint}"),
+        }
+    }
 }
 
 /// What a task manager tells one of its workers.
@@ -46,6 +103,17 @@ pub enum WorkerCommand {
         job: JobId,
         /// Up to and with this attempt.
         attempt: Attempt,
+    },
+    /// Let the tasks of exactly this attempt obey.
+    Checkpoint {
+        /// The job.
+        job: JobId,
+        /// The leadership term of the attempt.
+        epoch: JobEpoch,
+        /// The attempt.
+        attempt: Attempt,
+        /// What to do.
+        order: CheckpointOrder,
     },
     /// Cancel everything and end.
     Stop,
@@ -61,6 +129,8 @@ pub enum WorkerEvent {
     },
     /// A task changed its state. Each deployed task ends with exactly one final status.
     Task(TaskReport),
+    /// A task says something to the job manager.
+    Said(ToJobManager),
     /// The worker could not start, or ended by itself.
     Lost {
         /// Why.

@@ -157,6 +157,11 @@ impl Desk {
             match command {
                 WorkerCommand::Deploy(deployment) => self.deploy(*deployment).await,
                 WorkerCommand::Cancel { job, attempt } => self.cancel(job, attempt),
+                WorkerCommand::Checkpoint { job, attempt, order, .. } => {
+                    let message = format!("{order} for attempt {attempt} of job {job}");
+                    let cause = "this worker takes no checkpoints".to_owned();
+                    self.host.tell(Fact::MessageFenced { message, cause });
+                }
                 WorkerCommand::Stop => break,
             }
         }

@@ -118,6 +118,8 @@ impl Pair {
                 program: Program::named(program),
                 placement: placement.clone(),
                 subtasks: ours.map(|placed| placed.subtask).collect(),
+                checkpoints: None,
+                restore: None,
             };
             handle.send(WorkerCommand::Deploy(Box::new(deployment)));
         }

@@ -81,6 +81,11 @@ impl Desk {
             Event::Said { caller, message: ToJobManager::Report(report) } => {
                 self.report(caller, report);
             }
+            Event::Said { message, .. } => {
+                let message = format!("word of a checkpoint from task {}", message.task());
+                let cause = "this job manager takes no checkpoints".to_owned();
+                self.host.tell(Fact::MessageFenced { message, cause });
+            }
             Event::Left { caller, end } => self.leave(caller, &end),
             Event::Asked { request, answer } => {
                 // A client that is gone does not hear the answer; what it asked for is done.
@@ -199,6 +204,8 @@ impl Desk {
                         program,
                         placement: placement.into_iter().map(placed).collect(),
                         subtasks,
+                        checkpoints: None,
+                        restore: None,
                     });
                     let message = ToTaskManager::Deploy { worker: worker.index, deployment };
                     self.send(&worker.task_manager, message);

@@ -12,8 +12,8 @@ use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, TaskManagerId, Wo
 use slackwater_dataflow::task::Programs;
 use tokio::sync::mpsc;
 
-use crate::deployment::{TaskReport, WorkerCommand, WorkerEvent};
-use crate::exchange::Neighbours;
+use crate::deployment::{CheckpointOrder, Deployment, WorkerCommand, WorkerEvent};
+use crate::exchange::{AttemptKey, Neighbours};
 use crate::host::Host;
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
@@ -24,7 +24,8 @@ use crate::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
 /// The measures of a task manager.
 #[derive(Clone, Debug)]
 pub struct TaskManagerConfig {
-    /// Where its job manager listens, `name:port`.
+    /// Where its job manager listens: one `name:port`, or several parted by commas, of which one
+    /// leads. They are asked in turn.
     pub job_manager: String,
     /// How many slots it offers.
     pub slots: u32,
@@ -90,9 +91,11 @@ pub async fn run(
     let mut crew = Crew::start(&*host, &config, &programs).await?;
     let registration = Registration { slots: config.slots, workers: crew.addresses.clone() };
     let hello = Hello::new(Role::TaskManager, host.name(), &registration);
+    let mut newest = JobEpoch::default();
     loop {
-        let connected = connect(&*host, &config, &hello).await?;
+        let connected = connect(&*host, &config, &hello, newest).await?;
         if let Some((admission, reader, writer)) = connected {
+            newest = admission.epoch;
             let conn = (reader, writer);
             let mut session =
                 Session::new(Arc::clone(&host), End::Tenant, conn, admission.heartbeat);
@@ -109,24 +112,34 @@ pub async fn run(
 
 type Admitted = (Admission, FrameReader, FrameWriter);
 
-/// Connects and shakes hands; `None` if the job manager cannot be reached now.
+/// Asks one job manager after the other; `None` if none that can be reached now leads. One whose
+/// term is older than `newest` has been deposed, whatever it believes (semantics rule 16).
 async fn connect(
     host: &dyn Host,
     config: &TaskManagerConfig,
     hello: &Hello,
+    newest: JobEpoch,
 ) -> Result<Option<Admitted>, TaskManagerError> {
-    let Ok(conn) = host.connect(&config.job_manager, config.connect_within).await else {
-        return Ok(None);
-    };
-    let offered = config.handshake.offer::<Admission>(host, conn, &config.job_manager, hello);
-    match offered.await {
-        Ok(admitted) => Ok(Some(admitted)),
-        Err(HandshakeError::Refused { reason }) => Err(TaskManagerError::Refused(reason)),
-        Err(error @ HandshakeError::OtherVersion { .. }) => {
-            Err(TaskManagerError::OtherVersion(error.to_string()))
+    let addresses = config.job_manager.split(',').map(str::trim);
+    for address in addresses.filter(|address| !address.is_empty()) {
+        let Ok(conn) = host.connect(address, config.connect_within).await else { continue };
+        match config.handshake.offer::<Admission>(host, conn, address, hello).await {
+            Ok(admitted) if admitted.0.epoch >= newest => return Ok(Some(admitted)),
+            Ok((Admission { epoch, .. }, ..)) => {
+                let message = format!("admission by job manager {address}");
+                let cause = format!("epoch {epoch} is older than {newest}");
+                host.tell(Fact::MessageFenced { message, cause });
+            }
+            Err(HandshakeError::Refused { reason }) => {
+                return Err(TaskManagerError::Refused(reason));
+            }
+            Err(error @ HandshakeError::OtherVersion { .. }) => {
+                return Err(TaskManagerError::OtherVersion(error.to_string()));
+            }
+            Err(_) => {}
         }
-        Err(_) => Ok(None),
     }
+    Ok(None)
 }
 
 /// The workers, and what runs on them.
@@ -137,7 +150,14 @@ struct Crew {
     /// Every task that has not ended.
     live: BTreeSet<Execution>,
     /// The newest attempt of each job with live tasks.
-    attempts: BTreeMap<JobId, Attempt>,
+    attempts: BTreeMap<JobId, Deployed>,
+}
+
+/// An attempt, and the workers that run it.
+struct Deployed {
+    epoch: JobEpoch,
+    attempt: Attempt,
+    workers: BTreeSet<u32>,
 }
 
 impl Crew {
@@ -191,9 +211,9 @@ impl Crew {
                 biased;
                 Some(message) = heard.recv() => self.obey(host, epoch, message),
                 Some(event) = self.events.recv() => {
-                    if let Some(report) = self.note(event)? {
+                    if let Some(message) = self.note(event)? {
                         // A session that has just ended is about to say so.
-                        let _ = say.send(ToJobManager::Report(report));
+                        let _ = say.send(message);
                     }
                 }
                 end = &mut session => return Ok(end.to_string()),
@@ -202,32 +222,61 @@ impl Crew {
     }
 
     fn obey(&mut self, host: &dyn Host, term: JobEpoch, message: ToTaskManager) {
-        let epoch = match &message {
-            ToTaskManager::Deploy { deployment, .. } => deployment.epoch,
-            ToTaskManager::Cancel { epoch, .. } => *epoch,
-        };
+        let epoch = message.epoch();
         if epoch != term {
             let cause = format!("epoch {epoch} is not {term}");
             return host.tell(Fact::MessageFenced { message: "command".into(), cause });
         }
-        match message {
+        let (job, attempt, order) = match message {
             ToTaskManager::Deploy { worker, deployment } => {
-                let Some(handle) = self.workers.get(worker as usize) else {
-                    let cause = format!("there is no worker {worker} here");
-                    return host.tell(Fact::MessageFenced { message: "deployment".into(), cause });
-                };
-                let (job, epoch, attempt) = (deployment.job, deployment.epoch, deployment.attempt);
-                let tasks = deployment.subtasks.iter();
-                self.live.extend(tasks.map(|subtask| Execution {
-                    job,
-                    epoch,
-                    attempt,
-                    subtask: *subtask,
-                }));
-                self.attempts.insert(job, attempt);
-                handle.send(WorkerCommand::Deploy(deployment));
+                return self.deploy(host, worker, deployment);
             }
-            ToTaskManager::Cancel { job, attempt, .. } => self.cancel(job, attempt),
+            ToTaskManager::Cancel { job, attempt, .. } => return self.cancel(job, attempt),
+            ToTaskManager::Trigger { job, attempt, barrier, subtasks, .. } => {
+                (job, attempt, CheckpointOrder::Trigger { barrier, subtasks })
+            }
+            ToTaskManager::Completed { job, attempt, checkpoint, last, .. } => {
+                (job, attempt, CheckpointOrder::Completed { checkpoint, last })
+            }
+            ToTaskManager::Aborted { job, attempt, checkpoint, .. } => {
+                (job, attempt, CheckpointOrder::Aborted { checkpoint })
+            }
+        };
+        self.pass_on(host, AttemptKey { job, epoch, attempt }, &order);
+    }
+
+    fn deploy(&mut self, host: &dyn Host, worker: u32, deployment: Box<Deployment>) {
+        let Some(handle) = self.workers.get(worker as usize) else {
+            let cause = format!("there is no worker {worker} here");
+            return host.tell(Fact::MessageFenced { message: "deployment".into(), cause });
+        };
+        let (job, epoch, attempt) = (deployment.job, deployment.epoch, deployment.attempt);
+        let key = AttemptKey { job, epoch, attempt };
+        self.live.extend(deployment.subtasks.iter().map(|subtask| key.execution(*subtask)));
+        let fresh = || Deployed { epoch, attempt, workers: BTreeSet::new() };
+        let deployed = self.attempts.entry(job).or_insert_with(fresh);
+        if (deployed.epoch, deployed.attempt) != (epoch, attempt) {
+            *deployed = fresh();
+        }
+        deployed.workers.insert(worker);
+        handle.send(WorkerCommand::Deploy(deployment));
+    }
+
+    /// Lets the workers of an attempt obey. An attempt that is not the newest here, or is over,
+    /// hears nothing of it.
+    fn pass_on(&self, host: &dyn Host, key: AttemptKey, order: &CheckpointOrder) {
+        let AttemptKey { job, epoch, attempt } = key;
+        let deployed = self.attempts.get(&job);
+        let deployed = deployed.filter(|d| (d.epoch, d.attempt) == (epoch, attempt));
+        let Some(deployed) = deployed else {
+            let message = format!("{order} for attempt {attempt} of job {job}");
+            let cause = "no such attempt runs here".to_owned();
+            return host.tell(Fact::MessageFenced { message, cause });
+        };
+        for worker in &deployed.workers {
+            let order = order.clone();
+            let command = WorkerCommand::Checkpoint { job, epoch, attempt, order };
+            self.workers[*worker as usize].send(command);
         }
     }
 
@@ -238,7 +287,7 @@ impl Crew {
     }
 
     /// Keeps count of the live tasks; gives what is to be reported.
-    fn note(&mut self, event: WorkerEvent) -> Result<Option<TaskReport>, TaskManagerError> {
+    fn note(&mut self, event: WorkerEvent) -> Result<Option<ToJobManager>, TaskManagerError> {
         match event {
             WorkerEvent::Task(report) => {
                 let over = matches!(
@@ -251,8 +300,9 @@ impl Crew {
                         self.attempts.remove(&report.task.job);
                     }
                 }
-                Ok(Some(report))
+                Ok(Some(ToJobManager::Report(report)))
             }
+            WorkerEvent::Said(message) => Ok(Some(message)),
             WorkerEvent::Lost { cause } => Err(TaskManagerError::WorkerLost(cause)),
             WorkerEvent::Ready { .. } => Ok(None),
         }
@@ -260,8 +310,8 @@ impl Crew {
 
     /// Cancels everything and waits for the last task: nobody may find two attempts here.
     async fn stop_tasks(&mut self) -> Result<(), TaskManagerError> {
-        for (job, attempt) in &self.attempts {
-            self.cancel(*job, *attempt);
+        for (job, deployed) in &self.attempts {
+            self.cancel(*job, deployed.attempt);
         }
         while !self.live.is_empty() {
             let event = self.events.recv().await;

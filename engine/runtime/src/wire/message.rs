@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slackwater_core::checkpoint::{CheckpointTimes, StateHandle};
+use slackwater_core::element::Barrier;
 use slackwater_core::fact::JobStatus;
-use slackwater_core::id::{Attempt, JobEpoch, JobId};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask};
 use slackwater_core::program::Program;
 
 use super::session::Heartbeat;
@@ -49,6 +51,43 @@ pub enum ToTaskManager {
         /// Up to and with this attempt.
         attempt: Attempt,
     },
+    /// Let a barrier pass, beginning with these sources of this attempt.
+    Trigger {
+        /// The term of the sender.
+        epoch: JobEpoch,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The barrier.
+        barrier: Barrier,
+        /// The source subtasks that this task manager runs.
+        subtasks: Vec<Subtask>,
+    },
+    /// A checkpoint is complete: what sinks hold for it may be seen.
+    Completed {
+        /// The term of the sender.
+        epoch: JobEpoch,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+        /// Whether the job ends with it: sources send the end.
+        last: bool,
+    },
+    /// A checkpoint will never complete: tasks that align for it go on.
+    Aborted {
+        /// The term of the sender.
+        epoch: JobEpoch,
+        /// The job.
+        job: JobId,
+        /// The attempt.
+        attempt: Attempt,
+        /// The checkpoint.
+        checkpoint: CheckpointId,
+    },
 }
 
 /// From a task manager to its job manager.
@@ -56,6 +95,71 @@ pub enum ToTaskManager {
 pub enum ToJobManager {
     /// A task changed its state.
     Report(TaskReport),
+    /// A task's part of a checkpoint is durable.
+    Acknowledged {
+        /// Which execution.
+        task: Execution,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Where the state is.
+        state: StateHandle,
+        /// What it took.
+        times: CheckpointTimes,
+        /// Whether the task is a source that has read everything: it was at its end when the
+        /// barrier passed.
+        ended: bool,
+    },
+    /// A task could not write its part of a checkpoint. The task lives on.
+    Declined {
+        /// Which execution.
+        task: Execution,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Why, for a person.
+        cause: String,
+    },
+    /// A source has read everything, and waits for the last checkpoint.
+    SourceEnded {
+        /// Which execution.
+        task: Execution,
+    },
+    /// A task could not take up its part of a checkpoint; its final status follows.
+    RestoreFailed {
+        /// Which execution.
+        task: Execution,
+        /// Which checkpoint.
+        checkpoint: CheckpointId,
+        /// Whether the bytes are not those that were written, so that no retry will help.
+        damaged: bool,
+        /// Which file and why, for a person.
+        cause: String,
+    },
+}
+
+impl ToJobManager {
+    /// Which execution speaks.
+    pub fn task(&self) -> Execution {
+        match self {
+            Self::Report(report) => report.task,
+            Self::Acknowledged { task, .. }
+            | Self::Declined { task, .. }
+            | Self::SourceEnded { task }
+            | Self::RestoreFailed { task, .. } => *task,
+        }
+    }
+}
+
+impl ToTaskManager {
+    /// The leadership term of the sender.
+    pub fn epoch(&self) -> JobEpoch {
+        match self {
+            Self::Deploy { deployment, .. } => deployment.epoch,
+            Self::Cancel { epoch, .. }
+            | Self::Trigger { epoch, .. }
+            | Self::Completed { epoch, .. }
+            | Self::Aborted { epoch, .. } => *epoch,
+        }
+    }
 }
 
 /// From a client to the job manager.
