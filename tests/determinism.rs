@@ -10,7 +10,7 @@ use slackwater::prelude::*;
 use slackwater_core::element::Batch;
 use slackwater_core::fact::Fact;
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
 };
 use slackwater_runtime::host::{Host, of};
 use slackwater_sim::fault::Fault;
@@ -97,8 +97,8 @@ impl SinkWriter for Teller {
         })
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
-        Box::pin(async { Ok(Flushed::confirmed(0)) })
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(async { Ok(flush.confirmed(0)) })
     }
 }
 

@@ -12,8 +12,8 @@ use slackwater_core::element::Batch;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::time::ProcessingTime;
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
-    SourceReader, Splits,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
+    SinkWriter, Source, SourceReader, Splits,
 };
 use slackwater_runtime::client::{Client, new_job_id};
 use slackwater_runtime::host::Host;
@@ -56,6 +56,10 @@ impl Source for Events {
         Splits::Fixed(self.splits)
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn open(&self, opening: Opening) -> Result<Reader, ConnectorError> {
         let (index, peers) = (opening.task.subtask.index, u64::from(self.splits));
         let generator = Generator::new((index.into(), peers), self.keys, self.events / peers);
@@ -94,6 +98,22 @@ impl SourceReader for Reader {
         self.made += rows as u64;
         Poll::Ready(Ok(Pulled::Records { split, offset }))
     }
+
+    fn positions(&self) -> Vec<Position> {
+        vec![Position { split: self.split, offset: self.made, note: Vec::new(), ended: false }]
+    }
+
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        let Some(to) = positions.iter().find(|position| position.split == self.split) else {
+            return Ok(());
+        };
+        while self.made < to.offset {
+            let rows = (to.offset - self.made).min(1 << 16);
+            fill(&mut self.generator, rows as usize, &mut Batch::default());
+            self.made += rows;
+        }
+        Ok(())
+    }
 }
 
 /// Adds everything up.
@@ -126,7 +146,7 @@ impl SinkWriter for AdderWriter {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
         let Total { panes, records, sum } = std::mem::take(&mut self.total);
         note(&self.board, |found| {
             found.total.panes += panes;
@@ -134,7 +154,7 @@ impl SinkWriter for AdderWriter {
             found.total.sum += sum;
             found.ended = Some(crate::contestants::now());
         });
-        Box::pin(std::future::ready(Ok(Flushed::confirmed(panes))))
+        Box::pin(std::future::ready(Ok(flush.confirmed(panes))))
     }
 }
 

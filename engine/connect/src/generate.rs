@@ -10,7 +10,7 @@ use std::time::Duration;
 use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
-    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+    ConnectorError, Opening, Position, Pulled, Source, SourceReader, Splits,
 };
 use slackwater_runtime::host::{Host, LocalFuture, of};
 
@@ -65,6 +65,10 @@ impl<T: 'static> Source for Generate<T> {
         Splits::Fixed(self.splits)
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn open(&self, opening: Opening) -> Result<GenerateReader<T>, ConnectorError> {
         let host = of(&opening.outside);
         let mine = (opening.task.subtask.index..self.splits).step_by(opening.parallelism as usize);
@@ -73,6 +77,7 @@ impl<T: 'static> Source for Generate<T> {
             every: self.every,
             make: Arc::clone(&self.make),
             started: host.elapsed(),
+            given: 0,
             host,
             splits: mine.map(|id| Split { id, next: 0, told: false }).collect(),
             turn: 0,
@@ -95,6 +100,8 @@ pub struct GenerateReader<T> {
     every: Duration,
     make: Arc<Make<T>>,
     started: Duration,
+    /// The records of each split that were due before it started: those behind a restored position.
+    given: u64,
     host: Arc<dyn Host>,
     splits: Vec<Split>,
     turn: usize,
@@ -109,7 +116,7 @@ impl<T> GenerateReader<T> {
         }
         let gone = self.host.elapsed().saturating_sub(self.started);
         let due = gone.as_nanos() / self.every.as_nanos();
-        self.rows.min(u64::try_from(due).unwrap_or(u64::MAX).saturating_add(1))
+        self.rows.min(u64::try_from(due).unwrap_or(u64::MAX).saturating_add(self.given + 1))
     }
 
     /// The next split, in turn, with a record below `due`.
@@ -125,8 +132,8 @@ impl<T> GenerateReader<T> {
     /// How long until the split that is least far has its next record.
     fn until_next(&self) -> Duration {
         let open = self.splits.iter().filter(|split| split.next < self.rows);
-        let next = open.map(|split| split.next).min().unwrap_or(0);
-        let nanos = self.every.as_nanos().saturating_mul(u128::from(next));
+        let next = open.map(|split| split.next).min().unwrap_or(self.given);
+        let nanos = self.every.as_nanos().saturating_mul(u128::from(next - self.given));
         let due = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         (self.started + due).saturating_sub(self.host.elapsed()).max(Duration::from_millis(1))
     }
@@ -170,6 +177,26 @@ impl<T> SourceReader for GenerateReader<T> {
             }
             self.sleep = None;
         }
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        let position = |split: &Split| Position {
+            split: split.id,
+            offset: split.next,
+            note: Vec::new(),
+            ended: split.next >= self.rows,
+        };
+        self.splits.iter().map(position).collect()
+    }
+
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        for split in &mut self.splits {
+            let Some(to) = positions.iter().find(|to| to.split == split.id) else { continue };
+            split.next = to.offset;
+        }
+        let open = self.splits.iter().filter(|split| split.next < self.rows);
+        self.given = open.map(|split| split.next).min().unwrap_or(0);
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use slackwater_core::element::Batch;
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::{EventTime, ProcessingTime, span_millis, window_start};
 use slackwater_dataflow::connector::{
-    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+    ConnectorError, Opening, Position, Pulled, Source, SourceReader, Splits,
 };
 use slackwater_runtime::host::{Host, LocalFuture, of};
 
@@ -68,6 +68,10 @@ impl Source for Ticks {
 
     fn splits(&self) -> Splits {
         Splits::One
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.ticks.is_some()
     }
 
     fn open(&self, opening: Opening) -> Result<TickReader, ConnectorError> {
@@ -156,6 +160,25 @@ impl SourceReader for TickReader {
             true => Pulled::Records { split: 0, offset: first },
             false => Pulled::End,
         }))
+    }
+
+    /// The note is the time of the first tick: without it the ticks would begin anew.
+    fn positions(&self) -> Vec<Position> {
+        let note = self.start.map_or(Vec::new(), |start| start.to_le_bytes().to_vec());
+        vec![Position { split: 0, offset: self.next, note, ended: self.is_over() }]
+    }
+
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        let Some(to) = positions.iter().find(|position| position.split == 0) else {
+            return Ok(());
+        };
+        self.next = to.offset;
+        if !to.note.is_empty() {
+            let note = <[u8; 8]>::try_from(&*to.note);
+            let start = note.map_err(|_| ConnectorError::fatal("not the position of a tick"))?;
+            self.start = Some(i64::from_le_bytes(start));
+        }
+        Ok(())
     }
 }
 

@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use serde::{Deserialize, Serialize};
 use slackwater_core::element::Batch;
 use slackwater_core::graph::Uid;
-use slackwater_core::id::Execution;
+use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::time::ProcessingTime;
 
 /// The outside world as the dataflow sees it: not at all. `runtime::host::of` opens it.
@@ -85,6 +86,9 @@ pub trait Source: Send + Sync + 'static {
     /// How its work is divided.
     fn splits(&self) -> Splits;
 
+    /// Whether it surely ends by itself: the job is then one that ends.
+    fn is_bounded(&self) -> bool;
+
     /// Opens the reader of one subtask, at each split's start.
     ///
     /// # Errors
@@ -119,6 +123,19 @@ pub enum Pulled {
     End,
 }
 
+/// How far a split has been read: state of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which split.
+    pub split: u32,
+    /// The position of the next record: that of the last batch's first record plus its rows.
+    pub offset: u64,
+    /// What else the reader needs to go on there, in its own encoding; empty if nothing.
+    pub note: Vec<u8>,
+    /// Whether the split is bounded and read.
+    pub ended: bool,
+}
+
 /// Reads the splits of one subtask.
 pub trait SourceReader {
     /// What it reads.
@@ -138,6 +155,18 @@ pub trait SourceReader {
         out: &mut Batch<Self::Item>,
     ) -> Poll<Result<Pulled, ConnectorError>>;
 
+    /// Where each split stands: the first position that no batch holds yet, in the order of the
+    /// splits. Called between two polls, as a barrier passes (semantics rule 15).
+    fn positions(&self) -> Vec<Position>;
+
+    /// Goes on at these positions in place of the splits' starts; called before the first poll.
+    /// Positions of splits that are not this subtask's are left alone; a split that is not
+    /// mentioned begins at its start.
+    ///
+    /// # Errors
+    /// If a position cannot be: the input is shorter, or another one.
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError>;
+
     /// How many malformed records were skipped by request since the last call, and the last
     /// reason. Told as a fact.
     fn take_skipped(&mut self) -> Option<(u64, String)> {
@@ -155,10 +184,46 @@ pub enum SinkContract {
     AtLeastOnce,
     /// A replay overwrites by row key: the visible result is exact.
     Idempotent,
+    /// What a checkpoint holds is committed once, when the checkpoint has completed.
+    TwoPhase,
 }
 
-/// Proof that everything written so far has arrived outside. Only [`SinkWriter::flush`] has a
-/// reason to make one; a barrier is acknowledged with nothing less.
+/// The right to confirm a flush, which only a flush hands out.
+#[derive(Debug)]
+pub struct Flush(());
+
+impl Flush {
+    pub(crate) fn given() -> Self {
+        Self(())
+    }
+
+    /// The end of a flush: the outside has confirmed `rows` rows since the last one.
+    pub fn confirmed(self, rows: u64) -> Flushed {
+        Flushed { rows }
+    }
+}
+
+/// Flushes a writer.
+///
+/// # Errors
+/// As [`SinkWriter::flush`].
+pub fn flush<W: SinkWriter>(writer: &mut W) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    writer.flush(Flush::given())
+}
+
+/// Proof that everything written so far has arrived outside; a barrier is acknowledged with
+/// nothing less. Only a flush makes one, from the [`Flush`] that it is given:
+///
+/// ```compile_fail
+/// use slackwater_dataflow::connector::Flushed;
+/// // A sink that has buffered, and not flushed, has nothing to acknowledge a barrier with.
+/// let acknowledged = Flushed { rows: 0 };
+/// ```
+///
+/// ```compile_fail
+/// use slackwater_dataflow::connector::Flush;
+/// let acknowledged = Flush(()).confirmed(0);
+/// ```
 #[derive(Debug)]
 #[must_use = "a barrier may pass only with this"]
 pub struct Flushed {
@@ -166,11 +231,6 @@ pub struct Flushed {
 }
 
 impl Flushed {
-    /// Made at the end of a flush: the outside has confirmed `rows` rows since the last one.
-    pub fn confirmed(rows: u64) -> Self {
-        Self { rows }
-    }
-
     /// How many rows were confirmed.
     pub fn rows(&self) -> u64 {
         self.rows
@@ -212,10 +272,76 @@ pub trait SinkWriter {
     ///
     /// # Errors
     /// If the outside refuses; nothing is lost silently.
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>>;
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>>;
 
     /// The longest time that a row may wait unflushed. Default 100 ms.
     fn flush_after(&self) -> std::time::Duration {
         std::time::Duration::from_millis(100)
     }
+}
+
+/// What a two-phase sink has stored outside under a name, complete and invisible.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Its name: unique over all jobs and attempts; begins with the job's id.
+    pub id: String,
+    /// Whose barrier ended it.
+    pub checkpoint: CheckpointId,
+    /// How many rows it holds.
+    pub rows: u64,
+}
+
+/// A sink whose contract is two-phase commit (semantics rule 19).
+pub trait TwoPhaseSink: Send + Sync + 'static {
+    /// What it writes.
+    type Item;
+    /// Its writer.
+    type Writer: TwoPhaseWriter<Item = Self::Item>;
+
+    /// Opens the writer of one subtask.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn open(&self, opening: Opening) -> Result<Self::Writer, ConnectorError>;
+}
+
+/// Writes what one subtask sends outside, in transactions that end at barriers.
+pub trait TwoPhaseWriter {
+    /// What it writes.
+    type Item;
+
+    /// Takes a batch into the open transaction; may buffer, may send. Nothing becomes visible.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn write(&mut self, batch: Batch<Self::Item>) -> LocalFuture<'_, Result<(), ConnectorError>>;
+
+    /// Ends the open transaction and waits until the outside holds all of it durably, invisible
+    /// still; `None` if nothing was written since the last barrier.
+    ///
+    /// # Errors
+    /// If the outside refuses; the task fails, and the transaction is aborted by its successor.
+    fn prepare(
+        &mut self,
+        checkpoint: CheckpointId,
+    ) -> LocalFuture<'_, Result<Option<Transaction>, ConnectorError>>;
+
+    /// Makes transactions visible, by name. One that is committed already stays so: no error.
+    ///
+    /// # Errors
+    /// If the outside refuses, or knows a transaction not at all.
+    fn commit<'a>(
+        &'a mut self,
+        transactions: &'a [Transaction],
+    ) -> LocalFuture<'a, Result<(), ConnectorError>>;
+
+    /// After a restore, or at a first start (`committed` is then empty): fences older attempts of
+    /// this job's subtask, and aborts what they left behind, `committed` excepted.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn recover<'a>(
+        &'a mut self,
+        committed: &'a [Transaction],
+    ) -> LocalFuture<'a, Result<(), ConnectorError>>;
 }

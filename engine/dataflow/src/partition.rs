@@ -9,7 +9,7 @@ use slackwater_core::key::{Key, KeyGroup};
 use slackwater_core::time::ProcessingTime;
 
 use crate::operator::{Context, OperatorError, Progress, Stage, Step};
-use crate::state::Groups;
+use crate::state::{Groups, Restored};
 
 /// What all stages at the end of a chain answer: they hold nothing, wait for nothing, and pass
 /// signals to every channel.
@@ -26,6 +26,9 @@ macro_rules! end_of_chain {
             None
         }
         fn on_timers(&mut self, _: &mut Context<'_>) -> Step {
+            Ok(())
+        }
+        fn restore(&mut self, _: &Restored) -> Step {
             Ok(())
         }
     };

@@ -2,13 +2,20 @@
 //! Buffers nothing and promises nothing: the writer does both, and says so in its contract.
 //! When batches are written and flushed is decided in `runtime::task`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use slackwater_core::element::Barrier;
 use slackwater_core::graph::Uid;
+use slackwater_core::id::CheckpointId;
 
-use crate::connector::{ConnectorError, Flushed, LocalFuture, SinkContract, SinkWriter};
+use crate::connector::{
+    self, ConnectorError, Flush, Flushed, LocalFuture, SinkContract, SinkWriter, Transaction,
+    TwoPhaseWriter,
+};
 use crate::packet::AnyBatch;
-use crate::task::AnySink;
+use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
+use crate::task::{AnySink, Passed};
 
 /// A writer and its name.
 pub struct SinkTask<W> {
@@ -45,10 +52,139 @@ where
     }
 
     fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
-        self.writer.flush()
+        connector::flush(&mut self.writer)
     }
 
     fn flush_after(&self) -> Duration {
         self.writer.flush_after()
+    }
+
+    fn barrier(&mut self, _: Barrier) -> LocalFuture<'_, Result<Passed, ConnectorError>> {
+        Box::pin(async {
+            let flushed = connector::flush(&mut self.writer).await?;
+            Ok(Passed { flushed, kept: None })
+        })
+    }
+
+    fn completed(&mut self, _: CheckpointId) -> LocalFuture<'_, Result<u32, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn restore<'a>(&'a mut self, _: &'a Restored) -> LocalFuture<'a, Result<u32, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+}
+
+/// The name of the state of a two-phase sink: part of the savepoint format.
+const TRANSACTIONS: &str = "transactions";
+
+/// A two-phase writer, its name, and the transactions that wait for their checkpoint.
+pub struct TwoPhaseTask<W> {
+    uid: Uid,
+    /// The subtask's index, and how many there are.
+    place: (u32, u32),
+    writer: W,
+    /// By the checkpoint whose barrier ended them.
+    pending: BTreeMap<CheckpointId, Transaction>,
+}
+
+impl<W: TwoPhaseWriter> TwoPhaseTask<W> {
+    /// Hides the type of the writer of subtask `index` of `parallelism`.
+    pub fn new(uid: Uid, (index, parallelism): (u32, u32), writer: W) -> Self {
+        Self { uid, place: (index, parallelism), writer, pending: BTreeMap::new() }
+    }
+
+    fn name(&self) -> StateName {
+        StateName::new(&self.uid.0, TRANSACTIONS)
+    }
+
+    /// Everything that is prepared and not known to be committed.
+    fn section(&self) -> Result<Section, ConnectorError> {
+        let pending: Vec<_> = self.pending.values().cloned().collect();
+        let writer = SectionWriter::<_, Vec<Transaction>>::list(self.name());
+        let section = writer.and_then(|writer| writer.write_item(self.place.0, &pending));
+        section.map_err(ConnectorError::fatal)
+    }
+
+    /// What a checkpoint lists for this subtask: after a change of parallelism, the transactions of
+    /// subtask i of the checkpoint are those of subtask i mod p.
+    fn listed(&self, restored: &Restored) -> Result<Vec<Transaction>, StateError> {
+        let (index, parallelism) = self.place;
+        let reader = SectionReader::<_, Vec<Transaction>>::list(self.name())?;
+        let read = reader.read_items(&restored.sections, |item| item % parallelism == index)?;
+        Ok(read.into_values().flatten().collect())
+    }
+}
+
+impl<W: TwoPhaseWriter> AnySink for TwoPhaseTask<W>
+where
+    W::Item: 'static,
+{
+    fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    fn contract(&self) -> SinkContract {
+        SinkContract::TwoPhase
+    }
+
+    fn write(&mut self, batch: AnyBatch) -> LocalFuture<'_, Result<(), ConnectorError>> {
+        if batch.rows() == 0 {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        self.writer.write(*batch.downcast())
+    }
+
+    /// Nothing becomes visible before a checkpoint has completed: there is nothing to hurry.
+    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(Flush::given().confirmed(0))))
+    }
+
+    fn flush_after(&self) -> Duration {
+        Duration::MAX
+    }
+
+    fn barrier(&mut self, barrier: Barrier) -> LocalFuture<'_, Result<Passed, ConnectorError>> {
+        Box::pin(async move {
+            let prepared = self.writer.prepare(barrier.checkpoint).await?;
+            let rows = prepared.as_ref().map_or(0, |transaction| transaction.rows);
+            self.pending.extend(prepared.map(|prepared| (barrier.checkpoint, prepared)));
+            let sections = vec![self.section()?];
+            Ok(Passed {
+                flushed: Flush::given().confirmed(rows),
+                kept: Some(Box::new(sections.into_iter())),
+            })
+        })
+    }
+
+    fn completed(
+        &mut self,
+        checkpoint: CheckpointId,
+    ) -> LocalFuture<'_, Result<u32, ConnectorError>> {
+        Box::pin(async move {
+            // The transactions of an aborted checkpoint hold rows that no other one does: the next
+            // that completes lists them too, and commits them.
+            let due: Vec<_> =
+                self.pending.range(..=checkpoint).map(|(_, due)| due.clone()).collect();
+            if !due.is_empty() {
+                self.writer.commit(&due).await?;
+            }
+            self.pending.retain(|prepared, _| *prepared > checkpoint);
+            Ok(due.len() as u32)
+        })
+    }
+
+    fn restore<'a>(
+        &'a mut self,
+        restored: &'a Restored,
+    ) -> LocalFuture<'a, Result<u32, ConnectorError>> {
+        Box::pin(async move {
+            let listed = self.listed(restored).map_err(ConnectorError::fatal)?;
+            self.writer.recover(&listed).await?;
+            if !listed.is_empty() {
+                self.writer.commit(&listed).await?;
+            }
+            Ok(listed.len() as u32)
+        })
     }
 }

@@ -2,18 +2,20 @@
 //! Reads one batch a poll and never blocks; idleness comes only from a reader that found nothing.
 //! Polled by `runtime::task`; the generators are in [`crate::watermark`].
 
+use std::collections::BTreeSet;
 use std::task::{Context as Waker, Poll};
 
 use slackwater_core::Data;
 use slackwater_core::codec::encode_batch;
-use slackwater_core::element::{Batch, Signal};
+use slackwater_core::element::{Barrier, Batch, Signal};
 use slackwater_core::fact::{Detail, Fact, Records};
 use slackwater_core::graph::Uid;
 use slackwater_core::time::{EventTime, ProcessingTime};
 
-use crate::connector::{ConnectorError, Pulled, SourceReader};
+use crate::connector::{ConnectorError, Position, Pulled, SourceReader};
 use crate::operator::{Context, OperatorError, Step};
 use crate::packet::AnyBatch;
+use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
 use crate::task::{AnySource, Chain, Sourced, TaskError};
 use crate::watermark::{Generators, Quantum, Watermarks};
 
@@ -39,7 +41,13 @@ pub struct SourceTask<R: SourceReader> {
     batch_rows: usize,
     /// How many rows the last batch had: room for the next.
     usual_rows: usize,
+    /// Whether everything has been read, here or before a restore.
+    ended: bool,
 }
+
+/// The names of the two states of a source: part of the savepoint format.
+const POSITION: &str = "position";
+const GREATEST: &str = "greatest";
 
 impl<R> SourceTask<R>
 where
@@ -50,7 +58,8 @@ where
     pub fn new(settings: SourceTaskSettings, reader: R, watermarks: Watermarks<R::Item>) -> Self {
         let SourceTaskSettings { uid, splits, batch_rows, quantum } = settings;
         let generators = Generators::new(&watermarks, &splits, quantum);
-        Self { uid, reader, generators, batch: Batch::default(), batch_rows, usual_rows: 0 }
+        let batch = Batch::default();
+        Self { uid, reader, generators, batch, batch_rows, usual_rows: 0, ended: false }
     }
 
     /// Marks what was read and pushes it into the chain.
@@ -117,9 +126,45 @@ where
         if self.generators.is_idle() {
             self.activate(chain, cx)?;
         }
-        chain.batch(0, AnyBatch::of_watermark(EventTime::MAX), cx)?;
-        cx.tell(Fact::SourceFinished { task: cx.task(), uid: self.uid.clone() });
-        chain.signal(Signal::EndOfInput, cx)
+        self.ended = true;
+        chain.batch(0, AnyBatch::of_watermark(EventTime::MAX), cx)
+    }
+
+    /// Where the splits stand and how far their generators have come, a section each.
+    fn sections(&self) -> Result<Vec<Section>, StateError> {
+        let writer = SectionWriter::list(self.name(POSITION))?;
+        let mut sections = Vec::new();
+        for mut position in self.reader.positions() {
+            position.ended |= self.ended || self.generators.has_ended(position.split);
+            sections.push(writer.write_item(position.split, &position)?);
+        }
+        let writer = SectionWriter::list(self.name(GREATEST))?;
+        for (split, greatest) in self.generators.greatest() {
+            sections.push(writer.write_item(split, &greatest)?);
+        }
+        Ok(sections)
+    }
+
+    /// Takes up this subtask's splits where `sections` left them.
+    fn take_up(&mut self, sections: &[Section]) -> Result<(), TaskError> {
+        let refused = |error: StateError| TaskError::Operator(error.into());
+        let mine: BTreeSet<u32> = self.generators.splits().collect();
+        let wanted = |split| mine.contains(&split);
+        let reader = SectionReader::<_, Position>::list(self.name(POSITION)).map_err(refused)?;
+        let positions = reader.read_items(sections, wanted).map_err(refused)?;
+        let reader = SectionReader::<_, EventTime>::list(self.name(GREATEST)).map_err(refused)?;
+        for (split, greatest) in reader.read_items(sections, wanted).map_err(refused)? {
+            self.generators.resume(split, greatest);
+        }
+        let positions: Vec<_> = positions.into_values().collect();
+        let ended = positions.iter().filter(|position| position.ended);
+        ended.for_each(|position| self.generators.on_end(position.split));
+        self.ended = mine.iter().all(|split| self.generators.has_ended(*split));
+        self.reader.seek(&positions).map_err(|error| self.failed(error))
+    }
+
+    fn name(&self, state: &str) -> StateName {
+        StateName::new(&self.uid.0, state)
     }
 
     fn activate(&self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Step {
@@ -147,6 +192,9 @@ where
         chain: &mut dyn Chain,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sourced, TaskError>> {
+        if self.ended {
+            return Poll::Ready(self.on_pulled(Pulled::End, chain, cx));
+        }
         let now = cx.processing_time();
         let polled = self.reader.poll_next(waker, now, self.batch_rows, &mut self.batch);
         if let Some((rows, cause)) = self.reader.take_skipped() {
@@ -166,8 +214,34 @@ where
         Poll::Ready(self.on_pulled(pulled, chain, cx))
     }
 
+    fn barrier(
+        &mut self,
+        barrier: Barrier,
+        chain: &mut dyn Chain,
+        cx: &mut Context<'_>,
+    ) -> Result<(), TaskError> {
+        let pending = self.generators.take_pending().filter(|_| !self.ended);
+        if let Some(watermark) = pending {
+            chain.batch(0, AnyBatch::of_watermark(watermark), cx)?;
+        }
+        let sections = self.sections().map_err(OperatorError::from)?;
+        cx.keep(Box::new(sections.into_iter()));
+        chain.signal(Signal::Barrier(barrier), cx)?;
+        Ok(())
+    }
+
+    fn restore(&mut self, restored: &Restored) -> Result<(), TaskError> {
+        self.take_up(&restored.sections)
+    }
+
+    fn finish(&mut self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Result<(), TaskError> {
+        cx.tell(Fact::SourceFinished { task: cx.task(), uid: self.uid.clone() });
+        chain.signal(Signal::EndOfInput, cx)?;
+        Ok(())
+    }
+
     fn next_timer(&self) -> Option<ProcessingTime> {
-        self.generators.next_idle()
+        self.generators.next_idle().filter(|_| !self.ended)
     }
 }
 

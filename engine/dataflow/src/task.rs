@@ -6,15 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Poll;
 
-use slackwater_core::element::Signal;
+use slackwater_core::element::{Barrier, Signal};
 use slackwater_core::graph::{JobGraph, Uid};
-use slackwater_core::id::Subtask;
+use slackwater_core::id::{CheckpointId, Subtask};
 use slackwater_core::program::Program;
 use slackwater_core::time::ProcessingTime;
 
 use crate::connector::{ConnectorError, Flushed, LocalFuture, Opening, Outside, SinkContract};
 use crate::operator::{Context, OperatorError, Progress, Step};
 use crate::packet::{AnyBatch, ElementCodec};
+use crate::state::{Fork, Restored};
 use slackwater_core::id::Execution;
 
 /// A job graph together with the code behind it. Equal programs give equal plans in every process.
@@ -137,6 +138,11 @@ pub trait Chain {
     /// # Errors
     /// As [`crate::operator::Stage::on_timers`].
     fn on_timers(&mut self, cx: &mut Context<'_>) -> Step;
+    /// As [`crate::operator::Stage::restore`].
+    ///
+    /// # Errors
+    /// As [`crate::operator::Stage::restore`].
+    fn restore(&mut self, restored: &Restored) -> Step;
 }
 
 /// What a poll of a source did.
@@ -146,7 +152,8 @@ pub enum Sourced {
     Batch,
     /// Nothing to read; the source may have pushed `Idle` into the chain.
     Nothing,
-    /// The end was reached: the last watermark is MAX and `EndOfInput` has been pushed.
+    /// The end was reached and the last watermark, MAX, has been pushed. Nothing follows but
+    /// barriers and [`AnySource::finish`].
     End,
 }
 
@@ -167,6 +174,30 @@ pub trait AnySource {
         chain: &mut dyn Chain,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Sourced, TaskError>>;
+
+    /// Lets a barrier pass: pending marks go first, positions and generators are kept, and the
+    /// barrier goes into the chain behind them. Called between two polls, also after the end.
+    ///
+    /// # Errors
+    /// A [`TaskError`] of either half.
+    fn barrier(
+        &mut self,
+        barrier: Barrier,
+        chain: &mut dyn Chain,
+        cx: &mut Context<'_>,
+    ) -> Result<(), TaskError>;
+
+    /// Takes up the positions and generators of a checkpoint; before the first poll.
+    ///
+    /// # Errors
+    /// If they are damaged, or the outside has no such position.
+    fn restore(&mut self, restored: &Restored) -> Result<(), TaskError>;
+
+    /// Pushes `EndOfInput`: at once after the end, or, with checkpoints, when the last has completed.
+    ///
+    /// # Errors
+    /// A [`TaskError`] of the chain.
+    fn finish(&mut self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Result<(), TaskError>;
 
     /// When the source wants to be polled even though its reader is pending: to declare idleness.
     fn next_timer(&self) -> Option<ProcessingTime>;
@@ -190,6 +221,37 @@ pub trait AnySink {
     fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>>;
     /// As [`crate::connector::SinkWriter::flush_after`].
     fn flush_after(&self) -> std::time::Duration;
+    /// Lets a barrier pass: flushes, or prepares, and gives what of it belongs into the checkpoint.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn barrier(&mut self, barrier: Barrier) -> LocalFuture<'_, Result<Passed, ConnectorError>>;
+    /// A checkpoint has completed: commits what it and older ones hold, once. How many
+    /// transactions; 0 for a sink that is not two-phase.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn completed(
+        &mut self,
+        checkpoint: CheckpointId,
+    ) -> LocalFuture<'_, Result<u32, ConnectorError>>;
+    /// Before the first batch, in every attempt: a two-phase sink fences its predecessors, commits
+    /// what the checkpoint lists and aborts the rest. How many were committed.
+    ///
+    /// # Errors
+    /// If a section is damaged, or the outside refuses.
+    fn restore<'a>(
+        &'a mut self,
+        restored: &'a Restored,
+    ) -> LocalFuture<'a, Result<u32, ConnectorError>>;
+}
+
+/// What a sink gives when a barrier has passed it.
+pub struct Passed {
+    /// Everything before the barrier has arrived outside.
+    pub flushed: Flushed,
+    /// The transactions that wait for the checkpoint, if the sink is two-phase.
+    pub kept: Option<Box<dyn Fork>>,
 }
 
 /// Why a task failed.

@@ -117,6 +117,10 @@ trait Rule<T>: Send + Sync {
     fn walk(&mut self, batch: &mut Batch<T>, merge: &mut Merge);
     /// How far it has come.
     fn watermark(&self) -> EventTime;
+    /// What of it outlives the task: the greatest timestamp, or the greatest watermark said.
+    fn greatest(&self) -> EventTime;
+    /// Goes on from what [`Rule::greatest`] gave.
+    fn resume(&mut self, greatest: EventTime);
     fn boxed_clone(&self) -> Box<dyn Rule<T>>;
 }
 
@@ -163,6 +167,14 @@ impl<T> Rule<T> for Bounded {
         self.watermark
     }
 
+    fn greatest(&self) -> EventTime {
+        self.greatest
+    }
+
+    fn resume(&mut self, greatest: EventTime) {
+        self.reach(greatest);
+    }
+
     fn boxed_clone(&self) -> Box<dyn Rule<T>> {
         Box::new(self.clone())
     }
@@ -195,6 +207,14 @@ where
 
     fn watermark(&self) -> EventTime {
         self.watermark
+    }
+
+    fn greatest(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn resume(&mut self, greatest: EventTime) {
+        self.watermark = greatest;
     }
 
     fn boxed_clone(&self) -> Box<dyn Rule<T>> {
@@ -338,6 +358,35 @@ impl<T> Generators<T> {
             self.merge.mark(watermark);
         }
         Settled { watermark, became_idle }
+    }
+
+    /// An advance that made no difference so far, and goes out all the same: in front of a barrier.
+    pub fn take_pending(&mut self) -> Option<EventTime> {
+        let pending = self.combined().filter(|&watermark| watermark > self.merge.marked)?;
+        self.merge.mark(pending);
+        Some(pending)
+    }
+
+    /// What of each split's generator outlives the task. Idleness does not (semantics rule 5).
+    pub fn greatest(&self) -> impl Iterator<Item = (u32, EventTime)> {
+        self.splits.iter().map(|split| (split.id, split.rule.greatest()))
+    }
+
+    /// Goes on from what [`Generators::greatest`] gave for a split.
+    pub fn resume(&mut self, split: u32, greatest: EventTime) {
+        if let Some(place) = self.place(split) {
+            self.splits[place].rule.resume(greatest);
+        }
+    }
+
+    /// Whether a split has ended.
+    pub fn has_ended(&self, split: u32) -> bool {
+        self.place(split).is_some_and(|place| self.splits[place].state == SplitState::Ended)
+    }
+
+    /// The splits, in their order.
+    pub fn splits(&self) -> impl Iterator<Item = u32> {
+        self.splits.iter().map(|split| split.id)
     }
 
     /// When [`Generators::settle`] will next find something idle, if nothing is read until then.

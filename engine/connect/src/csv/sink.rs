@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use slackwater_core::element::Batch;
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
 };
 use slackwater_runtime::host::{Host, of};
 
@@ -98,14 +98,14 @@ impl<T: Serialize> SinkWriter for CsvWriter<T> {
         Box::pin(async move { written })
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
         Box::pin(async move {
             let lines = self.take()?;
             if !lines.is_empty() {
                 let appended = self.host.files().append(&self.path, &lines);
                 appended.map_err(|error| self.trouble(&error))?;
             }
-            Ok(Flushed::confirmed(std::mem::take(&mut self.unflushed)))
+            Ok(flush.confirmed(std::mem::take(&mut self.unflushed)))
         })
     }
 }

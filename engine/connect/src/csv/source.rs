@@ -13,7 +13,7 @@ use slackwater_core::Data;
 use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
-    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+    ConnectorError, Opening, Position, Pulled, Source, SourceReader, Splits,
 };
 use slackwater_runtime::host::{Host, of};
 
@@ -61,6 +61,10 @@ impl<T: Data> Source for CsvSource<T> {
 
     fn splits(&self) -> Splits {
         Splits::One
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
     }
 
     fn open(&self, opening: Opening) -> Result<CsvReader<T>, ConnectorError> {
@@ -221,6 +225,38 @@ impl<T: Data> SourceReader for CsvReader<T> {
             Ok(if out.rows() == 0 { Pulled::End } else { Pulled::Records { split: 0, offset } })
         })();
         Poll::Ready(read)
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        vec![Position { split: 0, offset: self.records, note: Vec::new(), ended: false }]
+    }
+
+    /// Reads the records before the position again, and gives none of them.
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        let Some(to) = positions.iter().find(|position| position.split == 0) else {
+            return Ok(());
+        };
+        let header = self.header()?;
+        while self.records < to.offset {
+            let read = self.reader.read_record(&mut self.record);
+            let words = match read {
+                Ok(true) => None,
+                Ok(false) => Some(format!(
+                    "{}: the file has {} records, and {} had been read of it: it is another file",
+                    self.path, self.records, to.offset
+                )),
+                Err(error) if matches!(error.kind(), ErrorKind::Io(_)) => {
+                    Some(self.words(&error, Some(&header)))
+                }
+                // What was left out before is left out again.
+                Err(_) => None,
+            };
+            if let Some(words) = words {
+                return Err(ConnectorError::fatal(words));
+            }
+            self.records += 1;
+        }
+        Ok(())
     }
 
     fn take_skipped(&mut self) -> Option<(u64, String)> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slackwater_core::element::Batch;
 use slackwater_core::time::EventTime;
-use slackwater_dataflow::connector::{Sink, SinkWriter, Source, SourceReader};
+use slackwater_dataflow::connector::{Sink, SinkWriter, Source, SourceReader, flush};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::RealHost;
 
@@ -79,7 +79,7 @@ fn a_file_is_begun_anew_and_appended_to_by_each_flush() {
                 let line = Line { key: format!("a,{attempt}"), value };
                 batch.push(EventTime::from_millis(0), line);
                 writer.write(batch).await.expect("encodes");
-                assert_eq!(writer.flush().await.expect("room").rows(), 1);
+                assert_eq!(flush(&mut writer).await.expect("room").rows(), 1);
             }
         }
         host.files().read_at(&path, 0, 999).expect("written")

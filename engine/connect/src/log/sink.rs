@@ -13,7 +13,7 @@ use slackwater_core::element::Batch;
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::span_millis;
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
 };
 use slackwater_runtime::host::{Host, of};
 use slackwater_runtime::wire::handshake::Role;
@@ -181,10 +181,10 @@ impl<T: Data> SinkWriter for LogWriter<T> {
         })
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
         Box::pin(async move {
             let rows = self.send().await? + std::mem::take(&mut self.confirmed);
-            Ok(Flushed::confirmed(rows))
+            Ok(flush.confirmed(rows))
         })
     }
 

@@ -15,7 +15,7 @@ use slackwater_core::codec::decode_message;
 use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
-    ConnectorError, Opening, Pulled, Source, SourceReader, Splits,
+    ConnectorError, Opening, Position, Pulled, Source, SourceReader, Splits,
 };
 use slackwater_runtime::host::{Host, of};
 use slackwater_runtime::wire::handshake::Role;
@@ -72,6 +72,11 @@ impl<T: Data> Source for LogSource<T> {
 
     fn splits(&self) -> Splits {
         Splits::Fixed(self.partitions)
+    }
+
+    fn is_bounded(&self) -> bool {
+        // A partition ends when its writer says so, if ever.
+        false
     }
 
     fn open(&self, opening: Opening) -> Result<LogReader<T>, ConnectorError> {
@@ -256,5 +261,25 @@ impl<T: Data> SourceReader for LogReader<T> {
             true => Poll::Ready(Ok(Pulled::End)),
             false => Poll::Pending,
         }
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        let position = |split: &Split| Position {
+            split: split.partition,
+            offset: split.offset,
+            note: Vec::new(),
+            ended: split.ended && split.fetched.is_empty(),
+        };
+        self.splits.iter().map(position).collect()
+    }
+
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        for split in &mut self.splits {
+            let Some(to) = positions.iter().find(|to| to.split == split.partition) else {
+                continue;
+            };
+            (split.offset, split.ended) = (to.offset, to.ended);
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ms};
-use slackwater_dataflow::connector::{Pulled, Sink, SinkWriter, Source, SourceReader};
+use slackwater_dataflow::connector::{Pulled, Sink, SinkWriter, Source, SourceReader, flush};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{RealHost, run};
 
@@ -37,7 +37,7 @@ fn what_is_sunk_is_read_once_from_every_partition_and_ends_with_them() {
         let mut batch = Batch::default();
         (0..2_500u64).for_each(|value| batch.push(at(&value), value));
         writer.write(batch).await.expect("taken");
-        assert_eq!(writer.flush().await.expect("taken").rows(), 2_500);
+        assert_eq!(flush(&mut writer).await.expect("taken").rows(), 2_500);
         (0..3).for_each(|partition| log.close("t", partition));
 
         let source = source("t", 3, at).at(&address);
@@ -102,7 +102,7 @@ fn a_server_of_another_kind_refuses_by_name() {
         let mut batch = Batch::default();
         batch.push(at(&1), 1u64);
         writer.write(batch).await.expect("buffered");
-        writer.flush().await.expect_err("refused")
+        flush(&mut writer).await.expect_err("refused")
     });
     let said = refusal.expect("a runtime").message;
     assert!(said.ends_with("this is a log server, not one for a series"), "{said}");

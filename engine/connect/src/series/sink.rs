@@ -9,7 +9,7 @@ use std::time::Duration;
 use slackwater_core::element::Batch;
 use slackwater_core::point::Point;
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
 };
 use slackwater_runtime::host::{Host, of};
 use slackwater_runtime::wire::handshake::Role;
@@ -149,14 +149,14 @@ impl<T> SinkWriter for SeriesWriter<T> {
         })
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
         Box::pin(async move {
             if !self.buffer.is_empty() {
                 let points = std::mem::take(&mut self.buffer);
                 self.post(points).await?;
             }
             self.settle(0).await?;
-            Ok(Flushed::confirmed(std::mem::take(&mut self.confirmed)))
+            Ok(flush.confirmed(std::mem::take(&mut self.confirmed)))
         })
     }
 }

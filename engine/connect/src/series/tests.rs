@@ -3,7 +3,7 @@
 
 use slackwater_core::element::Batch;
 use slackwater_core::time::EventTime;
-use slackwater_dataflow::connector::{Sink, SinkWriter};
+use slackwater_dataflow::connector::{Sink, SinkWriter, flush};
 use slackwater_runtime::host::real::{RealHost, run};
 
 use super::*;
@@ -32,10 +32,10 @@ fn a_flush_returns_once_every_point_is_kept_and_a_replay_overwrites() {
         let served = store.clone();
         host.spawn("db", Box::pin(async move { drop(server.run(served).await) }));
         let mut writer = sink.open(opening(&host, 0, 1)).expect("opens");
-        assert_eq!(writer.flush().await.expect("nothing to do").rows(), 0);
+        assert_eq!(flush(&mut writer).await.expect("nothing to do").rows(), 0);
         writer.write(numbers(0..4_500)).await.expect("taken");
         writer.write(numbers(4_500..5_000)).await.expect("taken");
-        assert_eq!(writer.flush().await.expect("kept").rows(), 5_000);
+        assert_eq!(flush(&mut writer).await.expect("kept").rows(), 5_000);
         store
     });
     let store = store.expect("a runtime");
@@ -56,7 +56,7 @@ fn without_a_database_a_flush_fails_and_a_restart_may_help() {
         drop(listener);
         let mut writer = sink.open(opening(&host, 0, 1)).expect("opens");
         writer.write(numbers(0..1)).await.expect("buffered");
-        writer.flush().await.expect_err("refused")
+        flush(&mut writer).await.expect_err("refused")
     });
     let error = error.expect("a runtime");
     assert!(!error.fatal);

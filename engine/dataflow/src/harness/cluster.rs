@@ -133,7 +133,7 @@ impl Cluster {
         let mut call = Some(call);
         loop {
             let task = &mut self.tasks[vertex as usize][index as usize];
-            let mut outputs = Outputs { pending: Vec::new(), limit: 1 };
+            let mut outputs = Outputs { limit: 1, ..Outputs::default() };
             let facts = &self.facts;
             let tell = move |fact| facts.borrow_mut().push(fact);
             let told: (Detail, &dyn Fn(Fact)) = (Detail::Records, &tell);

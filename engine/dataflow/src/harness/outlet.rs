@@ -11,8 +11,8 @@ use slackwater_core::key::Key;
 use slackwater_core::time::ProcessingTime;
 
 use crate::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
-    SourceReader, Splits,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
+    SinkWriter, Source, SourceReader, Splits,
 };
 use crate::stream::{Stream, WindowOut};
 use crate::window::Pane;
@@ -71,6 +71,10 @@ impl<T: 'static> Source for InputOnly<T> {
         Splits::One
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn open(&self, _: Opening) -> Result<Self, ConnectorError> {
         Ok(Self(PhantomData))
     }
@@ -87,6 +91,14 @@ impl<T> SourceReader for InputOnly<T> {
         _: &mut Batch<T>,
     ) -> Poll<Result<Pulled, ConnectorError>> {
         Poll::Pending
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        Vec::new()
+    }
+
+    fn seek(&mut self, _: &[Position]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 }
 
@@ -113,7 +125,7 @@ impl<T> SinkWriter for Tap<T> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
-        Box::pin(std::future::ready(Ok(Flushed::confirmed(0))))
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(flush.confirmed(0))))
     }
 }

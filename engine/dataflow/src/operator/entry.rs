@@ -7,6 +7,7 @@ use slackwater_core::time::ProcessingTime;
 
 use super::{BoxStage, Context, OperatorError, Progress, Step};
 use crate::packet::AnyBatch;
+use crate::state::Restored;
 use crate::task::Chain;
 
 /// The way into a chain of `T`s.
@@ -42,5 +43,9 @@ impl<T: 'static> Chain for Entry<T> {
 
     fn on_timers(&mut self, cx: &mut Context<'_>) -> Step {
         self.head.on_timers(cx)
+    }
+
+    fn restore(&mut self, restored: &Restored) -> Step {
+        self.head.restore(restored)
     }
 }

@@ -8,6 +8,7 @@ use slackwater_core::element::{Batch, Signal};
 use slackwater_core::time::ProcessingTime;
 
 use super::{Context, OperatorError, Progress, Stage, Step};
+use crate::state::Restored;
 
 /// Everything else of a stage that only sends out of a port.
 macro_rules! last {
@@ -23,6 +24,9 @@ macro_rules! last {
             None
         }
         fn on_timers(&mut self, _: &mut Context<'_>) -> Step {
+            Ok(())
+        }
+        fn restore(&mut self, _: &Restored) -> Step {
             Ok(())
         }
     };

@@ -3,12 +3,12 @@
 //! Without a key it is [`super::scan`]; its typed front is [`crate::stream::Keyed::scan`].
 
 use slackwater_core::Data;
-use slackwater_core::element::Batch;
+use slackwater_core::element::{Batch, Signal};
 use slackwater_core::graph::Uid;
 use slackwater_core::key::Key;
 
 use super::{BoxStage, Context, OperatorError, Stage, Step, pass_on};
-use crate::state::{Groups, KeyedState, StateError};
+use crate::state::{Groups, KeyedState, Restored, StateError};
 
 /// Walks over the stream with a state for each key.
 pub struct KeyedScan<K, S, By, F, U> {
@@ -54,5 +54,17 @@ where
         next.batch(Batch { times: batch.times, values, marks: batch.marks }, cx)
     }
 
-    pass_on!();
+    fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step {
+        if let Signal::Barrier(_) = signal {
+            cx.keep(Box::new(self.state.snapshot()?.into_iter()));
+        }
+        self.next.signal(signal, cx)
+    }
+
+    fn restore(&mut self, restored: &Restored) -> Step {
+        self.state.restore(&restored.sections)?;
+        self.next.restore(restored)
+    }
+
+    pass_on!(stateful);
 }

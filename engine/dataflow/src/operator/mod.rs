@@ -20,6 +20,7 @@ use slackwater_core::id::Execution;
 use slackwater_core::time::{EventTime, ProcessingTime};
 
 use crate::packet::{AnyBatch, Packet};
+use crate::state::{Fork, Restored};
 
 /// Why an operator could not go on. Fails the task, and with it the attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +83,13 @@ pub trait Stage<T> {
     /// # Errors
     /// If user code or state refuses.
     fn on_timers(&mut self, cx: &mut Context<'_>) -> Step;
+
+    /// Takes over what of `restored` is this stage's, and hands it to the stages behind. Called
+    /// once, before the first element.
+    ///
+    /// # Errors
+    /// If a section is damaged, of another version or of another type.
+    fn restore(&mut self, restored: &Restored) -> Step;
 }
 
 /// A stage behind a pointer: what every stage holds of the next one.
@@ -98,12 +106,14 @@ pub struct Context<'a> {
 }
 
 /// What leaves a chain: packets for output ports, in the order in which they were emitted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outputs {
     /// Taken by the task loop after each call: written to channels, or handed to a sink.
     pub pending: Vec<Outgoing>,
     /// From this many packets on, [`Context::is_full`] asks stages to stop half-way.
     pub limit: usize,
+    /// What stages kept as the last barrier passed them; taken by the task loop behind it.
+    pub kept: Vec<Box<dyn Fork>>,
 }
 
 /// A packet on its way out of a chain.
@@ -179,15 +189,22 @@ impl<'a> Context<'a> {
         self.outputs.pending.push(Outgoing { port, channel: None, packet });
     }
 
+    /// Keeps a stage's state as it is now, while a barrier passes: cheap, it is written later.
+    pub fn keep(&mut self, fork: Box<dyn Fork>) {
+        self.outputs.kept.push(fork);
+    }
+
     /// Whether so much is pending that a stage that can stop half-way should.
     pub fn is_full(&self) -> bool {
         self.outputs.pending.len() >= self.outputs.limit
     }
 }
 
-/// Implements everything of [`Stage`] but `batch` by asking the stage behind, `self.next`.
+/// Implements everything of [`Stage`] but `batch` by asking the stage behind, `self.next`; with
+/// `stateful`, also without `signal` and `restore`.
 macro_rules! pass_on {
     () => {
+        $crate::operator::pass_on!(stateful);
         fn signal(
             &mut self,
             signal: slackwater_core::element::Signal,
@@ -195,6 +212,11 @@ macro_rules! pass_on {
         ) -> $crate::operator::Step {
             self.next.signal(signal, cx)
         }
+        fn restore(&mut self, restored: &$crate::state::Restored) -> $crate::operator::Step {
+            self.next.restore(restored)
+        }
+    };
+    (stateful) => {
         fn resume(
             &mut self,
             cx: &mut $crate::operator::Context<'_>,

@@ -6,6 +6,7 @@ use slackwater_core::element::{Batch, Signal};
 use slackwater_core::time::ProcessingTime;
 
 use super::{BoxStage, Context, OperatorError, Progress, Stage, Step};
+use crate::state::Restored;
 
 /// Gives every branch its own copy.
 pub struct Tee<T> {
@@ -49,6 +50,10 @@ impl<T: Clone> Stage<T> for Tee<T> {
     fn on_timers(&mut self, cx: &mut Context<'_>) -> Step {
         self.branches.iter_mut().try_for_each(|branch| branch.on_timers(cx))
     }
+
+    fn restore(&mut self, restored: &Restored) -> Step {
+        self.branches.iter_mut().try_for_each(|branch| branch.restore(restored))
+    }
 }
 
 /// The end of a stream that nobody reads: a discarded late stream, a branch without a sink.
@@ -68,6 +73,9 @@ impl<T> Stage<T> for Discard {
         None
     }
     fn on_timers(&mut self, _: &mut Context<'_>) -> Step {
+        Ok(())
+    }
+    fn restore(&mut self, _: &Restored) -> Step {
         Ok(())
     }
 }

@@ -54,6 +54,16 @@ impl SourceReader for Script {
         })
     }
 
+    fn positions(&self) -> Vec<Position> {
+        let (offset, note) = (self.offset, Vec::new());
+        vec![Position { split: 0, offset, note, ended: false }]
+    }
+
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        positions.iter().for_each(|position| self.offset = position.offset);
+        Ok(())
+    }
+
     fn take_skipped(&mut self) -> Option<(u64, String)> {
         self.skipped.take()
     }
@@ -82,6 +92,9 @@ impl Chain for Seen {
         None
     }
     fn on_timers(&mut self, _: &mut Context<'_>) -> Step {
+        Ok(())
+    }
+    fn restore(&mut self, _: &Restored) -> Step {
         Ok(())
     }
 }
@@ -122,7 +135,12 @@ fn play(script: &[&str]) -> Played {
         let waker = &mut Waker::from_waker(std::task::Waker::noop());
         let polled = match source.poll(waker, &mut seen, &mut cx) {
             Poll::Pending => "pending".to_owned(),
-            Poll::Ready(Ok(sourced)) => format!("{sourced:?}").to_lowercase(),
+            Poll::Ready(Ok(sourced)) => {
+                if sourced == Sourced::End {
+                    source.finish(&mut seen, &mut cx).expect("nothing refuses the end");
+                }
+                format!("{sourced:?}").to_lowercase()
+            }
             Poll::Ready(Err(error)) => error.to_string(),
         };
         seen.0.push(polled);

@@ -7,7 +7,7 @@ use hashbrown::hash_table::Entry;
 use slackwater_core::Data;
 use slackwater_core::key::Key;
 
-use super::section::{Section, SectionReader, SectionWriter, StateError, StateName};
+use super::section::{Section, SectionReader, SectionWriter, Share, StateError, StateName};
 use super::{Groups, table_hash};
 
 /// One value of `S` per key, held by key group.
@@ -75,7 +75,7 @@ impl<K: Key, S: Data> KeyedState<K, S> {
             let mut entries: Vec<&(K, S)> = table.iter().collect();
             entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             let entries = entries.into_iter().map(|(key, value)| (key, value));
-            sections.extend(writer.write(self.groups.at(position), entries)?);
+            sections.extend(writer.write(Share::Group(self.groups.at(position)), entries)?);
         }
         Ok(sections)
     }

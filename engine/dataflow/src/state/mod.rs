@@ -2,6 +2,7 @@
 //! State is reached through a key; a key's group is computed once per record and handed in. Nothing
 //! here knows of checkpoints, files or other subtasks. Window state is in [`crate::window`].
 
+mod fork;
 mod groups;
 mod keyed;
 mod section;
@@ -9,10 +10,11 @@ mod section;
 mod tests;
 mod timers;
 
+pub use fork::{Fork, Restored};
 pub use groups::Groups;
 pub use keyed::KeyedState;
 pub(crate) use section::StateName;
-pub use section::{Entries, Section, SectionReader, SectionWriter, StateError};
+pub use section::{Entries, Section, SectionReader, SectionWriter, Share, StateError};
 pub use timers::{Timer, Timers};
 
 /// The hash that a table of one group takes from the hash that chose the group.

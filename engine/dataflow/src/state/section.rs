@@ -1,4 +1,4 @@
-//! The bytes of state: one sealed section per operator uid, state name and key group.
+//! The bytes of state: one sealed section per operator uid, state name and share of it.
 //! Equal state gives equal bytes, whatever the order of insertion; a section that is damaged, newer
 //! or of another type is refused by name and never decoded. Where sections are kept and which
 //! subtask is handed which of them is the runtime's business.
@@ -20,20 +20,40 @@ use crate::operator::OperatorError;
 /// The newest format of a section that this code writes and reads.
 const VERSION: u16 = 1;
 
-/// The state of one key group, sealed. `uid`, `state` and `group` are repeated inside the seal.
+/// Which part of a state a section holds: what moves as one when a job is rescaled.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Share {
+    /// Keyed state: a key group.
+    Group(KeyGroup),
+    /// List state: a split of a source; 0 for the only state of an operator that has no keys; the
+    /// index of a subtask for the transactions of a sink.
+    Item(u32),
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Group(group) => write!(f, "key group {group}"),
+            Self::Item(item) => write!(f, "item {item}"),
+        }
+    }
+}
+
+/// One share of a state, sealed. `uid`, `state` and `share` are repeated inside the seal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// Whose state it is.
     pub uid: Uid,
     /// Which of the operator's states.
     pub state: String,
-    /// Of which key group.
-    pub group: KeyGroup,
+    /// Which part of it.
+    pub share: Share,
     /// The sealed envelope.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
-/// Why state could not be written, read or reached. Names the operator, the state, the key group.
+/// Why state could not be written, read or reached. Names the operator, the state, the share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateError {
     uid: Uid,
@@ -68,7 +88,8 @@ impl From<StateError> for OperatorError {
 struct Header {
     uid: Uid,
     state: String,
-    group: KeyGroup,
+    share: Share,
+    /// The number of key groups; 0 for list state, which knows none.
     max_parallelism: u16,
     schema: String,
     entries: u64,
@@ -86,9 +107,9 @@ impl StateName {
         Self { uid: uid.into(), state: state.to_owned() }
     }
 
-    pub(crate) fn error(&self, group: Option<KeyGroup>, why: impl fmt::Display) -> StateError {
-        let what = match group {
-            Some(group) => format!("state {:?}, key group {group},", self.state),
+    pub(crate) fn error(&self, share: Option<Share>, why: impl fmt::Display) -> StateError {
+        let what = match share {
+            Some(share) => format!("state {:?}, {share},", self.state),
             None => format!("state {:?}", self.state),
         };
         StateError { uid: self.uid.clone(), what, why: why.to_string() }
@@ -118,7 +139,7 @@ impl<K: Key, S: Data> SectionWriter<K, S> {
         Ok(Self { name, schema, max_parallelism: groups.max_parallelism(), of: PhantomData })
     }
 
-    /// The section of a group; none if there is no entry.
+    /// The section of a share; none if there is no entry.
     ///
     /// # Errors
     /// If a value refuses to be serialized.
@@ -127,10 +148,10 @@ impl<K: Key, S: Data> SectionWriter<K, S> {
     /// If the entries are not in the strict order of their keys: their order is the bytes' order.
     pub fn write<'a>(
         &self,
-        group: KeyGroup,
+        share: Share,
         entries: impl Iterator<Item = (&'a K, &'a S)>,
     ) -> Result<Option<Section>, StateError> {
-        let refuse = |why: String| self.name.error(Some(group), why);
+        let refuse = |why: String| self.name.error(Some(share), why);
         let (mut body, mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new(), Vec::new());
         let mut last: Option<&K> = None;
         let mut count = 0;
@@ -152,7 +173,7 @@ impl<K: Key, S: Data> SectionWriter<K, S> {
         let header = Header {
             uid: self.name.uid.clone(),
             state: self.name.state.clone(),
-            group,
+            share,
             max_parallelism: self.max_parallelism,
             schema: self.schema.text().to_owned(),
             entries: count,
@@ -165,9 +186,26 @@ impl<K: Key, S: Data> SectionWriter<K, S> {
         Ok(Some(Section {
             uid: self.name.uid.clone(),
             state: self.name.state.clone(),
-            group,
+            share,
             bytes,
         }))
+    }
+}
+
+impl<S: Data> SectionWriter<(), S> {
+    /// Writes list state: one value per item.
+    pub(crate) fn list(name: StateName) -> Result<Self, StateError> {
+        let schema = name.schema::<(), S>()?;
+        Ok(Self { name, schema, max_parallelism: 0, of: PhantomData })
+    }
+
+    /// The section of an item.
+    ///
+    /// # Errors
+    /// If the value refuses to be serialized.
+    pub fn write_item(&self, item: u32, value: &S) -> Result<Section, StateError> {
+        let section = self.write(Share::Item(item), std::iter::once((&(), value)))?;
+        Ok(section.expect("a section of one entry is not left out"))
     }
 }
 
@@ -178,14 +216,15 @@ pub type Entries<K, S> = BTreeMap<KeyGroup, Vec<(K, S)>>;
 pub struct SectionReader<K, S> {
     name: StateName,
     schema: Schema,
-    groups: Groups,
+    /// `None` for list state.
+    groups: Option<Groups>,
     of: PhantomData<fn() -> (K, S)>,
 }
 
 impl<K: Key, S: Data> SectionReader<K, S> {
     pub(crate) fn new(name: StateName, groups: &Groups) -> Result<Self, StateError> {
         let schema = name.schema::<K, S>()?;
-        Ok(Self { name, schema, groups: groups.clone(), of: PhantomData })
+        Ok(Self { name, schema, groups: Some(groups.clone()), of: PhantomData })
     }
 
     /// The entries of this state in the groups that the subtask owns; other sections are passed
@@ -194,16 +233,29 @@ impl<K: Key, S: Data> SectionReader<K, S> {
     /// # Errors
     /// If one of them is damaged, newer, of another type, or there twice.
     pub fn read(&self, sections: &[Section]) -> Result<Entries<K, S>, StateError> {
+        let owned = |group: &KeyGroup| {
+            self.groups.as_ref().is_some_and(|groups| groups.position_of(*group).is_some())
+        };
+        self.read_shares(sections, |share| match share {
+            Share::Group(group) => Some(group).filter(owned),
+            Share::Item(_) => None,
+        })
+    }
+
+    /// The entries of the shares that are wanted, by what they are called then.
+    fn read_shares<I: Ord>(
+        &self,
+        sections: &[Section],
+        wanted: impl Fn(Share) -> Option<I>,
+    ) -> Result<BTreeMap<I, Vec<(K, S)>>, StateError> {
         let mut read = BTreeMap::new();
         for section in sections {
             let ours = section.uid == self.name.uid && section.state == self.name.state;
-            if !ours || self.groups.position_of(section.group).is_none() {
-                continue;
-            }
+            let Some(index) = wanted(section.share).filter(|_| ours) else { continue };
             let entries = self.read_one(section);
-            let entries = entries.map_err(|why| self.name.error(Some(section.group), why))?;
-            if read.insert(section.group, entries).is_some() {
-                return Err(self.name.error(Some(section.group), "there are two such sections"));
+            let entries = entries.map_err(|why| self.name.error(Some(section.share), why))?;
+            if read.insert(index, entries).is_some() {
+                return Err(self.name.error(Some(section.share), "there are two such sections"));
             }
         }
         Ok(read)
@@ -211,11 +263,12 @@ impl<K: Key, S: Data> SectionReader<K, S> {
 
     /// Refuses a key that was filed under another group than its own.
     pub(crate) fn expect_group(&self, key: &impl Key, group: KeyGroup) -> Result<(), StateError> {
-        let of_key = KeyGroup::of_hash(key.hash64(), self.groups.max_parallelism());
+        let of_key = KeyGroup::of_hash(key.hash64(), self.max_parallelism());
         if of_key == group {
             return Ok(());
         }
-        Err(self.name.error(Some(group), format!("the key {key:?} is of key group {of_key}")))
+        let why = format!("the key {key:?} is of key group {of_key}");
+        Err(self.name.error(Some(Share::Group(group)), why))
     }
 
     fn read_one(&self, section: &Section) -> Result<Vec<(K, S)>, String> {
@@ -227,7 +280,7 @@ impl<K: Key, S: Data> SectionReader<K, S> {
         let mut rest = opened.payload;
         let header: Header =
             rmp_serde::from_slice(take(&mut rest)?).map_err(|error| error.to_string())?;
-        self.check_header(&header, section.group)?;
+        self.check_header(&header, section.share)?;
         if opened.schema != self.schema.fingerprint() {
             return Err(format!("written as {}, expected {}", header.schema, self.schema));
         }
@@ -250,8 +303,12 @@ impl<K: Key, S: Data> SectionReader<K, S> {
         }
     }
 
-    fn check_header(&self, header: &Header, group: KeyGroup) -> Result<(), String> {
-        let max = self.groups.max_parallelism();
+    fn max_parallelism(&self) -> u16 {
+        self.groups.as_ref().map_or(0, Groups::max_parallelism)
+    }
+
+    fn check_header(&self, header: &Header, share: Share) -> Result<(), String> {
+        let max = self.max_parallelism();
         if header.max_parallelism != max {
             return Err(format!(
                 "written at a maximum parallelism of {}, expected {max}: it is fixed for the life \
@@ -260,13 +317,42 @@ impl<K: Key, S: Data> SectionReader<K, S> {
             ));
         }
         let same = header.uid == self.name.uid && header.state == self.name.state;
-        if same && header.group == group {
+        if same && header.share == share {
             return Ok(());
         }
         Err(format!(
-            "the section holds state {:?}, key group {}, of operator {:?}",
-            header.state, header.group, header.uid.0
+            "the section holds state {:?}, {}, of operator {:?}",
+            header.state, header.share, header.uid.0
         ))
+    }
+}
+
+impl<S: Data> SectionReader<(), S> {
+    /// Reads list state.
+    pub(crate) fn list(name: StateName) -> Result<Self, StateError> {
+        let schema = name.schema::<(), S>()?;
+        Ok(Self { name, schema, groups: None, of: PhantomData })
+    }
+
+    /// The value of every item of this state that is `wanted`.
+    ///
+    /// # Errors
+    /// As [`SectionReader::read`].
+    pub fn read_items(
+        &self,
+        sections: &[Section],
+        wanted: impl Fn(u32) -> bool,
+    ) -> Result<BTreeMap<u32, S>, StateError> {
+        let read = self.read_shares(sections, |share| match share {
+            Share::Item(item) => Some(item).filter(|item| wanted(*item)),
+            Share::Group(_) => None,
+        })?;
+        let value = |(item, entries): (u32, Vec<((), S)>)| {
+            let one = entries.into_iter().next();
+            let missing = || self.name.error(Some(Share::Item(item)), "malformed: no value");
+            Ok((item, one.ok_or_else(missing)?.1))
+        };
+        read.into_iter().map(value).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use slackwater_core::codec::{self, Kind};
-use slackwater_core::key::{Key, KeyGroup};
+use slackwater_core::key::Key;
 use slackwater_core::schema::Fingerprint;
 use slackwater_core::time::{EventTime, ProcessingTime};
 
@@ -29,8 +29,8 @@ fn sections<K: Key>(state: &KeyedState<K, u64>) -> Vec<Section> {
     state.snapshot().expect("serializable")
 }
 
-fn by_group(sections: impl IntoIterator<Item = Section>) -> BTreeMap<KeyGroup, Vec<u8>> {
-    sections.into_iter().map(|section| (section.group, section.bytes)).collect()
+fn by_group(sections: impl IntoIterator<Item = Section>) -> BTreeMap<Share, Vec<u8>> {
+    sections.into_iter().map(|section| (section.share, section.bytes)).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use slackwater_core::key::{Key, KeyGroup};
 use slackwater_core::time::{EventTime, ProcessingTime};
 
 use super::Groups;
-use super::section::{Section, SectionReader, SectionWriter, StateError, StateName};
+use super::section::{Section, SectionReader, SectionWriter, Share, StateError, StateName};
 
 /// An instant of one of the two kinds of time.
 pub trait Instant: Copy + Ord + std::fmt::Debug {
@@ -89,7 +89,7 @@ impl<I: Instant, K: Key> Timers<I, K> {
         for group in (0..self.groups.len()).map(|position| self.groups.at(position)) {
             let timers = self.timers.iter().filter(|timer| timer.group == group);
             let keys: Vec<_> = timers.map(|t| (t.at.to_millis(), t.key.clone())).collect();
-            sections.extend(writer.write(group, keys.iter().map(|key| (key, &())))?);
+            sections.extend(writer.write(Share::Group(group), keys.iter().map(|key| (key, &())))?);
         }
         Ok(sections)
     }

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use slackwater_core::Data;
-use slackwater_core::graph::OperatorKind;
+use slackwater_core::graph::{OperatorKind, Uid};
 use slackwater_core::key::Key;
 
 use super::env::Env;
@@ -124,8 +124,10 @@ impl<T: Data> Stream<T> {
         U: Data,
         F: FnMut(&mut S, T) -> U + Clone + Send + Sync + 'static,
     {
-        let mut node = self
-            .operator::<U>(uid, move |next| erase::<T>(Scan::new(init.clone(), f.clone(), next)));
+        let id = Uid::from(uid);
+        let mut node = self.operator::<U>(uid, move |next| {
+            erase::<T>(Scan::new(&id, init.clone(), f.clone(), next))
+        });
         node.uid = Some(uid.into());
         let why = "its one state, which is not kept by key, can be in one place only; key the \
                    stream first, or leave it at parallelism 1";
@@ -155,6 +157,7 @@ impl<T: Data> Stream<T> {
         let note = match sink.contract() {
             SinkContract::AtLeastOnce => "at least once",
             SinkContract::Idempotent => "idempotent",
+            SinkContract::TwoPhase => "two-phase",
         };
         let code = Code::Sink(Arc::new(move |opening| {
             let (uid, contract) = (opening.uid.clone(), sink.contract());

@@ -13,8 +13,8 @@ use slackwater_core::time::{ProcessingTime, ms, secs};
 
 use super::*;
 use crate::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
-    SourceReader, Splits,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
+    SinkWriter, Source, SourceReader, Splits,
 };
 use crate::task::{Plan, PlanError, Programs};
 use crate::watermark::Watermarks;
@@ -37,6 +37,9 @@ impl<T: 'static> Source for Nowhere<T> {
     fn splits(&self) -> Splits {
         self.0
     }
+    fn is_bounded(&self) -> bool {
+        true
+    }
     fn open(&self, _: Opening) -> Result<Self, ConnectorError> {
         Ok(Self(self.0, PhantomData))
     }
@@ -52,6 +55,14 @@ impl<T> SourceReader for Nowhere<T> {
         _: &mut Batch<T>,
     ) -> Poll<Result<Pulled, ConnectorError>> {
         Poll::Ready(Ok(Pulled::End))
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        Vec::new()
+    }
+
+    fn seek(&mut self, _: &[Position]) -> Result<(), ConnectorError> {
+        Ok(())
     }
 }
 
@@ -71,8 +82,8 @@ impl<T> SinkWriter for Nowhere<T> {
     fn write(&mut self, _: Batch<T>) -> LocalFuture<'_, Result<(), ConnectorError>> {
         Box::pin(std::future::ready(Ok(())))
     }
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
-        Box::pin(std::future::ready(Ok(Flushed::confirmed(0))))
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(flush.confirmed(0))))
     }
 }
 

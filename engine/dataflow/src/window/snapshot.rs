@@ -9,7 +9,7 @@ use slackwater_core::time::{Clock, EventTime};
 use super::lateness::Watermarks;
 use super::table::Cell;
 use super::{Aggregate, Window, WindowStage};
-use crate::state::{Section, SectionReader, SectionWriter, StateError, StateName};
+use crate::state::{Section, SectionReader, SectionWriter, Share, StateError, StateName};
 
 /// The names of the three states of a window operator: part of the savepoint format.
 const WINDOWS: &str = "windows";
@@ -44,7 +44,7 @@ where
         let waiting = self.writer::<Bounds, u64>(WAITING)?;
         let watermark = self.writer::<(), EventTime>(WATERMARK)?;
         for position in 0..self.windowing.groups.len() {
-            let group = self.windowing.groups.at(position);
+            let share = Share::Group(self.windowing.groups.at(position));
             let mut entries: Vec<((Bounds, K), &G::Acc)> = Vec::new();
             let mut counts = Vec::new();
             for (window, cell) in self.cells_of(position) {
@@ -54,11 +54,11 @@ where
                 entries[first..].sort_unstable_by(|a, b| a.0.cmp(&b.0));
                 counts.extend((cell.waiting > 0).then_some((bounds, cell.waiting)));
             }
-            sections.extend(windows.write(group, entries.iter().map(|(key, acc)| (key, *acc)))?);
-            sections.extend(waiting.write(group, counts.iter().map(|(key, n)| (key, n)))?);
+            sections.extend(windows.write(share, entries.iter().map(|(key, acc)| (key, *acc)))?);
+            sections.extend(waiting.write(share, counts.iter().map(|(key, n)| (key, n)))?);
             let seen = self.watermarks.judge(position);
             let seen = (seen > EventTime::MIN).then_some((&(), &seen));
-            sections.extend(watermark.write(group, seen.into_iter())?);
+            sections.extend(watermark.write(share, seen.into_iter())?);
         }
         Ok(sections)
     }
@@ -69,7 +69,7 @@ where
     /// # Errors
     /// A [`StateError`] that names the section, if one is damaged, of another version, schema or
     /// window size. Then the operator is empty.
-    pub fn restore(&mut self, sections: &[Section]) -> Result<(), StateError> {
+    pub fn restore_sections(&mut self, sections: &[Section]) -> Result<(), StateError> {
         assert!(!self.is_busy(), "state is restored before the first element");
         self.table.clear();
         self.watermarks = Watermarks::new(self.windowing.groups.len());
@@ -125,7 +125,7 @@ where
                 "written for the window [{start}, {end}), which is none of these: keep the size \
                  and the offset, or give the operator another uid"
             );
-            return Err(self.name(state).error(Some(group), why));
+            return Err(self.name(state).error(Some(Share::Group(group)), why));
         };
         let index = self.table.find_or_open(window);
         let base = self.table.open()[index].base;

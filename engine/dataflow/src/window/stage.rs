@@ -21,7 +21,7 @@ use super::lateness::Watermarks;
 use super::table::WindowTable;
 use super::{Aggregate, Pane, Tumbling, Window};
 use crate::operator::{BoxStage, Context, OperatorError, Progress, Stage, Step};
-use crate::state::Groups;
+use crate::state::{Groups, Restored};
 
 /// What a window operator is told besides its functions.
 #[derive(Clone, Debug)]
@@ -237,8 +237,10 @@ where
             return Ok(Progress::More);
         }
         if let Some(signal) = self.signal.take() {
-            if signal == Signal::EndOfInput {
-                self.tell_open(cx);
+            match signal {
+                Signal::EndOfInput => self.tell_open(cx),
+                Signal::Barrier(_) => cx.keep(Box::new(self.snapshot()?.into_iter())),
+                Signal::Idle | Signal::Active | Signal::Latency(_) => {}
             }
             self.results.signal(signal, cx)?;
             self.late.signal(signal, cx)?;
@@ -323,5 +325,11 @@ where
         }
         self.results.on_timers(cx)?;
         self.late.on_timers(cx)
+    }
+
+    fn restore(&mut self, restored: &Restored) -> Step {
+        self.restore_sections(&restored.sections)?;
+        self.results.restore(restored)?;
+        self.late.restore(restored)
     }
 }

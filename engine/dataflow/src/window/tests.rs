@@ -18,7 +18,7 @@ use super::{Pane, Tumbling, WindowStage, Windowing, tumbling};
 use crate::operator::exit::Forward;
 use crate::operator::{Context, Counts, Outputs, Progress, Stage, Step};
 use crate::packet::Packet;
-use crate::state::{Groups, Section};
+use crate::state::{Groups, Section, Share};
 
 type Row = (u64, i64);
 type SumStage = WindowStage<Row, u64, Sum<fn(&Row) -> i64, i64>, fn(&Row) -> u64>;
@@ -475,14 +475,14 @@ fn restored(windows: Tumbling, parallelism: u32, sections: &[Section]) -> Vec<Ri
     let rig = |index| {
         let groups = Groups::of_subtask(index, parallelism, 128);
         let mut rig = Rig::of(windowing(windows, Clock::Event, groups));
-        rig.stage.restore(sections).expect("restores");
+        rig.stage.restore_sections(sections).expect("restores");
         rig
     };
     (0..parallelism).map(rig).collect()
 }
 
-fn by_name(sections: Vec<Section>) -> BTreeMap<(String, KeyGroup), Vec<u8>> {
-    sections.into_iter().map(|s| ((s.state, s.group), s.bytes)).collect()
+fn by_name(sections: Vec<Section>) -> BTreeMap<(String, Share), Vec<u8>> {
+    sections.into_iter().map(|s| ((s.state, s.share), s.bytes)).collect()
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn state_of_another_window_size_is_refused_by_name() {
     rig.run("1@0=1");
     let sections = rig.stage.snapshot().expect("serializable");
     let mut other = Rig::event(tumbling(ms(2_000)));
-    let error = other.stage.restore(&sections).expect_err("refused");
+    let error = other.stage.restore_sections(&sections).expect_err("refused");
     assert_eq!(
         error.to_string(),
         "state \"windows\", key group 115, of operator \"w\": written for the window [0, 1000), \

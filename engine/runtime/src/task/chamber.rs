@@ -49,7 +49,7 @@ impl Chamber {
             detail: host.detail(),
             now: host.wall(),
             next_marker: config.latency_every.map(|every| host.elapsed() + every),
-            outputs: Outputs { pending: Vec::new(), limit: config.pending_max.max(1) },
+            outputs: Outputs { limit: config.pending_max.max(1), ..Outputs::default() },
             turn: config.batches_per_turn,
             host,
             execution,
@@ -102,6 +102,15 @@ impl Chamber {
         source: &mut dyn AnySource,
     ) -> Poll<Result<Sourced, TaskError>> {
         self.enter(|chain, cx| source.poll(waker, chain, cx))
+    }
+
+    /// Lets a source end its stream.
+    pub(super) async fn finish_source(
+        &mut self,
+        source: &mut dyn AnySource,
+    ) -> Result<(), Failure> {
+        self.enter(|chain, cx| source.finish(chain, cx))?;
+        self.settle(Ok(())).await
     }
 
     /// Sends out what a call into the chain left behind, and lets it finish what it cut short.

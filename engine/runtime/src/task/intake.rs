@@ -44,7 +44,10 @@ pub(super) async fn from_source(
         let sourced = sourced?;
         chamber.settle(Ok(())).await?;
         match sourced {
-            Sourced::End => return chamber.finish().await,
+            Sourced::End => {
+                chamber.finish_source(&mut *source).await?;
+                return chamber.finish().await;
+            }
             Sourced::Batch | Sourced::Nothing => chamber.take_turns().await,
         }
     }

@@ -8,8 +8,8 @@ use std::task::Poll;
 use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
-    ConnectorError, Flushed, LocalFuture, Opening, Pulled, Sink, SinkContract, SinkWriter, Source,
-    SourceReader, Splits,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
+    SinkWriter, Source, SourceReader, Splits,
 };
 use tokio::sync::Notify;
 
@@ -30,6 +30,9 @@ impl Source for Count {
     type Reader = Counter;
     fn splits(&self) -> Splits {
         Splits::One
+    }
+    fn is_bounded(&self) -> bool {
+        self.is_bounded
     }
     fn open(&self, _: Opening) -> Result<Counter, ConnectorError> {
         Ok(Counter { next: 0, of: self.clone() })
@@ -54,6 +57,13 @@ impl SourceReader for Counter {
             _ if self.of.is_bounded => Poll::Ready(Ok(Pulled::End)),
             _ => Poll::Pending,
         }
+    }
+    fn positions(&self) -> Vec<Position> {
+        vec![Position { split: 0, offset: self.next, note: Vec::new(), ended: false }]
+    }
+    fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
+        positions.iter().for_each(|position| self.next = position.offset);
+        Ok(())
     }
 }
 
@@ -109,11 +119,11 @@ impl SinkWriter for Collector {
             Ok(())
         })
     }
-    fn flush(&mut self) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
+    fn flush(&mut self, flush: Flush) -> LocalFuture<'_, Result<Flushed, ConnectorError>> {
         Box::pin(async move {
             let rows = self.buffer.len() as u64;
             self.sink.seen.lock().expect("whole").append(&mut self.buffer);
-            Ok(Flushed::confirmed(rows))
+            Ok(flush.confirmed(rows))
         })
     }
 }

@@ -1,0 +1,39 @@
+//! How state leaves a task and comes back: a fork that is written beside the stream, and what a
+//! restore hands to every stage. A fork is the state as it was when the barrier passed, whatever
+//! the stream does meanwhile. Where sections are stored is the runtime's business.
+
+use slackwater_core::graph::Uid;
+use slackwater_core::id::CheckpointId;
+
+use super::{Section, StateError};
+
+/// State as it was when a barrier passed. Made cheaply between two batches, read in slices later.
+pub trait Fork: Send {
+    /// The next section, a slice of work that stays below a millisecond or so; `None` at the end.
+    /// Equal state gives equal sections in equal order.
+    fn next_section(&mut self) -> Option<Result<Section, StateError>>;
+}
+
+/// Sections that exist already: what is small needs no slices.
+impl Fork for std::vec::IntoIter<Section> {
+    fn next_section(&mut self) -> Option<Result<Section, StateError>> {
+        self.next().map(Ok)
+    }
+}
+
+/// What a subtask takes up again: every section of its vertex that a checkpoint holds, its own and
+/// those of other subtasks. Each stage takes those of its uid and its share.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Which checkpoint it was.
+    pub checkpoint: Option<CheckpointId>,
+    /// Its sections.
+    pub sections: Vec<Section>,
+}
+
+impl Restored {
+    /// The sections of one operator.
+    pub fn of<'a>(&'a self, uid: &'a Uid) -> impl Iterator<Item = &'a Section> {
+        self.sections.iter().filter(move |section| section.uid == *uid)
+    }
+}
