@@ -4,7 +4,10 @@
 //! The objects themselves come from [`crate::host`]; when something is written is decided elsewhere.
 
 mod error;
+pub mod garbage;
 pub mod layout;
+pub mod lease;
+pub mod log;
 pub mod metadata;
 pub mod state;
 
@@ -20,6 +23,8 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 use crate::host::Host;
 
 pub use error::{StoreError, Trouble};
+pub use lease::{Lease, Term};
+pub use log::{History, JobLog, LogEntry, What, jobs, read_all};
 pub use metadata::{find_metadata, read_metadata, write_metadata};
 pub use state::{Part, read_state, write_state};
 
@@ -176,6 +181,23 @@ impl Store {
         Ok(listed)
     }
 
+    /// The folders in a folder, by path, sorted.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Nothing happens if dropped.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let tried = self.patiently(folder, async |location: &Path| {
+            self.objects.list_with_delimiter(Some(location)).await
+        });
+        let mut folders: Vec<_> =
+            tried.await?.common_prefixes.iter().map(ToString::to_string).collect();
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Deletes an object; one that is not there is no error.
     ///
     /// # Errors
@@ -190,6 +212,11 @@ impl Store {
             Err(error) if error.trouble() == &Trouble::Missing => Ok(()),
             deleted => deleted,
         }
+    }
+
+    /// A number that no other process draws; equal for as long as this one lives.
+    fn draw(&self, stream: &str) -> u128 {
+        self.host.random(stream).next_u128()
     }
 
     /// Tries until it works, fails for good, or the patience is at its end.
@@ -213,3 +240,6 @@ impl Store {
         attempt(&location).await.map_err(|error| StoreError::of_object(path, &error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,393 @@
+//! The store on a folder of this machine and in the memory of this process: what is written is read
+//! back, what is damaged is named, and of two leaders one goes on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use slackwater_core::checkpoint::{
+    CheckpointKind, CheckpointMetadata, METADATA_FORMAT, StateFile, StateHandle, VertexState,
+};
+use slackwater_core::codec::{Kind, seal};
+use slackwater_core::fact::JobStatus;
+use slackwater_core::id::{
+    Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId,
+};
+use slackwater_core::program::Program;
+use slackwater_core::schema::Fingerprint;
+use slackwater_core::time::ProcessingTime;
+
+use super::lease::Watch;
+use super::*;
+use crate::host::real::{RealHost, run};
+
+const JOB: JobId = JobId(7);
+
+/// Runs `test` on a folder of this machine, and in memory.
+fn on_every_store(name: &str, test: impl AsyncFn(Store)) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path().join("made/when/needed").to_string_lossy().into_owned();
+    for url in [format!("memory://{name}"), format!("file://{folder}"), folder] {
+        let host = RealHost::named("jm").expect("randomness");
+        let ran = run(host, |host| async {
+            let store = Store::open(host, &url).expect("an address of a store");
+            test(store.patience(Patience::NONE)).await;
+            // The third address is the second store.
+            if url.starts_with("file") {
+                std::fs::remove_dir_all(url.trim_start_matches("file://")).expect("ours");
+            }
+        });
+        ran.expect("a runtime");
+    }
+}
+
+fn part(job: u128, checkpoint: u64, attempt: u32, index: u32) -> Part {
+    let subtask = Subtask { vertex: VertexId(0), index };
+    let (job, epoch, attempt) = (JobId(job), JobEpoch(1), Attempt(attempt));
+    let task = Execution { job, epoch, attempt, subtask };
+    Part { checkpoint: CheckpointId(checkpoint), task }
+}
+
+fn metadata(checkpoint: u64, files: Vec<StateFile>) -> CheckpointMetadata {
+    let parallelism = files.len() as u32;
+    let subtasks = files.into_iter().map(StateHandle::File).collect();
+    CheckpointMetadata {
+        format: METADATA_FORMAT,
+        job: JOB,
+        checkpoint: CheckpointId(checkpoint),
+        kind: CheckpointKind::Checkpoint,
+        epoch: JobEpoch(1),
+        attempt: Attempt(1),
+        program: Program::named("ledger"),
+        triggered: ProcessingTime::from_millis(1),
+        completed: ProcessingTime::from_millis(2),
+        max_parallelism: 8,
+        vertices: vec![VertexState { vertex: VertexId(0), uids: vec![], parallelism, subtasks }],
+        finished: vec![],
+        last: false,
+    }
+}
+
+#[test]
+fn what_is_put_is_got_listed_and_deleted() {
+    on_every_store("objects", async |store| {
+        let bytes = Bytes::from_static;
+        assert_eq!(store.list("a").await, Ok(vec![]));
+        assert_eq!(store.folders("a").await, Ok(vec![]));
+        store.put("a/x", vec![bytes(b"one"), bytes(b"two")]).await.expect("room");
+        store.put("a/x", vec![bytes(b"three")]).await.expect("room");
+        store.put("a/y/z", vec![]).await.expect("room");
+        store.put("a.b", vec![]).await.expect("room");
+        assert_eq!(store.get("a/x").await, Ok(bytes(b"three")));
+        let paths = [("a/x", 5), ("a/y/z", 0)];
+        let listed = paths.map(|(path, length)| Listed { path: path.into(), length });
+        assert_eq!(store.list("a").await, Ok(listed.to_vec()));
+        assert_eq!(store.folders("a").await, Ok(vec!["a/y".to_owned()]));
+        assert_eq!(store.create("a/x", bytes(b"four")).await, Ok(Created::Theirs(bytes(b"three"))));
+        assert_eq!(store.create("a/x", bytes(b"three")).await, Ok(Created::Ours));
+        assert_eq!(store.create("a/w", bytes(b"four")).await, Ok(Created::Ours));
+        assert_eq!(store.delete("a/x").await, Ok(()));
+        assert_eq!(store.delete("a/x").await, Ok(()));
+        let missing = store.get("a/x").await.expect_err("deleted");
+        assert_eq!(missing, StoreError::new("a/x", Trouble::Missing));
+        let refused = store.get("a//x").await.expect_err("no path");
+        assert!(matches!(refused.trouble(), Trouble::Refused(_)), "{refused}");
+    });
+}
+
+#[test]
+fn a_folder_keeps_what_another_process_reads() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = folder.path().to_string_lossy().into_owned();
+    let open = |host| Store::open(host, &url).expect("a folder");
+    let written = run(RealHost::named("tm-1").expect("randomness"), |host| async {
+        write_state(&open(host), &part(7, 1, 1, 0), vec![Bytes::from_static(b"state")]).await
+    });
+    let file = written.expect("a runtime").expect("room");
+    assert_eq!(file.path, "jobs/00000000000000000000000000000007/chk-1/0-0-a1");
+    let on_disk = std::fs::read(folder.path().join(&file.path)).expect("at its path");
+    assert_eq!(on_disk.len() as u64, file.length);
+    let read = run(RealHost::named("tm-2").expect("randomness"), |host| async {
+        read_state(&open(host), &file).await
+    });
+    assert_eq!(read.expect("a runtime"), Ok(Bytes::from_static(b"state")));
+}
+
+/// What `reading` a file says after each way of spoiling it; all of them are damage.
+async fn check_spoiled(
+    store: &Store,
+    file: &StateFile,
+    others: (&str, Vec<u8>),
+    reading: impl AsyncFn(&StateFile) -> Option<StoreError>,
+) {
+    let path = file.path.as_str();
+    let (kind, newer) = others;
+    let whole = store.get(path).await.expect("written");
+    assert_eq!(reading(file).await, None);
+    let mut flipped = whole.to_vec();
+    *flipped.last_mut().expect("not empty") ^= 1;
+    let mut flipped_head = whole.to_vec();
+    flipped_head[30] ^= 4;
+    let longer = [&whole[..], b"x"].concat();
+    let cut = whole.slice(..whole.len() - 1);
+    let other = store.get(kind).await.expect("another's");
+    let half = format!("is truncated: {} bytes expected, {} found", whole.len(), whole.len() - 1);
+    for (name, bytes, expected) in [
+        ("empty", vec![], "is truncated"),
+        ("cut", cut.to_vec(), half.as_str()),
+        ("flipped", flipped, "is damaged: the checksum does not match"),
+        ("flipped in its head", flipped_head, "is damaged: the checksum does not match"),
+        ("longer", longer, "is damaged"),
+        ("another's", other.to_vec(), "is foreign: it holds checkpoint"),
+        ("newer", newer, "is newer: format 2, but 1 is the newest known here"),
+    ] {
+        let mut named = file.clone();
+        if name == "newer" {
+            // Written by a newer version: every checksum is right.
+            named.length = bytes.len() as u64;
+            named.checksum = xxhash_rust::xxh3::xxh3_64(&bytes);
+        }
+        store.put(path, vec![bytes.into()]).await.expect("room");
+        let error = reading(&named).await.unwrap_or_else(|| panic!("{name} is read"));
+        assert!(error.to_string().starts_with(&format!("{path} {expected}")), "{name}: {error}");
+        assert!(error.is_damage() && !error.is_transient() && !error.is_fenced(), "{name}");
+    }
+    store.delete(path).await.expect("there");
+    let error = reading(file).await.expect("a missing file is not read");
+    assert_eq!(error.to_string(), format!("{path} is missing from the store"));
+    assert!(error.is_damage());
+}
+
+#[test]
+fn a_state_file_that_is_torn_flipped_missing_newer_or_foreign_is_refused_by_name() {
+    on_every_store("state", async |store| {
+        let write = async |part: Part| {
+            write_state(&store, &part, vec![Bytes::from_static(b"sections")]).await.expect("room")
+        };
+        let newer = seal(Kind::StateFile, 2, Fingerprint(0), b"whatever");
+        for foreign in [part(8, 3, 1, 0), part(7, 2, 1, 0), part(7, 3, 2, 0), part(7, 3, 1, 1)] {
+            let (file, other) = (write(part(7, 3, 1, 0)).await, write(foreign).await);
+            let reading = async |file: &StateFile| read_state(&store, file).await.err();
+            check_spoiled(&store, &file, (&other.path, newer.clone()), reading).await;
+        }
+    });
+}
+
+#[test]
+fn metadata_that_is_torn_flipped_missing_newer_or_foreign_is_refused_by_name() {
+    on_every_store("metadata", async |store| {
+        let newer = seal(Kind::Metadata, 2, Fingerprint(0), b"whatever");
+        let file = write_metadata(&store, &metadata(3, vec![])).await.expect("room");
+        assert_eq!(read_metadata(&store, &file).await, Ok(metadata(3, vec![])));
+        assert_eq!(find_metadata(&store, &file.path).await, Ok(metadata(3, vec![])));
+        // Written again after a lost answer it is the same; other metadata in its place is not.
+        assert_eq!(write_metadata(&store, &metadata(3, vec![])).await, Ok(file.clone()));
+        let changed = CheckpointMetadata { last: true, ..metadata(3, vec![]) };
+        assert!(write_metadata(&store, &changed).await.expect_err("there already").is_fenced());
+        let other = CheckpointMetadata { job: JobId(8), ..metadata(3, vec![]) };
+        let other = write_metadata(&store, &other).await.expect("room");
+        let reading = async |file: &StateFile| read_metadata(&store, file).await.err();
+        check_spoiled(&store, &file, (&other.path, newer), reading).await;
+    });
+}
+
+fn submitted() -> What {
+    What::Submitted { program: Program::named("ledger"), at: ProcessingTime::from_millis(5) }
+}
+
+fn completed(checkpoint: u64) -> What {
+    let metadata = StateFile { path: "there".into(), length: 1, checksum: 2 };
+    let (checkpoint, kind) = (CheckpointId(checkpoint), CheckpointKind::Checkpoint);
+    What::Completed { checkpoint, kind, metadata }
+}
+
+fn told(history: &History) -> Vec<What> {
+    history.entries.iter().map(|entry| entry.what.clone()).collect()
+}
+
+#[test]
+fn a_claim_reads_everything_before_it_and_fences_whoever_wrote_it() {
+    on_every_store("log", async |store| {
+        assert_eq!(jobs(&store).await, Ok(vec![]));
+        let absent = JobLog::claim(store.clone(), JOB, JobEpoch(1)).await.expect_err("no such job");
+        assert_eq!(absent.trouble(), &Trouble::Missing);
+        let mut old = JobLog::new(store.clone(), JOB, JobEpoch(1));
+        let deployed = What::Deployed {
+            attempt: Attempt(1),
+            task_managers: vec![TaskManagerId("tm-1".into())],
+        };
+        for what in [submitted(), deployed.clone(), completed(1)] {
+            old.append(what).await.expect("ours");
+        }
+        let (mut new, history) =
+            JobLog::claim(store.clone(), JOB, JobEpoch(2)).await.expect("a job");
+        assert_eq!(told(&history), [submitted(), deployed, completed(1), What::Claimed]);
+        assert_eq!((&history.void, &history.unreadable), (&vec![], &vec![]));
+        let fenced = old.append(completed(2)).await.expect_err("fenced");
+        assert!(fenced.is_fenced(), "{fenced}");
+        assert!(fenced.to_string().ends_with("is fenced: epoch 2 wrote it, this is epoch 1"));
+        // It stays fenced, and so does a claim of an older term.
+        assert!(old.append(completed(2)).await.expect_err("fenced").is_fenced());
+        let late = JobLog::claim(store.clone(), JOB, JobEpoch(1)).await.expect_err("an older term");
+        assert!(late.is_fenced(), "{late}");
+        // Whose late claim is void, and in nobody's way.
+        new.append(What::Subsumed { checkpoint: CheckpointId(1) }).await.expect("ours");
+        let ended = What::Ended { status: JobStatus::Failed, cause: "no reason".into() };
+        new.append(ended.clone()).await.expect("ours");
+        let history = read_all(&store, JOB).await.expect("a job");
+        assert_eq!(told(&history)[4..], [What::Subsumed { checkpoint: CheckpointId(1) }, ended]);
+        assert_eq!(history.void.len(), 1);
+        assert_eq!(jobs(&store).await, Ok(vec![JOB]));
+    });
+}
+
+#[test]
+fn an_entry_whose_answer_was_lost_is_recognised() {
+    on_every_store("lost-answer", async |store| {
+        let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
+        log.append(submitted()).await.expect("ours");
+        let (job, number, epoch) = (JOB, 2, JobEpoch(1));
+        let entry = LogEntry { job, number, epoch, what: completed(1) };
+        let sealed = entry.seal().expect("plain data");
+        store.put(&layout::log_entry(JOB, 2), vec![sealed.into()]).await.expect("room");
+        assert_eq!(log.append(completed(1)).await, Ok(entry));
+        assert_eq!(log.append(completed(2)).await.map(|entry| entry.number), Ok(3));
+    });
+}
+
+#[test]
+fn a_spoiled_entry_is_named_and_the_others_are_read() {
+    on_every_store("spoiled-log", async |store| {
+        let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
+        for what in [submitted(), completed(1), completed(2), completed(3), completed(4)] {
+            log.append(what).await.expect("ours");
+        }
+        let at = |number| layout::log_entry(JOB, number);
+        let second = store.get(&at(2)).await.expect("written");
+        store.put(&at(2), vec![second.slice(..second.len() / 2)]).await.expect("room");
+        store.put(&at(3), vec![second]).await.expect("room");
+        store.delete(&at(4)).await.expect("there");
+        let (_, history) = JobLog::claim(store.clone(), JOB, JobEpoch(2)).await.expect("a job");
+        assert_eq!(told(&history), [submitted(), completed(4), What::Claimed]);
+        let names: Vec<_> = history.unreadable.iter().map(StoreError::path).collect();
+        assert_eq!(names, [at(2), at(3), at(4)]);
+        assert!(history.unreadable.iter().all(StoreError::is_damage));
+        assert!(matches!(history.unreadable[1].trouble(), Trouble::Foreign(_)));
+    });
+}
+
+#[test]
+fn a_term_is_taken_once_renewed_and_lost_to_the_next() {
+    on_every_store("lease", async |store| {
+        assert_eq!(Lease::newest(&store).await, Ok(None));
+        let mut first = Lease::try_take(&store, "jm:1").await.expect("reachable").expect("free");
+        let second = first.epoch().next();
+        let mut watch = Watch::new(Duration::ZERO);
+        for second in 1..=3 {
+            first.renew().await.expect("still the leader");
+            let newest = Lease::newest(&store).await.expect("reachable");
+            watch.observe(Duration::from_secs(second), newest.as_ref());
+            assert_eq!(
+                newest.map(|term| (term.holder, term.number)),
+                Some(("jm:1".into(), second))
+            );
+        }
+        assert_eq!(watch.silent_for(Duration::from_secs(9)), Duration::from_secs(6));
+        let mut standby =
+            Lease::try_take(&store, "jm-2:1").await.expect("reachable").expect("free");
+        assert_eq!(standby.epoch(), second);
+        let lost = first.renew().await.expect_err("another leads");
+        assert!(lost.is_fenced(), "{lost}");
+        standby.renew().await.expect("the leader");
+        let paths: Vec<_> =
+            store.list("leader").await.expect("reachable").into_iter().map(|o| o.path).collect();
+        let expected =
+            [layout::term(JobEpoch(1)), layout::term(second), layout::renewal(second, 1)];
+        assert_eq!(paths, expected, "terms stay, old renewals go");
+    });
+}
+
+/// A job's past: which checkpoints are there, which of their files, which of them are retained.
+fn pasts() -> impl Strategy<Value = (Vec<(u64, u32, bool)>, BTreeSet<u64>)> {
+    let checkpoint = (1..12u64, 0..4u32, any::<bool>());
+    (prop::collection::vec(checkpoint, 0..12), prop::collection::btree_set(1..14u64, 0..3))
+}
+
+proptest! {
+    #[test]
+    fn no_file_that_is_needed_is_ever_collected((past, live) in pasts(), ended in any::<bool>()) {
+        let file = |id, attempt, index| {
+            StateFile { path: part(7, id, attempt, index).path(), length: 1, checksum: 1 }
+        };
+        let (mut retained, mut listing, mut needed) = (vec![], vec![], BTreeSet::new());
+        for (id, subtasks, is_retained) in past {
+            // A dead attempt left its parts in the same folder.
+            let files: Vec<_> = (0..subtasks).map(|index| file(id, 2, index)).collect();
+            let dead = (0..subtasks).map(|index| file(id, 1, index).path);
+            let complete = metadata(id, files);
+            let names = complete.files().map(|file| file.path.clone());
+            let names: Vec<_> = names.chain([metadata::path_of(&complete)]).collect();
+            listing.extend(names.iter().cloned().chain(dead));
+            if is_retained {
+                needed.extend(names);
+                retained.push(complete);
+            }
+        }
+        let elsewhere = [
+            layout::log_entry(JOB, 1),
+            layout::term(JobEpoch(1)),
+            part(8, 1, 1, 0).path(),
+            "somebody/else".to_owned(),
+        ];
+        listing.extend(elsewhere.iter().cloned());
+        listing.sort();
+        listing.dedup();
+        let listing: Vec<_> =
+            listing.into_iter().map(|path| Listed { path, length: 1 }).collect();
+        let newest = retained.iter().map(|metadata| metadata.checkpoint.0).max().unwrap_or(0);
+        let live_ids: BTreeSet<_> = live.iter().copied().map(CheckpointId).collect();
+        let collected = if ended {
+            garbage::discardable(JOB, &listing, &retained)
+        } else {
+            garbage::collectable(JOB, &listing, &retained, &live_ids)
+        };
+        for path in &collected {
+            prop_assert!(!needed.contains(*path), "{path} is named by a retained checkpoint");
+            prop_assert!(!elsewhere.iter().any(|other| other == path), "{path} is no checkpoint's");
+            let id = layout::checkpoint_of(path).expect("a checkpoint's").0;
+            prop_assert!(ended || (id <= newest && !live.contains(&id)), "{path} may be needed");
+        }
+        // And nothing else stays.
+        let stays = |id: u64| !ended && (id > newest || live.contains(&id));
+        for Listed { path, .. } in &listing {
+            let of_ours = layout::job_of(path) == Some(JOB);
+            let Some(id) = layout::checkpoint_of(path).filter(|_| of_ours) else { continue };
+            let goes = !needed.contains(path) && !stays(id.0);
+            prop_assert_eq!(collected.contains(&path.as_str()), goes, "{}", path);
+        }
+    }
+}
+
+#[test]
+fn what_is_collected_is_gone_and_what_is_retained_restores() {
+    on_every_store("garbage", async |store| {
+        let mut kept = vec![];
+        for id in 1..=3 {
+            let part = part(7, id, 1, 0);
+            let written = write_state(&store, &part, vec![Bytes::from_static(b"s")]).await;
+            let complete = metadata(id, vec![written.expect("room")]);
+            write_metadata(&store, &complete).await.expect("room");
+            kept.push(complete);
+        }
+        let listing = store.list(&layout::job_folder(JOB)).await.expect("reachable");
+        let paths = garbage::collectable(JOB, &listing, &kept[1..2], &BTreeSet::new());
+        garbage::delete(&store, &paths).await.expect("reachable");
+        garbage::delete(&store, &paths).await.expect("twice is no error");
+        for (id, there) in [(0, false), (1, true), (2, true)] {
+            let file = kept[id].files().next().expect("one");
+            assert_eq!(read_state(&store, file).await.is_ok(), there, "{file}");
+            let found = find_metadata(&store, &metadata::path_of(&kept[id])).await;
+            assert_eq!(found.is_ok(), there);
+        }
+    });
+}
