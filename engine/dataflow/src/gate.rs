@@ -1,9 +1,10 @@
-//! The valve of a task: many input channels merged into one, watermarks, idleness and the end.
+//! The valve of a task: many input channels merged into one, watermarks, idleness, barriers, the end.
 //! Never drops a record, never reorders within a channel, never reads a clock: it only answers
-//! "how far has event time come?". Lateness is judged by [`crate::window`]; channels, credits and
-//! who is read next are in `runtime::exchange`.
+//! "how far has event time come?" and "who must wait for a barrier?". Lateness is judged by
+//! [`crate::window`]; channels, credits and who is read next are in `runtime::exchange`.
 
-use slackwater_core::element::Signal;
+use slackwater_core::element::{Barrier, Signal};
+use slackwater_core::id::CheckpointId;
 use slackwater_core::time::EventTime;
 
 use crate::packet::{AnyBatch, Packet};
@@ -34,12 +35,18 @@ pub struct Gate {
     channels: Vec<Channel>,
     watermark: EventTime,
     idle: bool,
+    /// The barrier that some channels have delivered and others not yet.
+    aligning: Option<Barrier>,
+    /// The newest checkpoint that is over: its barrier has passed, or it was aborted.
+    over: Option<CheckpointId>,
 }
 
 #[derive(Copy, Clone, Debug)]
 struct Channel {
     watermark: EventTime,
     state: ChannelState,
+    /// Whether it has delivered the barrier that others have not.
+    held: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -56,8 +63,10 @@ impl Gate {
     /// If there are none.
     pub fn new(channels: usize) -> Self {
         assert!(channels > 0, "a gate has at least one channel");
-        let channel = Channel { watermark: EventTime::MIN, state: ChannelState::Active };
-        Self { channels: vec![channel; channels], watermark: EventTime::MIN, idle: false }
+        let watermark = EventTime::MIN;
+        let channel = Channel { watermark, state: ChannelState::Active, held: false };
+        let channels = vec![channel; channels];
+        Self { channels, watermark, idle: false, aligning: None, over: None }
     }
 
     /// How many channels it merges.
@@ -90,14 +99,43 @@ impl Gate {
         self.channels.iter().all(|channel| channel.state == ChannelState::Finished)
     }
 
-    /// Takes a packet of a channel, and appends what goes on to the chain: none, or up to three
-    /// packets. Barriers are not merged here: a gate that aligns them must hold channels.
+    /// The barrier that some channels have delivered and others not yet.
+    pub fn aligning(&self) -> Option<Barrier> {
+        self.aligning
+    }
+
+    /// Whether one channel must not be read: it has delivered the barrier that others have not, and
+    /// what follows on it belongs behind the barrier. Its packets stay where they are.
+    pub fn is_held(&self, channel: usize) -> bool {
+        self.channels[channel].held
+    }
+
+    /// How many channels are held.
+    pub fn held(&self) -> usize {
+        self.channels.iter().filter(|channel| channel.held).count()
+    }
+
+    /// A checkpoint will not complete: channels that were held for it, or for an older one, are
+    /// released, and its barriers, if they still come, are swallowed. Whether any was held.
+    pub fn abort(&mut self, checkpoint: CheckpointId) -> bool {
+        self.over = self.over.max(Some(checkpoint));
+        let aligning = self.aligning.filter(|barrier| barrier.checkpoint <= checkpoint);
+        if aligning.is_some() {
+            self.release();
+        }
+        aligning.is_some()
+    }
+
+    /// Takes a packet of a channel, and appends what goes on to the chain: none, or up to four
+    /// packets. A barrier goes on once every channel that has not finished has delivered it; until
+    /// then those that have are held. A newer barrier aborts the older one.
     ///
     /// # Panics
-    /// If there is no such channel, or it has finished.
+    /// If there is no such channel, or it has finished, or it is held.
     pub fn accept(&mut self, channel: usize, packet: Packet, out: &mut Vec<Packet>) {
         let state = self.channels[channel].state;
         assert!(state != ChannelState::Finished, "nothing follows the end of a channel");
+        assert!(!self.channels[channel].held, "a held channel is not read");
         match packet {
             Packet::Batch(batch) => {
                 self.activate(channel, out);
@@ -111,9 +149,49 @@ impl Gate {
                     self.idle = false;
                     out.push(Packet::Signal(Signal::EndOfInput));
                 }
+                self.pass_aligned(out);
             }
-            passing @ Packet::Signal(Signal::Latency(_) | Signal::Barrier(_)) => out.push(passing),
+            Packet::Signal(Signal::Barrier(barrier)) => {
+                self.align(channel, barrier);
+                self.pass_aligned(out);
+            }
+            passing @ Packet::Signal(Signal::Latency(_)) => out.push(passing),
         }
+    }
+
+    /// A channel has delivered a barrier. One of a checkpoint that is over is swallowed.
+    fn align(&mut self, channel: usize, barrier: Barrier) {
+        if self.over >= Some(barrier.checkpoint) {
+            return;
+        }
+        match self.aligning.map(|aligning| aligning.checkpoint) {
+            Some(aligning) if barrier.checkpoint < aligning => return,
+            Some(aligning) if barrier.checkpoint > aligning => {
+                self.over = Some(aligning);
+                self.release();
+            }
+            Some(_) | None => {}
+        }
+        self.aligning = Some(barrier);
+        self.channels[channel].held = true;
+    }
+
+    /// Lets the barrier pass if no channel is waited for any more.
+    fn pass_aligned(&mut self, out: &mut Vec<Packet>) {
+        let Some(barrier) = self.aligning else { return };
+        let waits = |channel: &Channel| !channel.held && channel.state != ChannelState::Finished;
+        if self.channels.iter().any(waits) {
+            return;
+        }
+        assert!(self.over < Some(barrier.checkpoint), "barriers pass in order");
+        self.over = Some(barrier.checkpoint);
+        self.release();
+        out.push(Packet::Signal(Signal::Barrier(barrier)));
+    }
+
+    fn release(&mut self) {
+        self.aligning = None;
+        self.channels.iter_mut().for_each(|channel| channel.held = false);
     }
 
     /// Rewrites the marks of a batch to the merged watermark, each behind the row that allows it.

@@ -2,15 +2,15 @@
 //! No clock and no runtime: packets are handed in. The rules themselves are in [`super`].
 
 use proptest::prelude::*;
-use slackwater_core::element::{Batch, LatencyMarker, Mark};
+use slackwater_core::element::{BarrierKind, Batch, LatencyMarker, Mark};
 use slackwater_core::id::Subtask;
 use slackwater_core::time::ProcessingTime;
 
 use super::*;
 
 /// Plays steps `channel:what` over as many channels as are named and compares what each step lets
-/// through. `what` is a watermark, `MAX`, `idle`, `active`, `end` or `row`; `-` lets nothing
-/// through.
+/// through. `what` is a watermark, `MAX`, `idle`, `active`, `end`, `row`, `#3` for the barrier of
+/// checkpoint 3, or `abort 3`; `-` lets nothing through.
 fn check(steps: &str, expected: &str) {
     let channel = |step: &str| usize::from(step.as_bytes()[0] - b'a');
     let steps: Vec<_> = steps.split(" | ").map(str::trim).collect();
@@ -20,7 +20,10 @@ fn check(steps: &str, expected: &str) {
         .iter()
         .map(|step| {
             let mut out = Vec::new();
-            gate.accept(channel(step), packet(&step[2..]), &mut out);
+            match step[2..].strip_prefix("abort ") {
+                Some(number) => drop(gate.abort(checkpoint(number))),
+                None => gate.accept(channel(step), packet(&step[2..]), &mut out),
+            }
             shown(out)
         })
         .collect();
@@ -28,8 +31,16 @@ fn check(steps: &str, expected: &str) {
     assert_eq!(passed, expected);
 }
 
+fn checkpoint(number: &str) -> CheckpointId {
+    CheckpointId(number.parse().expect("a number"))
+}
+
 fn packet(what: &str) -> Packet {
     match what {
+        what if what.starts_with('#') => Packet::Signal(Signal::Barrier(Barrier {
+            checkpoint: checkpoint(&what[1..]),
+            kind: BarrierKind::Checkpoint,
+        })),
         "idle" => Packet::Signal(Signal::Idle),
         "active" => Packet::Signal(Signal::Active),
         "end" => Packet::Signal(Signal::EndOfInput),
@@ -49,6 +60,7 @@ fn packet(what: &str) -> Packet {
 fn shown(packets: Vec<Packet>) -> String {
     let show = |packet| match packet {
         Packet::Signal(Signal::EndOfInput) => "end".to_owned(),
+        Packet::Signal(Signal::Barrier(barrier)) => format!("#{}", barrier.checkpoint.0),
         Packet::Signal(signal) => format!("{signal:?}").to_lowercase(),
         Packet::Batch(mut batch) => {
             let rows = std::iter::repeat_n("row".to_owned(), batch.rows());
@@ -230,5 +242,126 @@ proptest! {
             prop_assert_eq!(ends, usize::from(finished));
             prop_assert_eq!(gate.is_idle(), told.all(|c| c.1 != "active") && !finished);
         }
+    }
+}
+
+#[test]
+fn a_barrier_passes_when_every_channel_has_delivered_it() {
+    check("a:#1 | b:#1", "- | #1");
+    check("a:#1 | b:row | c:#1 | b:7 | b:#1 | b:9", "- | row | - | - | #1 | -");
+    check("a:#1 | b:#1 | b:#2 | a:row | a:#2", "- | #1 | - | row | #2");
+}
+
+#[test]
+fn idle_channels_deliver_barriers_and_stay_idle() {
+    check("a:5 | b:idle | b:#1 | a:#1 | a:6", "- | 5 | - | #1 | 6");
+    check("a:idle | b:idle | a:#1 | b:#1 | b:row", "- | idle | - | #1 | active row");
+}
+
+#[test]
+fn nobody_waits_for_the_barrier_of_a_finished_channel() {
+    check("a:end | b:#1", "- | #1");
+    check("a:#1 | b:end", "- | #1");
+    check("a:5 | a:#1 | b:3 | c:9 | c:#1 | b:end", "- | - | - | 3 | - | 5 #1");
+    check("a:idle | a:#1 | b:end | a:row", "- | - | idle #1 | active row");
+}
+
+#[test]
+fn a_newer_barrier_aborts_the_older_one() {
+    check("a:#1 | b:#2 | a:row | a:#2", "- | - | row | #2");
+    check("a:#1 | b:#1 | c:#2 | a:row | a:#2 | b:#2", "- | - | - | row | - | #2");
+}
+
+#[test]
+fn barriers_of_aborted_and_older_checkpoints_are_swallowed() {
+    check("a:#1 | b:abort 1 | b:#1 | a:row | b:#2 | a:#2", "- | - | - | row | - | #2");
+    check("a:abort 3 | a:#3 | b:#2 | a:#4 | b:#3 | b:#4", "- | - | - | - | - | #4");
+    check("a:#5 | b:abort 4 | b:#5 | b:#4 | b:#5 | b:row", "- | - | #5 | - | - | row");
+    check("a:#2 | b:#1 | b:#2", "- | - | #2");
+}
+
+#[test]
+#[should_panic(expected = "a held channel is not read")]
+fn a_held_channel_is_not_read() {
+    check("a:#1 | a:row | b:row", "");
+}
+
+/// What a channel brings: records by number, barriers, aborts on the side.
+#[derive(Clone, Copy, Debug)]
+enum Brought {
+    Row,
+    Barrier,
+    End,
+}
+
+proptest! {
+    /// Each channel brings rows and barriers 1, 2, …; some stop half-way. Channels are read in an
+    /// arbitrary order, held ones are left alone, checkpoints are aborted at arbitrary moments.
+    #[test]
+    fn a_barrier_parts_what_came_before_it_from_what_came_after_on_every_channel(
+        scripts in prop::collection::vec(
+            prop::collection::vec(prop::sample::select(vec![
+                Brought::Row, Brought::Row, Brought::Barrier,
+            ]), 0..12),
+            1..5,
+        ),
+        turns in prop::collection::vec((0usize..5, prop::option::weighted(0.1, 1u64..8)), 0..200),
+    ) {
+        let mut queues: Vec<std::collections::VecDeque<_>> = scripts
+            .into_iter()
+            .map(|script| script.into_iter().chain([Brought::End]).collect())
+            .collect();
+        let mut gate = Gate::new(queues.len());
+        // By channel: the last barrier that it brought; and how many rows it brought, and passed.
+        let (mut brought, mut aborted) = (vec![0u64; queues.len()], 0u64);
+        let (mut rows_in, mut rows_out, mut passed) = (0, 0, Vec::<u64>::new());
+        let everyone = (0..queues.len()).cycle().take(400).map(|channel| (channel, None));
+        for (channel, abort) in turns.into_iter().chain(everyone) {
+            if let Some(checkpoint) = abort {
+                gate.abort(CheckpointId(checkpoint));
+                aborted = aborted.max(checkpoint);
+            }
+            let channel = channel % queues.len();
+            if gate.is_held(channel) {
+                continue;
+            }
+            let Some(next) = queues[channel].pop_front() else { continue };
+            let what = match next {
+                Brought::Row => {
+                    // A record behind a barrier never enters before it.
+                    let waiting = gate.aligning().map(|barrier| barrier.checkpoint.0);
+                    prop_assert!(waiting.is_none_or(|waiting| brought[channel] < waiting));
+                    rows_in += 1;
+                    "row".to_owned()
+                }
+                Brought::Barrier => {
+                    brought[channel] += 1;
+                    format!("#{}", brought[channel])
+                }
+                Brought::End => "end".to_owned(),
+            };
+            let is_end = what == "end";
+            let mut out = Vec::new();
+            gate.accept(channel, packet(&what), &mut out);
+            for packet in &out {
+                match packet {
+                    Packet::Batch(batch) => rows_out += batch.rows(),
+                    Packet::Signal(Signal::Barrier(barrier)) => {
+                        let checkpoint = barrier.checkpoint.0;
+                        prop_assert!(passed.last().is_none_or(|last| *last < checkpoint));
+                        prop_assert!(checkpoint > aborted);
+                        for (other, brought) in brought.iter().enumerate() {
+                            let done = queues[other].is_empty();
+                            prop_assert!(done && *brought < checkpoint || *brought == checkpoint);
+                        }
+                        passed.push(checkpoint);
+                    }
+                    Packet::Signal(_) => {}
+                }
+            }
+            prop_assert_eq!(is_end && gate.is_finished(), queues.iter().all(|queue| queue.is_empty()));
+        }
+        prop_assert_eq!(rows_in, rows_out, "nothing is lost");
+        prop_assert!(gate.is_finished() && gate.aligning().is_none());
     }
 }
