@@ -317,7 +317,8 @@ pub trait TwoPhaseWriter {
     fn write(&mut self, batch: Batch<Self::Item>) -> LocalFuture<'_, Result<(), ConnectorError>>;
 
     /// Ends the open transaction and waits until the outside holds all of it durably, invisible
-    /// still; `None` if nothing was written since the last barrier.
+    /// still; `None` if nothing was written since the last barrier. At the end of a job without
+    /// checkpoints it is asked for the greatest id there is.
     ///
     /// # Errors
     /// If the outside refuses; the task fails, and the transaction is aborted by its successor.

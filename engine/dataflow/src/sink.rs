@@ -15,7 +15,7 @@ use crate::connector::{
 };
 use crate::packet::AnyBatch;
 use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
-use crate::task::{AnySink, Passed};
+use crate::task::{AnySink, Ended, Passed};
 
 /// A writer and its name.
 pub struct SinkTask<W> {
@@ -70,6 +70,13 @@ where
         Box::pin(std::future::ready(Ok(0)))
     }
 
+    fn end(&mut self) -> LocalFuture<'_, Result<Ended, ConnectorError>> {
+        Box::pin(async {
+            let flushed = connector::flush(&mut self.writer).await?;
+            Ok(Ended { flushed, committed: 0 })
+        })
+    }
+
     fn restore<'a>(&'a mut self, _: &'a Restored) -> LocalFuture<'a, Result<u32, ConnectorError>> {
         Box::pin(std::future::ready(Ok(0)))
     }
@@ -77,6 +84,9 @@ where
 
 /// The name of the state of a two-phase sink: part of the savepoint format.
 const TRANSACTIONS: &str = "transactions";
+
+/// The end of a job without checkpoints, which is later than any of them.
+const END: CheckpointId = CheckpointId(u64::MAX);
 
 /// A two-phase writer, its name, and the transactions that wait for their checkpoint.
 pub struct TwoPhaseTask<W> {
@@ -141,7 +151,7 @@ where
     }
 
     fn flush_after(&self) -> Duration {
-        Duration::MAX
+        Duration::from_secs(u32::MAX.into())
     }
 
     fn barrier(&mut self, barrier: Barrier) -> LocalFuture<'_, Result<Passed, ConnectorError>> {
@@ -171,6 +181,18 @@ where
             }
             self.pending.retain(|prepared, _| *prepared > checkpoint);
             Ok(due.len() as u32)
+        })
+    }
+
+    /// With checkpoints, the end comes when the last of them has completed: nothing is open, and
+    /// what is pending is its. Without, all that was ever written is open, and becomes visible now.
+    fn end(&mut self) -> LocalFuture<'_, Result<Ended, ConnectorError>> {
+        Box::pin(async {
+            let prepared = self.writer.prepare(END).await?;
+            let rows = prepared.as_ref().map_or(0, |transaction| transaction.rows);
+            self.pending.extend(prepared.map(|prepared| (END, prepared)));
+            let committed = self.completed(END).await?;
+            Ok(Ended { flushed: Flush::given().confirmed(rows), committed })
         })
     }
 

@@ -235,6 +235,12 @@ pub trait AnySink {
         &mut self,
         checkpoint: CheckpointId,
     ) -> LocalFuture<'_, Result<u32, ConnectorError>>;
+    /// The input has ended, and with it the task: flushes, or commits everything that is not yet
+    /// committed. With checkpoints, sources let their input end once the last has completed.
+    ///
+    /// # Errors
+    /// If the outside refuses.
+    fn end(&mut self) -> LocalFuture<'_, Result<Ended, ConnectorError>>;
     /// Before the first batch, in every attempt: a two-phase sink fences its predecessors, commits
     /// what the checkpoint lists and aborts the rest. How many were committed.
     ///
@@ -252,6 +258,15 @@ pub struct Passed {
     pub flushed: Flushed,
     /// The transactions that wait for the checkpoint, if the sink is two-phase.
     pub kept: Option<Box<dyn Fork>>,
+}
+
+/// What a sink gives when its input has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Everything has arrived outside.
+    pub flushed: Flushed,
+    /// How many transactions were committed; 0 for a sink that is not two-phase.
+    pub committed: u32,
 }
 
 /// Why a task failed.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use slackwater_core::Data;
 use slackwater_core::checkpoint::CheckpointConfig;
@@ -47,6 +48,8 @@ pub(super) struct Draft {
     pub chaining: bool,
     pub batch_rows: usize,
     pub nodes: Vec<Node>,
+    /// The uids of the sources that may never end.
+    pub unbounded: Vec<String>,
     pub mistakes: Vec<String>,
 }
 
@@ -63,6 +66,7 @@ impl Env {
             chaining: true,
             batch_rows: BATCH_ROWS,
             nodes: Vec::new(),
+            unbounded: Vec::new(),
             mistakes: Vec::new(),
         };
         Self { draft: Rc::new(RefCell::new(draft)) }
@@ -87,6 +91,13 @@ impl Env {
     /// begins from nothing.
     pub fn checkpoints(&self, config: CheckpointConfig) -> &Self {
         self.set(|draft| draft.checkpoints = Some(config))
+    }
+
+    /// Takes a checkpoint every `interval`, and leaves everything else as it was.
+    pub fn checkpoint_every(&self, interval: Duration) -> &Self {
+        self.set(|draft| {
+            draft.checkpoints.get_or_insert_default().interval = Some(interval);
+        })
     }
 
     /// How many subtasks an operator has unless it says otherwise. Default 1. A source without
@@ -124,6 +135,9 @@ impl Env {
         S::Item: Data,
     {
         let splits = source.splits();
+        if !source.is_bounded() {
+            self.set(|draft| draft.unbounded.push(uid.to_owned()));
+        }
         let uid_of_task = uid.into();
         let code = Code::Source(Arc::new(move |opening, site| {
             let settings = SourceTaskSettings {

@@ -7,19 +7,19 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use slackwater_core::Data;
-use slackwater_core::graph::{OperatorKind, Uid};
+use slackwater_core::graph::{OperatorKind, TWO_PHASE, Uid};
 use slackwater_core::key::Key;
 
 use super::env::Env;
 use super::keyed::Keyed;
 use super::node::{Code, Link, Node, Route, carried, erase, reveal};
-use crate::connector::{Sink, SinkContract};
+use crate::connector::{Sink, SinkContract, TwoPhaseSink};
 use crate::operator::BoxStage;
 use crate::operator::filter::Filter;
 use crate::operator::flat_map::FlatMap;
 use crate::operator::map::Map;
 use crate::operator::scan::Scan;
-use crate::sink::SinkTask;
+use crate::sink::{SinkTask, TwoPhaseTask};
 use crate::watermark::Quantum;
 
 /// A stream of `T`s. Reading it twice gives both readers every record.
@@ -151,18 +151,36 @@ impl<T: Data> Stream<T> {
         Self { env: self.env.clone(), links, of: PhantomData }
     }
 
-    /// Writes the stream outside. The uid names the sink for ever.
+    /// Writes the stream outside: what is written is seen at once, and after a failure some of it is
+    /// written again. The uid names the sink for ever.
     #[track_caller]
     pub fn sink<S: Sink<Item = T>>(&self, uid: &str, sink: S) -> StreamSink {
         let note = match sink.contract() {
             SinkContract::AtLeastOnce => "at least once",
             SinkContract::Idempotent => "idempotent",
-            SinkContract::TwoPhase => "two-phase",
+            SinkContract::TwoPhase => TWO_PHASE,
         };
         let code = Code::Sink(Arc::new(move |opening| {
             let (uid, contract) = (opening.uid.clone(), sink.contract());
             Ok(Box::new(SinkTask::new(uid, contract, sink.open(opening)?)))
         }));
+        self.sink_node(uid, note, code)
+    }
+
+    /// Writes the stream outside in transactions: what is written is seen once a checkpoint holds it,
+    /// and then exactly once. Needs checkpoints, unless the job ends: then it commits at the end.
+    #[track_caller]
+    pub fn sink_two_phase<S: TwoPhaseSink<Item = T>>(&self, uid: &str, sink: S) -> StreamSink {
+        let code = Code::Sink(Arc::new(move |opening| {
+            let place = (opening.task.subtask.index, opening.parallelism);
+            let uid = opening.uid.clone();
+            Ok(Box::new(TwoPhaseTask::new(uid, place, sink.open(opening)?)))
+        }));
+        self.sink_node(uid, TWO_PHASE, code)
+    }
+
+    #[track_caller]
+    fn sink_node(&self, uid: &str, note: &str, code: Code) -> StreamSink {
         let node = Node {
             kind: OperatorKind::Sink,
             name: uid.to_owned(),

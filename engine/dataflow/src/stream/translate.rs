@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, Vertex};
+use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, TWO_PHASE, Vertex};
 use slackwater_core::id::VertexId;
 use slackwater_core::time::Clock;
 
@@ -72,6 +72,7 @@ fn check(draft: &Draft) -> Result<(), PlanError> {
     if !draft.nodes.iter().any(|node| node.kind == OperatorKind::Source) {
         return Err(bad(format!("job {:?} reads nothing: give it a source", draft.name)));
     }
+    check_two_phase(draft)?;
     if draft.max_parallelism == 0 || draft.batch_rows == 0 {
         return Err(bad("max_parallelism and batch_rows are at least 1".to_owned()));
     }
@@ -93,6 +94,21 @@ fn check(draft: &Draft) -> Result<(), PlanError> {
         }
     }
     Ok(())
+}
+
+/// A two-phase sink of a job without end needs checkpoints (semantics rule 19): without them nothing
+/// that it writes would ever be seen.
+fn check_two_phase(draft: &Draft) -> Result<(), PlanError> {
+    let commits = draft.checkpoints.as_ref().is_some_and(|config| config.interval.is_some());
+    let sink = draft.nodes.iter().find(|node| node.note == TWO_PHASE);
+    match (sink, draft.unbounded.first()) {
+        (Some(sink), Some(source)) if !commits => Err(bad(format!(
+            "sink {} commits when a checkpoint completes, none is taken, and source {source:?} may \
+             never end: take checkpoints at an interval, or use a sink that is not two-phase",
+            sink.described()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// How many subtasks each operator has.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use slackwater_core::element::Signal;
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::Execution;
-use slackwater_dataflow::connector::ConnectorError;
+use slackwater_dataflow::connector::{ConnectorError, Flushed};
 use slackwater_dataflow::operator::Outgoing;
 use slackwater_dataflow::packet::{AnyBatch, Packet};
 use slackwater_dataflow::task::{AnySink, Port, TaskError};
@@ -114,11 +114,11 @@ impl Outlet {
         Ok(())
     }
 
-    /// Flushes every sink, and waits until every receiver has the end of its channel.
+    /// Ends every sink, and waits until every receiver has the end of its channel.
     pub(super) async fn finish(&mut self) -> Result<(), Failure> {
         for exit in &mut self.exits {
             if let Exit::Sink(exit) = exit {
-                exit.flush(&*self.host, self.task).await?;
+                exit.end(&*self.host, self.task).await?;
             }
         }
         for exit in &self.exits {
@@ -148,11 +148,23 @@ impl SinkExit {
         }
         let flushed = self.sink.flush().await;
         let flushed = flushed.map_err(|error| self.failed(error))?;
+        self.tell_flushed(&flushed, host, task);
+        Ok(())
+    }
+
+    async fn end(&mut self, host: &dyn Host, task: Execution) -> Result<(), Failure> {
+        let ended = self.sink.end().await.map_err(|error| self.failed(error))?;
+        if self.unflushed_since.take().is_some() {
+            self.tell_flushed(&ended.flushed, host, task);
+        }
+        Ok(())
+    }
+
+    fn tell_flushed(&self, flushed: &Flushed, host: &dyn Host, task: Execution) {
         if host.detail() >= Detail::Flow {
             let uid = self.sink.uid().clone();
             host.tell(Fact::SinkFlushed { task, uid, rows: flushed.rows() as u32 });
         }
-        Ok(())
     }
 
     fn failed(&self, error: ConnectorError) -> Failure {
