@@ -164,7 +164,9 @@ impl JobLog {
         let folder = layout::log_folder(job);
         let absent = || StoreError::new(folder.as_str(), Trouble::Missing);
         let mut log = Self { store, job, epoch, next: newest.ok_or_else(absent)? + 1 };
-        while let Created::Theirs(_) = log.create(&What::Claimed).await?.1 {
+        // No look at what is there: an old leader that appends as fast as it can would stay ahead.
+        // A claim whose answer was lost is followed by another, which is harmless.
+        while !log.store.create_new(&log.path(), log.sealed(&What::Claimed)?.1).await? {
             log.next += 1;
         }
         let history = read_up_to(&log.store, job, log.next).await?;
@@ -186,15 +188,14 @@ impl JobLog {
     /// If dropped, the entry may stand or not, as after a transient error.
     pub async fn append(&mut self, what: What) -> Result<LogEntry, StoreError> {
         loop {
-            let (entry, found) = match self.create(&what).await? {
+            let found = match self.create(&what).await? {
                 (entry, Created::Ours) => {
                     self.next += 1;
                     return Ok(entry);
                 }
-                (entry, Created::Theirs(bytes)) => (entry, bytes),
+                (_, Created::Theirs(bytes)) => bytes,
             };
-            let path = layout::log_entry(self.job, entry.number);
-            let found = LogEntry::in_its_place(&path, &found)?;
+            let found = LogEntry::in_its_place(&self.path(), &found)?;
             if found.epoch >= self.epoch {
                 return Err(self.fenced(&found));
             }
@@ -209,12 +210,22 @@ impl JobLog {
     }
 
     async fn create(&self, what: &What) -> Result<(LogEntry, Created), StoreError> {
+        let (entry, sealed) = self.sealed(what)?;
+        Ok((entry, self.store.create(&self.path(), sealed).await?))
+    }
+
+    fn sealed(&self, what: &What) -> Result<(LogEntry, Bytes), StoreError> {
         let (job, number, epoch) = (self.job, self.next, self.epoch);
         let entry = LogEntry { job, number, epoch, what: what.clone() };
-        let path = layout::log_entry(job, number);
-        let sealed = entry.seal().map_err(|error| StoreError::of_codec(&path, 0, error))?;
-        let created = self.store.create(&path, Bytes::from(sealed)).await?;
-        Ok((entry, created))
+        match entry.seal() {
+            Ok(sealed) => Ok((entry, sealed.into())),
+            Err(error) => Err(StoreError::of_codec(&self.path(), 0, error)),
+        }
+    }
+
+    /// Where the next entry will lie.
+    fn path(&self) -> String {
+        layout::log_entry(self.job, self.next)
     }
 
     fn fenced(&self, newer: &LogEntry) -> StoreError {

@@ -122,12 +122,19 @@ impl Store {
     /// # Cancel safety
     /// As [`Store::put`].
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created, StoreError> {
-        match self.put_as(path, vec![bytes.clone()], PutMode::Create).await {
-            Ok(()) => Ok(Created::Ours),
-            Err(error) if error.is_fenced() => {
-                let found = self.get(path).await?;
-                Ok(if found == bytes { Created::Ours } else { Created::Theirs(found) })
-            }
+        if self.create_new(path, bytes.clone()).await? {
+            return Ok(Created::Ours);
+        }
+        let found = self.get(path).await?;
+        Ok(if found == bytes { Created::Ours } else { Created::Theirs(found) })
+    }
+
+    /// As [`Store::create`], without a look at what is there: `false` if anything is, which may be
+    /// the work of an earlier try.
+    async fn create_new(&self, path: &str, bytes: Bytes) -> Result<bool, StoreError> {
+        match self.put_as(path, vec![bytes], PutMode::Create).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_fenced() => Ok(false),
             Err(error) => Err(error),
         }
     }

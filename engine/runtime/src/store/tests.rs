@@ -105,9 +105,9 @@ fn a_folder_keeps_what_another_process_reads() {
     });
     let file = written.expect("a runtime").expect("room");
     assert_eq!(file.path, "jobs/00000000000000000000000000000007/chk-1/0-0-a1");
-    let on_disk = std::fs::read(folder.path().join(&file.path)).expect("at its path");
-    assert_eq!(on_disk.len() as u64, file.length);
     let read = run(RealHost::named("tm-2").expect("randomness"), |host| async {
+        let on_disk = host.files().read_at(&format!("{url}/{}", file.path), 0, usize::MAX);
+        assert_eq!(on_disk.expect("at its path").len() as u64, file.length);
         read_state(&open(host), &file).await
     });
     assert_eq!(read.expect("a runtime"), Ok(Bytes::from_static(b"state")));

@@ -215,3 +215,6 @@ impl ObjectStore for SimStore {
         Err(objects::unsupported("a copy"))
     }
 }
+
+#[cfg(test)]
+mod tests;
