@@ -168,6 +168,25 @@ facts! {
     /// A failure was counted, and the job will start again; `restarts` so far.
     RestartCounted = "job.restart_counted" { job: JobId, attempt: Attempt, restarts: u32 }
 
+    /// A source let a barrier pass behind its last batch.
+    BarrierInjected = "checkpoint.barrier.injected" { task: Execution, checkpoint: CheckpointId }
+    /// A channel of a task delivered a barrier.
+    BarrierReceived = "checkpoint.barrier.received" { task: Execution, channel: u32, checkpoint: CheckpointId }
+    /// Every channel of a task has delivered the barrier; `held` packets waited behind it.
+    BarrierAligned = "checkpoint.barrier.aligned" { task: Execution, checkpoint: CheckpointId, channels: u32, held: u64, took: Duration }
+    /// A task kept its state as the barrier passed; the stream stood still for so long.
+    SnapshotTaken = "checkpoint.snapshot.taken" { task: Execution, checkpoint: CheckpointId, stall: Duration }
+    /// A task's part of a checkpoint is durable.
+    StateWritten = "checkpoint.state.written" { task: Execution, checkpoint: CheckpointId, bytes: u64 }
+    /// A task said that its part of a checkpoint is durable.
+    CheckpointAckSent = "checkpoint.ack.sent" { task: Execution, checkpoint: CheckpointId }
+    /// A task took up its part of a checkpoint.
+    StateRestored = "checkpoint.restored" { task: Execution, checkpoint: CheckpointId, bytes: u64 }
+    /// A two-phase sink's rows lie outside, complete and invisible, until the checkpoint completes.
+    SinkPrepared = "sink.prepared" { task: Execution, uid: Uid, checkpoint: CheckpointId, rows: u64 }
+    /// A two-phase sink made visible what a complete checkpoint lists.
+    SinkCommitted = "sink.committed" { task: Execution, uid: Uid, checkpoint: CheckpointId, transactions: u32 }
+
     /// A source emitted a batch; `records` is its encoding if anyone wants records.
     SourceEmitted = "source.emitted" { task: Execution, uid: Uid, split: u32, offset: u64, rows: u32, records: Records }
     /// A source has nothing to read and declared itself idle.

@@ -3,6 +3,7 @@
 //! the newer one's begin. Commands come from [`crate::taskmanager`]; channels are wired in `wiring`.
 
 mod attempt;
+mod restore;
 mod wiring;
 
 use std::collections::BTreeMap;
@@ -17,11 +18,11 @@ use slackwater_core::program::Program;
 use slackwater_dataflow::task::{Plan, PlanError, Programs};
 use tokio::sync::mpsc;
 
-use crate::deployment::{Deployment, TaskReport, WorkerCommand, WorkerEvent};
+use crate::deployment::{CheckpointOrder, Deployment, TaskReport, WorkerCommand, WorkerEvent};
 use crate::exchange::{AttemptKey, Entrance, ExchangeConfig, Neighbours};
 use crate::host::{Host, TaskHandle, panic_message};
-use crate::task::{Failure, TaskConfig};
-use attempt::{Reporter, RunningAttempt};
+use crate::task::{Failure, Say, Snapshots, Storage, TaskConfig};
+use attempt::{Code, Reporter, RunningAttempt};
 
 /// The measures of a worker.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -157,10 +158,8 @@ impl Desk {
             match command {
                 WorkerCommand::Deploy(deployment) => self.deploy(*deployment).await,
                 WorkerCommand::Cancel { job, attempt } => self.cancel(job, attempt),
-                WorkerCommand::Checkpoint { job, attempt, order, .. } => {
-                    let message = format!("{order} for attempt {attempt} of job {job}");
-                    let cause = "this worker takes no checkpoints".to_owned();
-                    self.host.tell(Fact::MessageFenced { message, cause });
+                WorkerCommand::Checkpoint { job, epoch, attempt, order } => {
+                    self.pass_on(AttemptKey { job, epoch, attempt }, &order);
                 }
                 WorkerCommand::Stop => break,
             }
@@ -179,6 +178,18 @@ impl Desk {
             Some(running) if running.key().attempt <= attempt => running.cancel(),
             _ => {
                 let message = format!("cancel of attempt {attempt} of job {job}");
+                let cause = "no such attempt runs here".to_owned();
+                self.host.tell(Fact::MessageFenced { message, cause });
+            }
+        }
+    }
+
+    /// Lets the tasks of exactly this attempt obey.
+    fn pass_on(&self, key: AttemptKey, order: &CheckpointOrder) {
+        match self.attempts.get(&key.job) {
+            Some(running) if running.key() == key => running.obey(order),
+            _ => {
+                let message = format!("{order} for attempt {} of job {}", key.attempt, key.job);
                 let cause = "no such attempt runs here".to_owned();
                 self.host.tell(Fact::MessageFenced { message, cause });
             }
@@ -233,12 +244,20 @@ impl Desk {
         report: &Reporter,
     ) -> Result<RunningAttempt, Failure> {
         let plan = self.plan(&deployment.program)?;
-        let site =
-            wiring::Site { host: &self.host, seat: &self.seat, config: &self.config.exchange };
+        let storage = deployment.checkpoints.as_ref().map(|c| Storage::open(&self.host, c));
+        let say = report.clone();
+        let say: Say = Rc::new(move |message| say.say(message));
+        let snapshots = storage.map(|storage| Snapshots { storage, say });
+        let site = wiring::Site {
+            host: &self.host,
+            seat: &self.seat,
+            config: &self.config.exchange,
+            snapshots: snapshots.as_ref(),
+        };
         let wired = wiring::wire(site, key, deployment, &plan);
         let wired = wired.map_err(|cause| Failure { cause, is_fatal: true })?;
-        let entrance = Rc::clone(&self.entrance);
-        Ok(RunningAttempt::start((key, wired), &plan, entrance, report, self.config.task))
+        let code = Code { plan, restore: deployment.restore.clone(), config: self.config.task };
+        Ok(RunningAttempt::start((key, wired), code, Rc::clone(&self.entrance), report))
     }
 
     fn plan(&mut self, program: &Program) -> Result<Plan, Failure> {

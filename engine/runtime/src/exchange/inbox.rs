@@ -31,6 +31,8 @@ struct Channel {
     queue: VecDeque<Packet>,
     /// Taken, and not yet given back to the sender as credit.
     taken: u32,
+    /// Whether what waits here must not be taken now.
+    is_held: bool,
     giver: Giver,
 }
 
@@ -67,11 +69,11 @@ impl Inbox {
     /// Puts a packet into a channel's queue. False if the sender had no credit for it.
     pub(super) fn deliver(&self, channel: u32, packet: Packet) -> bool {
         let inner = &mut *self.inner.borrow_mut();
-        let queue = &mut inner.channels[channel as usize].queue;
+        let Channel { queue, is_held, .. } = &mut inner.channels[channel as usize];
         if queue.len() >= self.credits as usize {
             return false;
         }
-        if queue.is_empty() {
+        if queue.is_empty() && !*is_held {
             inner.ready.push_back(channel);
         }
         queue.push_back(packet);
@@ -96,6 +98,31 @@ impl Inbox {
             channel.giver.give(std::mem::take(&mut channel.taken));
         }
         Some((index, packet))
+    }
+
+    /// Takes nothing more from a channel until [`Inbox::release`]. What it has waits, and the
+    /// sender gets no credit for it.
+    pub fn hold(&self, channel: u32) {
+        let inner = &mut *self.inner.borrow_mut();
+        inner.channels[channel as usize].is_held = true;
+        inner.ready.retain(|&ready| ready != channel);
+    }
+
+    /// Lets every channel that is held go on, in the order of their numbers.
+    pub fn release(&self) {
+        let Inner { channels, ready, .. } = &mut *self.inner.borrow_mut();
+        for (index, channel) in (0u32..).zip(channels) {
+            if std::mem::take(&mut channel.is_held) && !channel.queue.is_empty() {
+                ready.push_back(index);
+            }
+        }
+    }
+
+    /// How many packets wait on channels that are held.
+    pub fn held(&self) -> u64 {
+        let inner = self.inner.borrow();
+        let held = inner.channels.iter().filter(|channel| channel.is_held);
+        held.map(|channel| channel.queue.len() as u64).sum()
     }
 
     /// The next packet and its channel. One task listens.

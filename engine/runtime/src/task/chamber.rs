@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use slackwater_core::checkpoint::CheckpointTimes;
 use slackwater_core::element::{LatencyMarker, Signal};
 use slackwater_core::fact::{Detail, Fact};
-use slackwater_core::id::Execution;
+use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::time::ProcessingTime;
 use slackwater_dataflow::operator::{Context, Counts, OperatorError, Outputs, Progress, Step};
 use slackwater_dataflow::packet::Packet;
 use slackwater_dataflow::task::{AnySource, Chain, Sourced, TaskError};
 
+use super::mailbox::Mailbox;
 use super::outlet::Outlet;
+use super::snapshot::{Kept, Snapshots};
 use super::{Failure, TaskConfig};
 use crate::host::Host;
 
@@ -28,6 +31,9 @@ pub(super) struct Chamber {
     chain: Box<dyn Chain>,
     outlet: Outlet,
     outputs: Outputs,
+    orders: Rc<Mailbox>,
+    /// `None`: there are no checkpoints.
+    snapshots: Option<Snapshots>,
     config: TaskConfig,
     detail: Detail,
     /// The greatest time that this task has seen (semantics rule 8).
@@ -43,6 +49,7 @@ impl Chamber {
         (host, execution, counts): (Arc<dyn Host>, Execution, Rc<Counts>),
         chain: Box<dyn Chain>,
         outlet: Outlet,
+        (orders, snapshots): (Rc<Mailbox>, Option<Snapshots>),
         config: TaskConfig,
     ) -> Self {
         Self {
@@ -56,8 +63,19 @@ impl Chamber {
             counts,
             chain,
             outlet,
+            orders,
+            snapshots,
             config,
         }
+    }
+
+    pub(super) fn orders(&self) -> &Mailbox {
+        &self.orders
+    }
+
+    /// How the task takes part in checkpoints, if there are any.
+    pub(super) fn snapshots(&self) -> Option<&Snapshots> {
+        self.snapshots.as_ref()
     }
 
     pub(super) fn host(&self) -> &dyn Host {
@@ -102,6 +120,34 @@ impl Chamber {
         source: &mut dyn AnySource,
     ) -> Poll<Result<Sourced, TaskError>> {
         self.enter(|chain, cx| source.poll(waker, chain, cx))
+    }
+
+    /// Lets a barrier pass: the chain keeps its state as `enter` gives it the barrier, everything
+    /// before the barrier leaves, sinks flush, the barrier leaves, and what was kept goes to be
+    /// written.
+    pub(super) async fn barrier(
+        &mut self,
+        crossing: Crossing,
+        enter: impl FnOnce(&mut dyn Chain, &mut Context<'_>) -> Result<(), TaskError>,
+    ) -> Result<(), Failure> {
+        let Crossing { checkpoint, mut times, ended } = crossing;
+        let (began, task) = (self.host.elapsed(), self.execution);
+        self.enter(enter)?;
+        times.sync = self.host.elapsed().saturating_sub(began);
+        self.tell(Fact::SnapshotTaken { task, checkpoint, stall: times.sync });
+        self.settle(Ok(())).await?;
+        let mut forks = std::mem::take(&mut self.outputs.kept);
+        forks.append(&mut self.outlet.take_kept());
+        if let Some(snapshots) = &self.snapshots {
+            let kept = Kept { checkpoint, forks, times, ended };
+            self.orders.write(checkpoint, || snapshots.write(&self.host, task, kept));
+        }
+        Ok(())
+    }
+
+    /// A checkpoint is complete: sinks commit what they hold for it.
+    pub(super) async fn completed(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
+        self.outlet.completed(checkpoint).await
     }
 
     /// Lets a source end its stream.
@@ -188,6 +234,14 @@ impl Chamber {
     pub(super) async fn finish(mut self) -> Result<(), Failure> {
         self.outlet.finish().await
     }
+}
+
+/// A barrier on its way through a task.
+pub(super) struct Crossing {
+    pub checkpoint: CheckpointId,
+    pub times: CheckpointTimes,
+    /// Whether the task is a source at its end.
+    pub ended: bool,
 }
 
 fn failed(error: OperatorError) -> Failure {

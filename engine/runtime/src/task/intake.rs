@@ -1,87 +1,236 @@
 //! The two ways into a task: from a source, or from channels through the gate.
 //! Never takes in more than one batch at a time; channels take turns, and a task gives the others
-//! of its worker theirs. What the gate makes of channels is in `slackwater-dataflow`'s `gate`.
+//! of its worker theirs. What the gate makes of channels, and which of them wait for a barrier, is
+//! in `slackwater-dataflow`'s `gate`.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
-use slackwater_core::element::Signal;
+use slackwater_core::checkpoint::CheckpointTimes;
+use slackwater_core::element::{Barrier, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_dataflow::gate::Gate;
 use slackwater_dataflow::packet::Packet;
-use slackwater_dataflow::task::{AnySource, Sourced};
+use slackwater_dataflow::task::{AnySource, Sourced, TaskError};
 
 use super::Failure;
-use super::chamber::Chamber;
+use super::chamber::{Chamber, Crossing};
+use super::mailbox::Order;
 use crate::exchange::Inbox;
+use crate::wire::message::ToJobManager;
 
-/// Runs a source until it has read everything.
+/// Runs a source until it has read everything and, with checkpoints, the last one is complete.
 pub(super) async fn from_source(
     mut chamber: Chamber,
     mut source: Box<dyn AnySource>,
 ) -> Result<(), Failure> {
+    let mut ended = false;
     loop {
         chamber.on_time().await?;
-        // A source that has something is polled without a timer around it.
-        let first = poll_fn(|cx| Poll::Ready(chamber.poll_source(cx, &mut *source))).await;
-        let sourced = match first {
-            Poll::Ready(sourced) => Some(sourced),
-            Poll::Pending => {
-                let sleep = chamber.leisure(Some(&*source)).map(|span| chamber.host().sleep(span));
-                let poll = poll_fn(|cx| chamber.poll_source(cx, &mut *source));
-                match sleep {
-                    None => Some(poll.await),
-                    Some(sleep) => tokio::select! {
-                        biased;
-                        () = sleep => None,
-                        sourced = poll => Some(sourced),
-                    },
-                }
-            }
+        if obey_at_source(&mut chamber, &mut *source, ended).await? {
+            break;
+        }
+        let Some(sourced) = next_of_source(&mut chamber, &mut *source, ended).await else {
+            continue;
         };
-        let Some(sourced) = sourced else { continue };
         let sourced = sourced?;
         chamber.settle(Ok(())).await?;
         match sourced {
-            Sourced::End => {
-                chamber.finish_source(&mut *source).await?;
-                return chamber.finish().await;
-            }
+            Sourced::End => match chamber.snapshots() {
+                None => break,
+                Some(snapshots) => {
+                    ended = true;
+                    (snapshots.say)(ToJobManager::SourceEnded { task: chamber.task() });
+                }
+            },
             Sourced::Batch | Sourced::Nothing => chamber.take_turns().await,
         }
     }
+    chamber.finish_source(&mut *source).await?;
+    chamber.finish().await
+}
+
+/// Polls a source that has not ended; `None` if the clock or an order asks for something first.
+async fn next_of_source(
+    chamber: &mut Chamber,
+    source: &mut dyn AnySource,
+    ended: bool,
+) -> Option<Result<Sourced, TaskError>> {
+    if !ended {
+        // A source that has something is polled without a timer around it.
+        let first = poll_fn(|cx| Poll::Ready(chamber.poll_source(cx, source))).await;
+        if let Poll::Ready(sourced) = first {
+            return Some(sourced);
+        }
+    }
+    let sleep = chamber.leisure(Some(source)).map(|span| chamber.host().sleep(span));
+    let poll = poll_fn(|cx| match chamber.orders().poll_ready(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending if ended => Poll::Pending,
+        Poll::Pending => chamber.poll_source(cx, source).map(Some),
+    });
+    match sleep {
+        None => poll.await,
+        Some(sleep) => tokio::select! {
+            biased;
+            () = sleep => None,
+            sourced = poll => sourced,
+        },
+    }
+}
+
+/// Does what the source has been told; whether the last checkpoint is complete.
+async fn obey_at_source(
+    chamber: &mut Chamber,
+    source: &mut dyn AnySource,
+    ended: bool,
+) -> Result<bool, Failure> {
+    while let Some(order) = chamber.orders().take() {
+        match order {
+            Order::Trigger(barrier) => {
+                let (task, checkpoint) = (chamber.task(), barrier.checkpoint);
+                chamber.tell(Fact::BarrierInjected { task, checkpoint });
+                let crossing = Crossing { checkpoint, times: CheckpointTimes::default(), ended };
+                chamber.barrier(crossing, |chain, cx| source.barrier(barrier, chain, cx)).await?;
+            }
+            Order::Completed { checkpoint, last } => {
+                chamber.completed(checkpoint).await?;
+                if last {
+                    return Ok(true);
+                }
+            }
+            // What was being written has been given up already; a source waits for nobody.
+            Order::Aborted(_) => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Runs a task until all of its channels have ended.
 pub(super) async fn from_channels(
-    mut chamber: Chamber,
+    chamber: Chamber,
     inbox: Rc<Inbox>,
     inputs: Vec<u32>,
 ) -> Result<(), Failure> {
-    let mut gate = Gate::new(inputs.len());
+    let gate = Gate::new(inputs.len());
     chamber.tell(Fact::GateOpened { task: chamber.task(), channels: inputs.len() as u32 });
-    let mut merged = Vec::new();
-    loop {
-        chamber.on_time().await?;
-        let taken = match inbox.take() {
+    let (merged, since) = (Vec::new(), Duration::ZERO);
+    let mut intake = Intake { chamber, inbox, inputs, gate, since, merged };
+    while !intake.gate.is_finished() {
+        intake.turn().await?;
+    }
+    intake.chamber.finish().await
+}
+
+/// A task that is fed by channels.
+struct Intake {
+    chamber: Chamber,
+    inbox: Rc<Inbox>,
+    /// The logical input of each channel.
+    inputs: Vec<u32>,
+    gate: Gate,
+    /// When the first channel delivered the barrier that aligns now.
+    since: Duration,
+    /// What the gate passes on of one packet.
+    merged: Vec<Packet>,
+}
+
+impl Intake {
+    /// Does what is due, and handles the next packet if nothing else comes first.
+    async fn turn(&mut self) -> Result<(), Failure> {
+        self.chamber.on_time().await?;
+        while let Some(order) = self.chamber.orders().take() {
+            self.obey(order).await?;
+        }
+        let taken = match self.inbox.take() {
             Some(taken) => Some(taken),
             None => {
-                let leisure = chamber.leisure(None);
-                chamber.wait(leisure, poll_fn(|cx| inbox.poll_take(cx))).await
+                let leisure = self.chamber.leisure(None);
+                let next = poll_fn(|cx| match self.chamber.orders().poll_ready(cx) {
+                    Poll::Ready(()) => Poll::Ready(None),
+                    Poll::Pending => self.inbox.poll_take(cx).map(Some),
+                });
+                self.chamber.wait(leisure, next).await.flatten()
             }
         };
-        let Some((channel, packet)) = taken else { continue };
-        accept(&chamber, &mut gate, (channel, packet), &mut merged);
-        for packet in merged.drain(..) {
-            let is_end = matches!(packet, Packet::Signal(Signal::EndOfInput));
-            chamber.push(inputs[channel as usize], packet).await?;
-            if is_end {
-                return chamber.finish().await;
+        let Some((channel, packet)) = taken else { return Ok(()) };
+        let held = self.accept(channel, packet);
+        for packet in self.merged.drain(..) {
+            match packet {
+                Packet::Signal(Signal::Barrier(barrier)) => {
+                    let alignment = self.chamber.host().elapsed().saturating_sub(self.since);
+                    let times = CheckpointTimes { alignment, held, ..CheckpointTimes::default() };
+                    let channels = self.inputs.len() as u32;
+                    pass_barrier(&mut self.chamber, barrier, channels, times).await?;
+                }
+                packet => self.chamber.push(self.inputs[channel as usize], packet).await?,
             }
         }
-        chamber.take_turns().await;
+        self.chamber.take_turns().await;
+        Ok(())
     }
+
+    async fn obey(&mut self, order: Order) -> Result<(), Failure> {
+        match order {
+            Order::Completed { checkpoint, .. } => self.chamber.completed(checkpoint).await,
+            Order::Aborted(checkpoint) => {
+                if self.gate.abort(checkpoint) {
+                    self.inbox.release();
+                }
+                Ok(())
+            }
+            Order::Trigger(barrier) => {
+                let message = format!("trigger of checkpoint {}", barrier.checkpoint);
+                let cause = format!("{} is no source", self.chamber.task());
+                self.chamber.tell(Fact::MessageFenced { message, cause });
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes a packet through the gate, and holds its channel or releases the others as the gate
+    /// says. How many packets had to wait, if the barrier has passed with this one.
+    fn accept(&mut self, channel: u32, packet: Packet) -> u64 {
+        let before = self.gate.aligning();
+        if let Packet::Signal(Signal::Barrier(barrier)) = packet {
+            if before.is_none_or(|before| before.checkpoint < barrier.checkpoint) {
+                self.since = self.chamber.host().elapsed();
+            }
+            if self.chamber.wants(Detail::Flow) {
+                let (task, checkpoint) = (self.chamber.task(), barrier.checkpoint);
+                self.chamber.tell(Fact::BarrierReceived { task, channel, checkpoint });
+            }
+        }
+        accept(&self.chamber, &mut self.gate, (channel, packet), &mut self.merged);
+        let held = if before.is_some() { self.inbox.held() } else { 0 };
+        if before.is_some() && self.gate.aligning() != before {
+            self.inbox.release();
+        }
+        if self.gate.is_held(channel as usize) {
+            self.inbox.hold(channel);
+        }
+        held
+    }
+}
+
+/// Lets a barrier that every channel has delivered through the chain.
+async fn pass_barrier(
+    chamber: &mut Chamber,
+    barrier: Barrier,
+    channels: u32,
+    times: CheckpointTimes,
+) -> Result<(), Failure> {
+    let (task, checkpoint) = (chamber.task(), barrier.checkpoint);
+    let CheckpointTimes { alignment: took, held, .. } = times;
+    chamber.tell(Fact::BarrierAligned { task, checkpoint, channels, held, took });
+    let crossing = Crossing { checkpoint, times, ended: false };
+    let passing = chamber.barrier(crossing, |chain, cx| {
+        chain.signal(Signal::Barrier(barrier), cx)?;
+        Ok(())
+    });
+    passing.await
 }
 
 /// Passes a packet through the gate, and tells what that changed.

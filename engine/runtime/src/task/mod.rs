@@ -5,7 +5,9 @@
 
 mod chamber;
 mod intake;
+mod mailbox;
 mod outlet;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,6 +22,9 @@ use crate::exchange::{Inbox, Outbound};
 use crate::host::Host;
 use chamber::Chamber;
 use outlet::Outlet;
+
+pub use mailbox::{Mailbox, Order};
+pub use snapshot::{INLINE_MAX, Say, Snapshots, Storage};
 
 /// The measures of a task.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,11 @@ pub struct Wires {
     pub outputs: BTreeMap<u32, Vec<Outbound>>,
     /// What the task counts; whoever runs it tells them when it has ended, in whatever way.
     pub counts: Rc<Counts>,
+    /// What the task is told while it runs.
+    pub orders: Rc<Mailbox>,
+    /// How it takes part in checkpoints. `None`: there are none, and a source that has read
+    /// everything ends at once.
+    pub snapshots: Option<Snapshots>,
 }
 
 /// Why a task could not go on.
@@ -76,11 +86,11 @@ pub async fn run(
     wires: Wires,
     config: TaskConfig,
 ) -> Result<(), Failure> {
-    let Wires { inputs, outputs, counts } = wires;
+    let Wires { inputs, outputs, counts, orders, snapshots } = wires;
     let Instance { source, chain, ports, .. } = instance;
     let outlet = Outlet::new(Arc::clone(&host), execution, (ports, outputs), source.is_some())?;
     let seat = (host, execution, counts);
-    let chamber = Chamber::new(seat, chain, outlet, config);
+    let chamber = Chamber::new(seat, chain, outlet, (orders, snapshots), config);
     match (source, inputs) {
         (Some(source), None) => intake::from_source(chamber, source).await,
         (None, Some((inbox, inputs))) => intake::from_channels(chamber, inbox, inputs).await,

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slackwater_core::element::Signal;
+use slackwater_core::element::{Barrier, Signal};
 use slackwater_core::fact::{Detail, Fact};
-use slackwater_core::id::Execution;
-use slackwater_dataflow::connector::{ConnectorError, Flushed};
+use slackwater_core::id::{CheckpointId, Execution};
+use slackwater_dataflow::connector::{ConnectorError, SinkContract};
 use slackwater_dataflow::operator::Outgoing;
 use slackwater_dataflow::packet::{AnyBatch, Packet};
-use slackwater_dataflow::task::{AnySink, Port, TaskError};
+use slackwater_dataflow::state::Fork;
+use slackwater_dataflow::task::{AnySink, Passed, Port, TaskError};
 
 use super::Failure;
 use crate::exchange::Outbound;
@@ -23,6 +24,8 @@ pub(super) struct Outlet {
     host: Arc<dyn Host>,
     task: Execution,
     exits: Vec<Exit>,
+    /// What sinks keep as a barrier passes them.
+    kept: Vec<Box<dyn Fork>>,
     /// Whether the task is a source, which is then blocked itself.
     pub(super) is_source: bool,
 }
@@ -37,6 +40,8 @@ struct SinkExit {
     sink: Box<dyn AnySink>,
     /// When the first row that is not confirmed was written, by the host's monotone clock.
     unflushed_since: Option<Duration>,
+    /// The last barrier that passed; 0 before the first.
+    passed: CheckpointId,
 }
 
 impl Outlet {
@@ -47,14 +52,18 @@ impl Outlet {
         is_source: bool,
     ) -> Result<Self, Failure> {
         let exit = |port| match port {
-            Port::Sink(sink) => Ok(Exit::Sink(SinkExit { sink, unflushed_since: None })),
+            Port::Sink(sink) => Ok(Exit::Sink(SinkExit {
+                sink,
+                unflushed_since: None,
+                passed: CheckpointId::default(),
+            })),
             Port::Edge(edge) => outputs.remove(&edge).map(Exit::Channels).ok_or_else(|| Failure {
                 cause: format!("the graph has no edge {edge} that leaves {}", task.subtask),
                 is_fatal: true,
             }),
         };
         let exits = ports.into_iter().map(exit).collect::<Result<_, _>>()?;
-        Ok(Self { host, task, exits, is_source })
+        Ok(Self { host, task, exits, kept: Vec::new(), is_source })
     }
 
     /// Sends everything out, in order; empties `pending` and keeps its memory.
@@ -66,6 +75,9 @@ impl Outlet {
                     Packet::Signal(Signal::Latency(marker)) => {
                         let millis = self.host.wall().millis_since(marker.sent);
                         self.host.tell(Fact::LatencyMeasured { task: self.task, marker, millis });
+                    }
+                    Packet::Signal(Signal::Barrier(barrier)) => {
+                        self.kept.extend(exit.barrier(&*self.host, self.task, barrier).await?);
                     }
                     Packet::Signal(_) => {}
                 },
@@ -91,7 +103,7 @@ impl Outlet {
     /// When the next sink wants to be flushed, by the host's monotone clock.
     pub(super) fn next_flush(&self) -> Option<Duration> {
         let sinks = self.exits.iter().filter_map(|exit| match exit {
-            Exit::Sink(exit) => Some(exit.unflushed_since? + exit.sink.flush_after()),
+            Exit::Sink(exit) => exit.flush_at(),
             Exit::Channels(_) => None,
         });
         sinks.min()
@@ -104,11 +116,27 @@ impl Outlet {
         }
         let elapsed = self.host.elapsed();
         for exit in &mut self.exits {
+            if let Exit::Sink(exit) = exit
+                && exit.flush_at().is_some_and(|due| due <= elapsed)
+            {
+                exit.flush(&*self.host, self.task).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the sinks kept for the barrier that has just passed.
+    pub(super) fn take_kept(&mut self) -> Vec<Box<dyn Fork>> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// A checkpoint is complete: lets the sinks commit.
+    pub(super) async fn completed(&mut self, checkpoint: CheckpointId) -> Result<(), Failure> {
+        for exit in &mut self.exits {
             if let Exit::Sink(exit) = exit {
-                let due = exit.unflushed_since.map(|since| since + exit.sink.flush_after());
-                if due.is_some_and(|due| due <= elapsed) {
-                    exit.flush(&*self.host, self.task).await?;
-                }
+                let committed = exit.sink.completed(checkpoint).await;
+                let transactions = committed.map_err(|error| exit.failed(error))?;
+                exit.tell_committed(&*self.host, self.task, checkpoint, transactions);
             }
         }
         Ok(())
@@ -148,23 +176,64 @@ impl SinkExit {
         }
         let flushed = self.sink.flush().await;
         let flushed = flushed.map_err(|error| self.failed(error))?;
-        self.tell_flushed(&flushed, host, task);
+        self.tell_flushed(host, task, flushed.rows());
         Ok(())
     }
 
     async fn end(&mut self, host: &dyn Host, task: Execution) -> Result<(), Failure> {
         let ended = self.sink.end().await.map_err(|error| self.failed(error))?;
         if self.unflushed_since.take().is_some() {
-            self.tell_flushed(&ended.flushed, host, task);
+            self.tell_flushed(host, task, ended.flushed.rows());
         }
+        self.tell_committed(host, task, self.passed, ended.committed);
         Ok(())
     }
 
-    fn tell_flushed(&self, flushed: &Flushed, host: &dyn Host, task: Execution) {
+    fn tell_committed(
+        &self,
+        host: &dyn Host,
+        task: Execution,
+        checkpoint: CheckpointId,
+        transactions: u32,
+    ) {
+        if transactions > 0 {
+            let uid = self.sink.uid().clone();
+            host.tell(Fact::SinkCommitted { task, uid, checkpoint, transactions });
+        }
+    }
+
+    fn tell_flushed(&self, host: &dyn Host, task: Execution, rows: u64) {
         if host.detail() >= Detail::Flow {
             let uid = self.sink.uid().clone();
-            host.tell(Fact::SinkFlushed { task, uid, rows: flushed.rows() as u32 });
+            host.tell(Fact::SinkFlushed { task, uid, rows: rows as u32 });
         }
+    }
+
+    /// When it wants to be flushed, by the host's monotone clock.
+    fn flush_at(&self) -> Option<Duration> {
+        self.unflushed_since.map(|since| since.saturating_add(self.sink.flush_after()))
+    }
+
+    /// Lets a barrier pass, and gives what the checkpoint is to hold of it.
+    async fn barrier(
+        &mut self,
+        host: &dyn Host,
+        task: Execution,
+        barrier: Barrier,
+    ) -> Result<Option<Box<dyn Fork>>, Failure> {
+        let passed = self.sink.barrier(barrier).await;
+        let Passed { flushed, kept } = passed.map_err(|error| self.failed(error))?;
+        self.passed = barrier.checkpoint;
+        let had_rows = self.unflushed_since.take().is_some();
+        let (uid, rows) = (self.sink.uid().clone(), flushed.rows());
+        if self.sink.contract() == SinkContract::TwoPhase {
+            if rows > 0 {
+                host.tell(Fact::SinkPrepared { task, uid, checkpoint: barrier.checkpoint, rows });
+            }
+        } else if had_rows {
+            self.tell_flushed(host, task, rows);
+        }
+        Ok(kept)
     }
 
     fn failed(&self, error: ConnectorError) -> Failure {

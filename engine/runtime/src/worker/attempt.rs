@@ -3,22 +3,26 @@
 //! The loop of a task is in [`crate::task`]; its channels come from [`super::wiring`].
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use slackwater_core::fact::{Fact, TaskStatus};
-use slackwater_core::id::Execution;
+use slackwater_core::id::{Execution, Subtask};
 use slackwater_dataflow::connector::ConnectorError;
-use slackwater_dataflow::task::{Plan, VertexCode};
+use slackwater_dataflow::task::Plan;
 use tokio::sync::{Notify, mpsc};
 
+use super::restore::{Restorer, Unrestored};
 use super::wiring::{Wired, WiredTask};
 use super::{TaskReport, WorkerEvent};
+use crate::deployment::{CheckpointOrder, RestorePoint};
 use crate::exchange::{Alarm, AttemptKey, Entrance};
 use crate::host::{Host, TaskHandle, outside, panic_message};
-use crate::task::{self, Failure, TaskConfig, Wires};
+use crate::task::{self, Failure, Mailbox, Order, TaskConfig, Wires};
+use crate::wire::message::ToJobManager;
 
 /// Tells of tasks: to the task manager, and as facts.
 #[derive(Clone)]
@@ -43,6 +47,11 @@ impl Reporter {
         let _ = self.events.send(WorkerEvent::Task(report));
     }
 
+    /// Passes on what a task says of a checkpoint.
+    pub(super) fn say(&self, message: ToJobManager) {
+        let _ = self.events.send(WorkerEvent::Said(message));
+    }
+
     pub(super) fn failed(&self, task: Execution, failure: &Failure) {
         self.tell(task, TaskStatus::Failed, &failure.cause);
         let (cause, fatal) = (failure.cause.clone(), failure.is_fatal);
@@ -51,18 +60,33 @@ impl Reporter {
     }
 }
 
+/// What the tasks of an attempt run.
+pub(super) struct Code {
+    pub plan: Plan,
+    /// Where they begin, if not with nothing.
+    pub restore: Option<RestorePoint>,
+    pub config: TaskConfig,
+}
+
 /// An attempt on this worker.
 pub(super) struct RunningAttempt(Rc<Inner>);
 
 struct Inner {
     key: AttemptKey,
     entrance: Rc<Entrance>,
-    /// Rung to cancel; by task.
-    cancels: RefCell<Vec<Rc<Alarm>>>,
+    /// The tasks that have not ended.
+    tasks: RefCell<BTreeMap<Subtask, Strings>>,
     links: RefCell<Vec<TaskHandle>>,
     running: Cell<usize>,
     all_finished: Cell<bool>,
     ended: Notify,
+}
+
+/// How a task is reached from outside.
+struct Strings {
+    /// Rung to cancel.
+    cancel: Rc<Alarm>,
+    orders: Rc<Mailbox>,
 }
 
 impl RunningAttempt {
@@ -76,26 +100,26 @@ impl RunningAttempt {
     /// Opens the entrance for the attempt, and starts its connections and its tasks.
     pub(super) fn start(
         (key, wired): (AttemptKey, Wired),
-        plan: &Plan,
+        code: Code,
         entrance: Rc<Entrance>,
         report: &Reporter,
-        config: TaskConfig,
     ) -> Self {
         entrance.admit(key, wired.inbound);
         let attempt = Self::of_tasks(key, entrance, wired.tasks.len());
         let host = &report.host;
         let links = wired.links.into_iter().map(|link| host.spawn("exchange link", link));
         attempt.0.links.replace(links.collect());
+        let code = Rc::new(code);
         for wired in wired.tasks {
-            let code = Arc::clone(&plan.vertices[wired.execution.subtask.vertex.0 as usize]);
-            let cancel = Rc::new(Alarm::default());
-            attempt.0.cancels.borrow_mut().push(Rc::clone(&cancel));
-            let name = wired.execution.to_string();
-            let supervised = Supervised { report: report.clone(), cancel, code, config };
+            let (cancel, orders) = (Rc::new(Alarm::default()), Rc::clone(&wired.wires.orders));
+            let strings = Strings { cancel: Rc::clone(&cancel), orders };
+            let (name, subtask) = (wired.execution.to_string(), wired.execution.subtask);
+            attempt.0.tasks.borrow_mut().insert(subtask, strings);
+            let supervised = Supervised { report: report.clone(), cancel, code: Rc::clone(&code) };
             let inner = Rc::clone(&attempt.0);
             let task = async move {
                 let has_finished = supervised.run(wired).await;
-                inner.on_end(has_finished);
+                inner.on_end(subtask, has_finished);
             };
             host.spawn(&name, Box::pin(task));
         }
@@ -106,7 +130,7 @@ impl RunningAttempt {
         Self(Rc::new(Inner {
             key,
             entrance,
-            cancels: RefCell::default(),
+            tasks: RefCell::default(),
             links: RefCell::default(),
             running: Cell::new(tasks),
             all_finished: Cell::new(true),
@@ -120,8 +144,26 @@ impl RunningAttempt {
 
     /// Ends every task that still runs; each says so.
     pub(super) fn cancel(&self) {
-        for cancel in &*self.0.cancels.borrow() {
-            cancel.ring("cancelled");
+        for task in self.0.tasks.borrow().values() {
+            task.cancel.ring("cancelled");
+        }
+    }
+
+    /// Lets the tasks obey: a trigger those that it names, as far as they run here, the rest all.
+    pub(super) fn obey(&self, order: &CheckpointOrder) {
+        let tasks = self.0.tasks.borrow();
+        let (order, named) = match order {
+            CheckpointOrder::Trigger { barrier, subtasks } => {
+                (Order::Trigger(*barrier), Some(subtasks))
+            }
+            CheckpointOrder::Completed { checkpoint, last } => {
+                (Order::Completed { checkpoint: *checkpoint, last: *last }, None)
+            }
+            CheckpointOrder::Aborted { checkpoint } => (Order::Aborted(*checkpoint), None),
+        };
+        let is_meant = |subtask| named.is_none_or(|named| named.contains(subtask));
+        for (_, task) in tasks.iter().filter(|(subtask, _)| is_meant(subtask)) {
+            task.orders.post(order);
         }
     }
 
@@ -136,7 +178,8 @@ impl RunningAttempt {
 impl Inner {
     /// After the last task, connections of an attempt that went well end by themselves, once both
     /// sides know of every end; the others are dropped, and their peers learn it from that.
-    fn on_end(&self, has_finished: bool) {
+    fn on_end(&self, subtask: Subtask, has_finished: bool) {
+        self.tasks.borrow_mut().remove(&subtask);
         self.running.set(self.running.get() - 1);
         self.all_finished.set(self.all_finished.get() && has_finished);
         if self.running.get() > 0 {
@@ -148,7 +191,6 @@ impl Inner {
             self.entrance.dismiss(self.key.job);
             self.links.borrow().iter().for_each(TaskHandle::abort);
         }
-        self.cancels.take();
         self.links.take();
         self.ended.notify_one();
     }
@@ -158,15 +200,14 @@ impl Inner {
 struct Supervised {
     report: Reporter,
     cancel: Rc<Alarm>,
-    code: Arc<dyn VertexCode>,
-    config: TaskConfig,
+    code: Rc<Code>,
 }
 
 impl Supervised {
     /// Runs a task to its one final status; whether it has finished.
     async fn run(self, wired: WiredTask) -> bool {
         let WiredTask { execution, wires, alarm } = wired;
-        let counts = Rc::clone(&wires.counts);
+        let (counts, orders) = (Rc::clone(&wires.counts), Rc::clone(&wires.orders));
         let guarded = AssertUnwindSafe(self.work(execution, wires)).catch_unwind();
         let ended = tokio::select! {
             biased;
@@ -179,6 +220,7 @@ impl Supervised {
                 Err(Failure { cause: format!("panicked: {message}"), is_fatal: false })
             })),
         };
+        orders.close();
         self.report.host.tell(Fact::TaskCounted {
             task: execution,
             records_in: counts.records_in.get(),
@@ -201,12 +243,26 @@ impl Supervised {
 
     async fn work(&self, execution: Execution, wires: Wires) -> Result<(), Failure> {
         let host = &self.report.host;
-        let opened = self.code.open(execution, &outside(Arc::clone(host)));
-        let instance = opened.map_err(|ConnectorError { message, fatal }| Failure {
+        let Code { plan, restore, config } = &*self.code;
+        let vertex = execution.subtask.vertex.0 as usize;
+        let opened = plan.vertices[vertex].open(execution, &outside(Arc::clone(host)));
+        let mut instance = opened.map_err(|ConnectorError { message, fatal }| Failure {
             cause: message,
             is_fatal: fatal,
         })?;
+        let storage = wires.snapshots.as_ref().map(|snapshots| &snapshots.storage);
+        let restorer =
+            Restorer { host: &**host, task: execution, vertex: &plan.graph.vertices[vertex] };
+        if let Err(unrestored) = restorer.restore(storage, restore.as_ref(), &mut instance).await {
+            let Unrestored { damaged, failure } = unrestored;
+            if let (Some(damaged), Some(point)) = (damaged, restore) {
+                let (checkpoint, cause) = (point.checkpoint, failure.cause.clone());
+                let task = execution;
+                self.report.say(ToJobManager::RestoreFailed { task, checkpoint, damaged, cause });
+            }
+            return Err(failure);
+        }
         self.report.report(execution, TaskStatus::Running);
-        task::run(Arc::clone(host), execution, instance, wires, self.config).await
+        task::run(Arc::clone(host), execution, instance, wires, *config).await
     }
 }

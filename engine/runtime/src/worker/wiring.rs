@@ -12,7 +12,7 @@ use slackwater_dataflow::task::Plan;
 use crate::deployment::{Deployment, Placed};
 use crate::exchange::{Alarm, AttemptKey, ExchangeConfig, Inbound, Inbox, Link, Outbound, Route};
 use crate::host::{Host, LocalFuture};
-use crate::task::Wires;
+use crate::task::{Mailbox, Snapshots, Wires};
 use crate::worker::Seat;
 
 /// Where the wires lie.
@@ -21,6 +21,8 @@ pub(super) struct Site<'a> {
     pub host: &'a Arc<dyn Host>,
     pub seat: &'a Seat,
     pub config: &'a ExchangeConfig,
+    /// How the tasks take part in checkpoints, if there are any.
+    pub snapshots: Option<&'a Snapshots>,
 }
 
 /// The tasks of an attempt on this worker, wired, and the connections that they need.
@@ -74,7 +76,13 @@ pub(super) fn wire(
         let execution = key.execution(subtask);
         tasks.push(WiredTask {
             execution,
-            wires: Wires { inputs, outputs, counts: Rc::default() },
+            wires: Wires {
+                inputs,
+                outputs,
+                counts: Rc::default(),
+                orders: Mailbox::new(),
+                snapshots: site.snapshots.cloned(),
+            },
             alarm,
         });
     }
