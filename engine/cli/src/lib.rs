@@ -1,4 +1,4 @@
-//! The engine's verbs as a library: `run`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
+//! The engine's verbs as a library: `run`, `list`, `cancel`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
 //! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
@@ -13,6 +13,7 @@ pub mod exit;
 pub mod local;
 pub mod node;
 pub mod picture;
+pub mod remote;
 pub mod run;
 pub mod series;
 pub mod tally;
@@ -25,6 +26,10 @@ use exit::Failure;
 pub enum Verb {
     /// Run a job: `run oscon --local`, `run flights --local --input FILE --out DIR`
     Run(run::RunArgs),
+    /// List the jobs of a cluster
+    List(remote::ListArgs),
+    /// Cancel a job of a cluster and delete its checkpoints
+    Cancel(remote::CancelArgs),
     /// Run a job manager in this process until Ctrl-C
     #[command(name = "jobmanager")]
     JobManager(node::JobManagerArgs),
@@ -43,6 +48,8 @@ pub enum Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match verb {
         Verb::Run(args) => run::run(&args, programs),
+        Verb::List(args) => remote::list(&args),
+        Verb::Cancel(args) => remote::cancel(&args),
         Verb::JobManager(args) => node::job_manager(&args, programs),
         Verb::TaskManager(args) => node::task_manager(&args, programs),
         Verb::Series(verb) => series::execute(&verb),

@@ -101,9 +101,7 @@ async fn drive(
     let task_manager = TaskManagerConfig { slots: run.slots, workers, ..Default::default() };
     let cluster =
         LocalCluster::start(&host, job_manager, task_manager, Arc::clone(&run.programs)).await;
-    let cluster = cluster.map_err(|error| {
-        Failure::new(Exit::Environment, format!("{error}: choose another --port"))
-    })?;
+    let cluster = cluster.map_err(Failure::from)?;
     let handshake = Handshake::default();
     let client = Client::connect(host.as_ref(), &cluster.address, handshake).await;
     let mut session = Session { client: client?, host: Arc::clone(&host), run, tally, store };

@@ -6,12 +6,14 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
+use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{self, RealHost};
-use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig};
+use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig, JobManagerError};
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
@@ -23,6 +25,17 @@ pub struct JobManagerArgs {
     /// The port to listen on; 0 takes any
     #[arg(long, value_name = "PORT", default_value_t = jobmanager::PORT)]
     pub port: u16,
+    /// The name under which others know it
+    #[arg(long, value_name = "NAME", default_value = "jm")]
+    pub name: String,
+    /// Where to keep what outlives this process, such as `file:///srv/slackwater` or a folder.
+    /// Several job managers over one store are one leader and its standbys. Without a store, jobs
+    /// end with this process
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// With a store: how long the leader may be silent before a standby takes over
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
+    pub lease_timeout: Duration,
 }
 
 /// The arguments of `taskmanager`.
@@ -31,7 +44,7 @@ pub struct TaskManagerArgs {
     /// The name to register under; unique in its cluster
     #[arg(long, value_name = "NAME", default_value = "tm-1")]
     pub name: String,
-    /// Where the job manager listens
+    /// Where the job manager listens; several, parted by commas, if there are standbys
     #[arg(long, value_name = "HOST:PORT", default_value_t = format!("jm:{}", jobmanager::PORT))]
     pub job_manager: String,
     /// How many slots to offer, each with a thread of its own
@@ -47,20 +60,21 @@ pub struct TaskManagerArgs {
 /// # Errors
 /// [`Exit::Environment`] if its port is taken.
 pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
-    let config = JobManagerConfig { port: args.port, ..Default::default() };
-    let host = RealHost::named("jm").map_err(environment)?;
+    let config = JobManagerConfig {
+        port: args.port,
+        store: args.store.clone(),
+        lease_timeout: args.lease_timeout,
+        ..Default::default()
+    };
+    let host = RealHost::named(&args.name).map_err(environment)?;
     let serving = real::run(host, |host| async move {
         let stopped = stop_asked()?;
-        let bound = JobManager::bind(host, config, programs).await.map_err(|error| {
-            Failure::new(Exit::Environment, format!("{error}: choose another --port"))
-        })?;
+        let bound = JobManager::bind(host, config, programs).await.map_err(Failure::from)?;
         println!("the job manager listens on port {}", bound.port());
         tokio::select! {
             biased;
             () = stopped => Ok(()),
-            ended = bound.serve() => {
-                ended.map_err(|error| Failure::new(Exit::Environment, error))
-            }
+            ended = bound.serve() => ended.map_err(Failure::from),
         }
     });
     serving.map_err(environment)?
@@ -91,6 +105,16 @@ pub fn task_manager(args: &TaskManagerArgs, programs: Arc<dyn Programs>) -> Resu
         }
     });
     running.map_err(environment)?
+}
+
+impl From<JobManagerError> for Failure {
+    fn from(error: JobManagerError) -> Self {
+        let words = match &error {
+            JobManagerError::Port { .. } => format!("{error}: choose another --port"),
+            JobManagerError::Store(_) => format!("{error}: choose another --store"),
+        };
+        Self::new(Exit::Environment, words)
+    }
 }
 
 impl From<TaskManagerError> for Failure {

@@ -1,6 +1,6 @@
-//! The verb `run`: a job from its name, its settings and a few flags, on a cluster in this process.
-//! Checks what can be checked before anything starts, so that a typo costs nothing. The cluster is
-//! put together in [`crate::local`].
+//! The verb `run`: a job from its name, its settings and a few flags, on a cluster in this process
+//! or on one that is there. Checks what can be checked before anything starts, so that a typo costs
+//! nothing. The local cluster is put together in [`crate::local`]; others are asked by [`crate::remote`].
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use slackwater_dataflow::task::Programs;
 
 use crate::exit::{Exit, Failure};
 use crate::local::{self, LocalRun};
+use crate::remote;
 
 /// The arguments of `run`.
 #[derive(Clone, Debug, Args)]
@@ -24,6 +25,12 @@ pub struct RunArgs {
     /// Run job manager, task manager and series database in this process
     #[arg(long)]
     pub local: bool,
+    /// Submit to the cluster whose job managers listen here, parted by commas
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
+    pub job_manager: Option<String>,
+    /// With --job-manager: do not wait for the end of the job
+    #[arg(short, long, requires = "job_manager")]
+    pub detached: bool,
     /// A parameter, such as `wave=100` or, of one job among several, `oscon.wave=100`; may be
     /// repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
@@ -99,11 +106,14 @@ impl RunArgs {
 /// # Errors
 /// A [`Failure`] of any kind.
 pub fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
+    let jobs = args.programs()?;
+    if let Some(addresses) = &args.job_manager {
+        return remote::submit(addresses, jobs, args.detached);
+    }
     if !args.local {
-        let message = "only local runs are possible so far: add --local";
+        let message = "where is it to run? add --local, or --job-manager HOST:PORT";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let jobs = args.programs()?;
     let plans = jobs.iter().map(|program| programs.plan(program).map_err(Failure::from));
     let graphs = plans.map(|plan| Ok(plan?.graph)).collect::<Result<Vec<JobGraph>, Failure>>()?;
     if let Some(input) = &args.input {

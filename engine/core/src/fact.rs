@@ -124,6 +124,14 @@ macro_rules! facts {
 facts! {
     /// A job manager opened its doors.
     JobManagerStarted = "job_manager.started" { epoch: JobEpoch }
+    /// A job manager took the lease of leadership for this term.
+    LeaderElected = "leader.elected" { epoch: JobEpoch }
+    /// A job manager stands by: another holds the lease.
+    LeaderStandby = "leader.standby" { leader: String, epoch: JobEpoch }
+    /// A leader renewed its lease (told at detail Flow).
+    LeaderRenewed = "leader.renewed" { epoch: JobEpoch }
+    /// A leader leads no longer, and does nothing more.
+    LeaderLost = "leader.lost" { epoch: JobEpoch, cause: String }
     /// A job was accepted.
     JobSubmitted = "job.submitted" { job: JobId, name: String, slots: u32 }
     /// A request about a job was refused.

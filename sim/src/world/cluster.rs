@@ -22,8 +22,12 @@ use slackwater_runtime::wire::handshake::Handshake;
 
 use super::{Action, Main, World};
 
-/// The node of the job manager.
+/// The node of the job manager; further ones are `jm-2` and so on.
 pub const JOB_MANAGER: &str = "jm";
+/// How many job managers a cluster has at most.
+pub const JOB_MANAGERS_MAX: u32 = 3;
+/// Where job managers keep what outlives them: the store that every node of a world reaches.
+pub const STORE: &str = "file:///slackwater";
 /// The node of the series database.
 pub const DATABASE: &str = "db";
 /// The node of the partitioned log.
@@ -34,13 +38,15 @@ pub const CLIENT: &str = "client";
 /// How long a person waits before trying a command again that reached nobody.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// A cluster: one job manager, some task managers, what their jobs read and write.
+/// A cluster: a job manager or several, some task managers, what their jobs read and write.
 #[derive(Clone)]
 pub struct Cluster {
     /// The catalogue of every process.
     pub programs: Arc<dyn Programs>,
-    /// Of the job manager.
+    /// Of every job manager.
     pub job_manager: JobManagerConfig,
+    /// How many job managers there are: `jm`, `jm-2` and so on.
+    pub job_managers: u32,
     /// Of every task manager.
     pub task_manager: TaskManagerConfig,
     /// How many task managers there are: `tm-1` and so on.
@@ -54,10 +60,11 @@ pub struct Cluster {
 impl Cluster {
     /// One task manager with one slot, a series database and no log.
     pub fn new(programs: Arc<dyn Programs>) -> Self {
-        let job_manager = format!("{JOB_MANAGER}:{}", jobmanager::PORT);
+        let job_manager = addresses(1);
         Self {
             programs,
             job_manager: JobManagerConfig::default(),
+            job_managers: 1,
             task_manager: TaskManagerConfig { job_manager, ..TaskManagerConfig::default() },
             task_managers: 1,
             store: MemoryStore::default(),
@@ -73,6 +80,17 @@ impl Cluster {
         self
     }
 
+    /// This many job managers over the world's store: one leads and the others stand by. Also one
+    /// alone takes up its jobs again after a restart then.
+    #[must_use]
+    pub fn job_managers(mut self, number: u32) -> Self {
+        assert!((1..=JOB_MANAGERS_MAX).contains(&number), "a cluster of {number} job managers");
+        self.job_managers = number;
+        self.job_manager.store = Some(STORE.to_owned());
+        self.task_manager.job_manager = addresses(number);
+        self
+    }
+
     /// A partitioned log beside the database; what `log` holds already can be read from the start.
     #[must_use]
     pub fn log(mut self, log: MemoryLog) -> Self {
@@ -83,8 +101,12 @@ impl Cluster {
     /// Puts the cluster into a world, each role on a node of its own.
     #[must_use]
     pub fn on(self, world: World) -> World {
-        let Self { programs, job_manager, task_manager, task_managers, store, log } = self;
-        let world = world.node(JOB_MANAGER, run_job_manager(job_manager, Arc::clone(&programs)));
+        let Self { programs, job_manager, job_managers, task_manager, task_managers, store, log } =
+            self;
+        let world = (1..=job_managers).fold(world, |world, number| {
+            let main = run_job_manager(job_manager.clone(), Arc::clone(&programs));
+            world.node(job_manager_node(number), main)
+        });
         let world = (1..=task_managers).fold(world, |world, number| {
             let main = run_task_manager(task_manager.clone(), Arc::clone(&programs));
             world.node(format!("tm-{number}"), main)
@@ -96,6 +118,20 @@ impl Cluster {
         };
         world.idle_node(CLIENT)
     }
+}
+
+/// The node of the n-th job manager, from 1.
+pub fn job_manager_node(number: u32) -> String {
+    match number {
+        1 => JOB_MANAGER.to_owned(),
+        number => format!("{JOB_MANAGER}-{number}"),
+    }
+}
+
+/// The addresses of so many job managers, parted by commas.
+fn addresses(job_managers: u32) -> String {
+    let address = |number| format!("{}:{}", job_manager_node(number), jobmanager::PORT);
+    (1..=job_managers).map(address).collect::<Vec<_>>().join(",")
 }
 
 /// A process that ends with an error says so as a panic does: nobody reads its standard error.
@@ -161,9 +197,10 @@ fn command(
         Box::pin(async move {
             // Drawn anew by each command of the label, and equal every time.
             let job = JobId(host.random(&format!("job-id/{label}")).next_u128());
-            let address = format!("{JOB_MANAGER}:{}", jobmanager::PORT);
+            // Whoever of them is there and leads.
+            let addresses = addresses(JOB_MANAGERS_MAX);
             loop {
-                let tried = match Client::connect(&*host, &address, Handshake::default()).await {
+                let tried = match Client::connect(&*host, &addresses, Handshake::default()).await {
                     Ok(client) => verb(Arc::clone(&host), client, job).await,
                     Err(error) => Err(error),
                 };

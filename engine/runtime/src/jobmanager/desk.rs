@@ -15,8 +15,9 @@ use slackwater_core::program::Program;
 use slackwater_dataflow::task::Programs;
 use tokio::sync::mpsc;
 
-use super::JobManagerConfig;
-use super::door::Event;
+use super::door::{Event, Term};
+use super::leader::{Leader, Reign};
+use super::longer;
 use crate::deployment::{Deployment, Placed, TaskReport};
 use crate::host::Host;
 use crate::wire::message::{
@@ -38,34 +39,50 @@ pub(super) struct Desk {
     cluster: Cluster,
     /// The connection of each task manager that is registered now.
     links: BTreeMap<TaskManagerId, Link>,
+    /// After this span without a sign of life, a task manager's tasks have stopped for certain.
     fence_margin: Duration,
+    reign: Reign,
 }
 
 impl Desk {
-    pub fn new(
-        host: Arc<dyn Host>,
-        config: &JobManagerConfig,
-        programs: Arc<dyn Programs>,
-    ) -> Self {
-        let (cluster, links) = (Cluster::new(config.epoch), BTreeMap::new());
-        // A peer's clock may run 1 % slower than ours.
-        let fence_margin = config.fence_margin + config.heartbeat.timeout / 100;
-        Self { host, programs, cluster, links, fence_margin }
+    pub fn new(leader: &Leader, term: &Term, reign: Reign) -> Self {
+        let config = &leader.config;
+        let timeout = config.heartbeat.timeout;
+        Self {
+            host: Arc::clone(&leader.host),
+            programs: Arc::clone(&leader.programs),
+            cluster: Cluster::new(term.epoch),
+            links: BTreeMap::new(),
+            fence_margin: config.fence_margin + longer(timeout).saturating_sub(timeout),
+            reign,
+        }
     }
 
-    pub async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+    /// Serves until the term is over; says why it is.
+    pub async fn run(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        open: impl FnOnce(),
+    ) -> String {
+        open();
         loop {
             let now = self.host.elapsed();
             let due = self.cluster.wakes_at().map_or(NOTHING_DUE, |at| at.saturating_sub(now));
             let pause = self.host.sleep(due);
-            tokio::select! {
+            let event = tokio::select! {
                 biased;
-                event = events.recv() => match event {
-                    Some(event) => self.take(event),
-                    None => return,
-                },
-                () = pause => {
-                    let commands = self.cluster.tick(self.host.elapsed());
+                event = events.recv() => event,
+                () = pause => None,
+            };
+            // Whoever was stopped for long may wake up with an old idea of who leads.
+            let now = self.host.elapsed();
+            if !self.reign.lasts(now) {
+                return "its lease has run out".to_owned();
+            }
+            match event {
+                Some(event) => self.take(event),
+                None => {
+                    let commands = self.cluster.tick(now);
                     self.execute(commands);
                 }
             }

@@ -6,20 +6,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::codec::{decode_message, encode_message};
-use slackwater_core::id::TaskManagerId;
-use tokio::sync::{mpsc, oneshot};
+use slackwater_core::id::{JobEpoch, TaskManagerId};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::JobManagerConfig;
 use crate::host::{Conn, Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
-use crate::wire::handshake::{Caller, Role};
+use crate::wire::handshake::{Caller, Handshake, Role};
 use crate::wire::message::{
     Admission, Answer, Refused, Registration, Request, ToJobManager, ToTaskManager,
 };
-use crate::wire::session::{End, Session, SessionEnd};
+use crate::wire::session::{End, Heartbeat, Session, SessionEnd};
 
 /// A client that asks nothing for so long is taken for gone.
 const CLIENT_IDLE: Duration = Duration::from_secs(600);
+
+/// Whether this job manager leads, as its doors see it.
+#[derive(Clone)]
+pub(super) enum Standing {
+    /// Another leads, or nobody yet.
+    Standby {
+        /// Whom to ask, if that is known.
+        leader: Option<String>,
+    },
+    /// It leads: whoever comes is for the desk of this term.
+    Leads(Term),
+}
+
+/// The desk of a term, as the doors reach it.
+#[derive(Clone)]
+pub(super) struct Term {
+    pub epoch: JobEpoch,
+    pub events: mpsc::UnboundedSender<Event>,
+}
 
 /// What the doors tell the desk.
 pub(super) enum Event {
@@ -41,31 +59,54 @@ pub(super) enum Event {
 /// A connection that was accepted.
 pub(super) struct Door {
     pub host: Arc<dyn Host>,
-    pub config: JobManagerConfig,
-    pub events: mpsc::UnboundedSender<Event>,
+    pub handshake: Handshake,
+    pub heartbeat: Heartbeat,
+    pub standing: watch::Receiver<Standing>,
     /// Tells the connections of one task manager apart.
     pub caller: u64,
 }
 
 impl Door {
-    /// Serves the connection until it ends, or the desk does.
+    /// Serves the connection until it ends, or the desk's term does.
     pub async fn open(self, conn: Conn, peer: String) {
-        let events = self.events.clone();
+        let mut standing = self.standing.clone();
+        let gone = async { while standing.changed().await.is_ok() {} };
         tokio::select! {
             biased;
-            () = events.closed() => {}
-            () = self.serve(conn, peer) => {}
+            () = gone => {}
+            () = self.receive(conn, peer) => {}
         }
     }
 
-    async fn serve(self, conn: Conn, peer: String) {
+    async fn receive(self, conn: Conn, peer: String) {
         // A refusal has been told as a fact by the handshake; there is nobody else to tell.
-        let Ok(caller) = self.config.handshake.receive(&*self.host, conn, &peer).await else {
+        let Ok(caller) = self.handshake.receive(&*self.host, conn, &peer).await else {
             return;
         };
+        let standing = self.standing.borrow().clone();
+        match standing {
+            Standing::Standby { leader } => {
+                let reason = match leader {
+                    Some(leader) => format!("not the leader: ask {leader}"),
+                    None => "not the leader: nobody is yet, try again".to_owned(),
+                };
+                caller.send_on(&*self.host, &reason).await;
+            }
+            Standing::Leads(term) => {
+                let events = term.events.clone();
+                tokio::select! {
+                    biased;
+                    () = events.closed() => {}
+                    () = self.serve(&term, caller) => {}
+                }
+            }
+        }
+    }
+
+    async fn serve(self, term: &Term, caller: Caller) {
         match caller.hello.role {
-            Role::TaskManager => self.take_task_manager(caller).await,
-            Role::Client => self.take_client(caller).await,
+            Role::TaskManager => self.take_task_manager(term, caller).await,
+            Role::Client => self.take_client(term, caller).await,
             role => {
                 let reason = format!("a job manager does not talk to the role {role:?}");
                 caller.refuse(&*self.host, &reason).await;
@@ -73,51 +114,57 @@ impl Door {
         }
     }
 
-    async fn take_task_manager(self, caller: Caller) {
+    async fn take_task_manager(self, term: &Term, caller: Caller) {
         let id = TaskManagerId(caller.hello.name.clone());
         let registration = match caller.hello.body::<Registration>() {
             Ok(registration) if !registration.workers.is_empty() => registration,
             Ok(_) => return caller.refuse(&*self.host, "a task manager needs a worker").await,
             Err(reason) => return caller.refuse(&*self.host, &reason).await,
         };
-        let Ok(conn) = caller.welcome(&*self.host, &self.admission()).await else { return };
+        let Ok(conn) = caller.welcome(&*self.host, &self.admission(term)).await else { return };
         let (outgoing, said) = mpsc::unbounded_channel();
         let caller = self.caller;
-        self.tell(Event::Registered { caller, id, registration, outgoing });
+        term.tell(Event::Registered { caller, id, registration, outgoing });
         let host = Arc::clone(&self.host);
-        let mut session = Session::new(host, End::Landlord, conn, self.config.heartbeat);
-        let end = session.run(said, |message| self.tell(Event::Said { caller, message })).await;
-        self.tell(Event::Left { caller, end });
+        let mut session = Session::new(host, End::Landlord, conn, self.heartbeat);
+        let end = session.run(said, |message| term.tell(Event::Said { caller, message })).await;
+        term.tell(Event::Left { caller, end });
     }
 
-    async fn take_client(self, caller: Caller) {
-        let welcomed = caller.welcome(&*self.host, &self.admission()).await;
+    async fn take_client(self, term: &Term, caller: Caller) {
+        let welcomed = caller.welcome(&*self.host, &self.admission(term)).await;
         let Ok((mut reader, mut writer)) = welcomed else { return };
-        while self.answer_one(&mut reader, &mut writer).await.is_some() {}
+        while self.answer_one(term, &mut reader, &mut writer).await.is_some() {}
     }
 
     /// Serves one request; `None` once the client is gone.
-    async fn answer_one(&self, reader: &mut FrameReader, writer: &mut FrameWriter) -> Option<()> {
+    async fn answer_one(
+        &self,
+        term: &Term,
+        reader: &mut FrameReader,
+        writer: &mut FrameWriter,
+    ) -> Option<()> {
         let frame = within(&*self.host, CLIENT_IDLE, reader.read()).await?.ok()??;
         let answer = match decode_message::<Request>(&frame) {
             Ok(request) => {
                 let (answer, answered) = oneshot::channel();
-                self.tell(Event::Asked { request, answer });
+                term.tell(Event::Asked { request, answer });
                 answered.await.ok()?
             }
             Err(error) => Answer::Refused(Refused::Malformed(error.to_string())),
         };
         let bytes = encode_message(&answer).ok()?;
-        let timeout = self.config.heartbeat.timeout;
-        within(&*self.host, timeout, writer.send(&bytes)).await?.ok()
+        within(&*self.host, self.heartbeat.timeout, writer.send(&bytes)).await?.ok()
     }
 
-    fn admission(&self) -> Admission {
-        Admission { epoch: self.config.epoch, heartbeat: self.config.heartbeat }
+    fn admission(&self, term: &Term) -> Admission {
+        Admission { epoch: term.epoch, heartbeat: self.heartbeat }
     }
+}
 
+impl Term {
     fn tell(&self, event: Event) {
-        // The desk outlives the doors; when it is gone, so is the job manager.
+        // The desk outlives the doors; when it is gone, so is its term.
         let _ = self.events.send(event);
     }
 }

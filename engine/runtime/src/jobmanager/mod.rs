@@ -1,20 +1,25 @@
 //! The job manager: takes task managers and clients in, feeds `slackwater-control`, and executes
 //! its commands in order. No decision is made here, and nothing here is decided by a client.
-//! The desk that serves them all is `desk`; the decisions are in `slackwater_control::cluster`.
+//! Who leads is in `leader`; the desk that serves a term is `desk`; the decisions are in
+//! `slackwater_control::cluster`.
 
 mod desk;
 mod door;
+mod leader;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
 use slackwater_core::id::JobEpoch;
 use slackwater_dataflow::task::Programs;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
+use self::door::{Door, Standing};
+use self::leader::Leader;
 use crate::host::{Host, Listener, TaskHandle};
+use crate::store::{Store, StoreError};
 use crate::wire::handshake::Handshake;
 use crate::wire::session::Heartbeat;
 
@@ -26,8 +31,14 @@ pub const PORT: u16 = 6123;
 pub struct JobManagerConfig {
     /// Where it listens; 0 for any.
     pub port: u16,
-    /// Its leadership term.
+    /// Where it keeps what outlives it: the lease of its leadership and the log of every job. Several
+    /// job managers over one store are one leader and its standbys. `None`: in memory, for as long
+    /// as the process lives, and it leads alone.
+    pub store: Option<String>,
+    /// Without a store, its leadership term; with one, the store knows.
     pub epoch: JobEpoch,
+    /// How long a lease holds that is not renewed. It is renewed four times in this time.
+    pub lease_timeout: Duration,
     /// How it tells a lost task manager from a quiet one.
     pub heartbeat: Heartbeat,
     /// How much longer than the heartbeat timeout it waits before it starts the tasks of a silent
@@ -41,7 +52,9 @@ impl Default for JobManagerConfig {
     fn default() -> Self {
         Self {
             port: PORT,
+            store: None,
             epoch: JobEpoch(1),
+            lease_timeout: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),
             fence_margin: Duration::from_secs(1),
             handshake: Handshake::default(),
@@ -49,18 +62,41 @@ impl Default for JobManagerConfig {
     }
 }
 
+/// How much faster another node's clock may run, in thousandths.
+const DRIFT_PERMILLE: u32 = 10;
+
+/// A span that has gone by on every clock once `span` has on ours: longer by the drift.
+fn longer(span: Duration) -> Duration {
+    span + span * DRIFT_PERMILLE / 1000
+}
+
+/// A span that is over on our clock before `span` is on any other: shorter by the drift.
+fn shorter(span: Duration) -> Duration {
+    span.saturating_sub(span * DRIFT_PERMILLE / 1000)
+}
+
 /// Why a job manager could not start or go on.
 #[derive(Debug)]
-pub struct JobManagerError {
-    /// The port it wanted.
-    pub port: u16,
-    /// What the host said.
-    pub error: std::io::Error,
+pub enum JobManagerError {
+    /// It cannot listen.
+    Port {
+        /// On this port.
+        port: u16,
+        /// What the host said.
+        error: io::Error,
+    },
+    /// Its store cannot be opened.
+    Store(StoreError),
 }
 
 impl fmt::Display for JobManagerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the job manager cannot listen on port {}: {}", self.port, self.error)
+        match self {
+            Self::Port { port, error } => {
+                write!(f, "the job manager cannot listen on port {port}: {error}")
+            }
+            Self::Store(error) => error.fmt(f),
+        }
     }
 }
 
@@ -71,6 +107,7 @@ pub struct JobManager {
     host: Arc<dyn Host>,
     config: JobManagerConfig,
     programs: Arc<dyn Programs>,
+    store: Option<Store>,
     listener: Box<dyn Listener>,
 }
 
@@ -81,18 +118,21 @@ impl fmt::Debug for JobManager {
 }
 
 impl JobManager {
-    /// Binds the port.
+    /// Opens the store and binds the port.
     ///
     /// # Errors
-    /// If the port is taken.
+    /// If there is no such store, or the port is taken.
     pub async fn bind(
         host: Arc<dyn Host>,
         config: JobManagerConfig,
         programs: Arc<dyn Programs>,
     ) -> Result<Self, JobManagerError> {
+        let opened = config.store.as_ref().map(|url| Store::open(Arc::clone(&host), url));
+        let store = opened.transpose().map_err(JobManagerError::Store)?;
         let port = config.port;
-        let listener = host.listen(port).await.map_err(|error| JobManagerError { port, error })?;
-        Ok(Self { host, config, programs, listener })
+        let bound = host.listen(port).await;
+        let listener = bound.map_err(|error| JobManagerError::Port { port, error })?;
+        Ok(Self { host, config, programs, store, listener })
     }
 
     /// Where it listens.
@@ -105,32 +145,32 @@ impl JobManager {
     /// # Errors
     /// If the listener fails for good.
     pub async fn serve(self) -> Result<(), JobManagerError> {
-        let Self { host, config, programs, mut listener } = self;
-        host.tell(Fact::JobManagerStarted { epoch: config.epoch });
-        let (events, received) = mpsc::unbounded_channel();
-        let desk = desk::Desk::new(Arc::clone(&host), &config, programs);
-        let _served = Kept(host.spawn("job manager desk", Box::pin(desk.run(received))));
+        let Self { host, config, programs, store, mut listener } = self;
+        let (port, handshake, heartbeat) = (config.port, config.handshake, config.heartbeat);
+        let address = format!("{}:{}", host.name(), listener.port());
+        let (standing, stands) = watch::channel(Standing::Standby { leader: None });
+        let leading = Arc::clone(&host);
+        let leader = Leader { host: leading, config, programs, store, address, standing };
+        let _led = Kept(host.spawn("job manager desk", Box::pin(leader.run())));
         let mut callers = 0u64;
         let error = loop {
             match listener.accept().await {
                 Ok((conn, peer)) => {
                     callers += 1;
-                    let door = door::Door {
-                        host: Arc::clone(&host),
-                        config: config.clone(),
-                        events: events.clone(),
-                        caller: callers,
-                    };
+                    let (host, standing) = (Arc::clone(&host), stands.clone());
+                    let caller = callers;
+                    let door =
+                        Door { host: Arc::clone(&host), handshake, heartbeat, standing, caller };
                     host.spawn("job manager door", Box::pin(door.open(conn, peer)));
                 }
                 Err(error) => break error,
             }
         };
-        Err(JobManagerError { port: config.port, error })
+        Err(JobManagerError::Port { port, error })
     }
 }
 
-/// Ends a task with its owner. Without a desk every door closes by itself.
+/// Ends a task with its owner. Without a leader every door closes by itself.
 struct Kept(TaskHandle);
 
 impl Drop for Kept {

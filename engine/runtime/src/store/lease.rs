@@ -88,7 +88,7 @@ impl Lease {
         }
     }
 
-    /// Takes the term after the newest, if nobody is faster. Whether the newest leader may be taken
+    /// Takes the term after `epoch`, if nobody is faster. Whether the leader of `epoch` may be taken
     /// for dead is for the caller to judge: see [`Watch`].
     ///
     /// # Errors
@@ -97,10 +97,13 @@ impl Lease {
     ///
     /// # Cancel safety
     /// If dropped, the term may be taken by nobody alive: the next is free.
-    pub async fn try_take(store: &Store, holder: &str) -> Result<Option<Self>, StoreError> {
-        let newest = newest_of(&signs(store).await?).map_or(JobEpoch(0), |(epoch, _)| epoch);
+    pub async fn try_take(
+        store: &Store,
+        holder: &str,
+        epoch: JobEpoch,
+    ) -> Result<Option<Self>, StoreError> {
         let nonce = store.draw("lease");
-        let term = Term { epoch: newest.next(), number: 0, holder: holder.to_owned(), nonce };
+        let term = Term { epoch: epoch.next(), number: 0, holder: holder.to_owned(), nonce };
         let Created::Ours = term.create(store).await? else { return Ok(None) };
         let newest = newest_of(&signs(store).await?);
         let ours = newest.is_some_and(|(epoch, _)| epoch == term.epoch);

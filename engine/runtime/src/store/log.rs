@@ -5,13 +5,10 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use slackwater_core::checkpoint::{CheckpointKind, StateFile};
 use slackwater_core::codec::{self, CodecError, Kind};
-use slackwater_core::fact::JobStatus;
-use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, TaskManagerId};
-use slackwater_core::program::Program;
+use slackwater_core::id::{JobEpoch, JobId};
+use slackwater_core::joblog::LogEvent;
 use slackwater_core::schema::Fingerprint;
-use slackwater_core::time::ProcessingTime;
 
 use super::{Created, Store, StoreError, Trouble, layout};
 
@@ -28,49 +25,7 @@ pub struct LogEntry {
     /// The leadership term that wrote it.
     pub epoch: JobEpoch,
     /// What happened.
-    pub what: What,
-}
-
-/// What happened to a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum What {
-    /// It was accepted: its first entry.
-    Submitted {
-        /// What to run.
-        program: Program,
-        /// When, by the job manager's wall clock.
-        at: ProcessingTime,
-    },
-    /// A new leader took it over.
-    Claimed,
-    /// An attempt began.
-    Deployed {
-        /// Which.
-        attempt: Attempt,
-        /// Who runs a part of it.
-        task_managers: Vec<TaskManagerId>,
-    },
-    /// A checkpoint is complete: this entry is what makes it so.
-    Completed {
-        /// Which.
-        checkpoint: CheckpointId,
-        /// Who asked for it.
-        kind: CheckpointKind,
-        /// Its metadata.
-        metadata: StateFile,
-    },
-    /// A checkpoint is not retained any more; its files may be deleted.
-    Subsumed {
-        /// Which.
-        checkpoint: CheckpointId,
-    },
-    /// It ended for good.
-    Ended {
-        /// How.
-        status: JobStatus,
-        /// Why it failed; empty otherwise.
-        cause: String,
-    },
+    pub event: LogEvent,
 }
 
 impl LogEntry {
@@ -166,7 +121,7 @@ impl JobLog {
         let mut log = Self { store, job, epoch, next: newest.ok_or_else(absent)? + 1 };
         // No look at what is there: an old leader that appends as fast as it can would stay ahead.
         // A claim whose answer was lost is followed by another, which is harmless.
-        while !log.store.create_new(&log.path(), log.sealed(&What::Claimed)?.1).await? {
+        while !log.store.create_new(&log.path(), log.sealed(&LogEvent::Claimed)?.1).await? {
             log.next += 1;
         }
         let history = read_up_to(&log.store, job, log.next).await?;
@@ -186,9 +141,9 @@ impl JobLog {
     ///
     /// # Cancel safety
     /// If dropped, the entry may stand or not, as after a transient error.
-    pub async fn append(&mut self, what: What) -> Result<LogEntry, StoreError> {
+    pub async fn append(&mut self, event: LogEvent) -> Result<LogEntry, StoreError> {
         loop {
-            let found = match self.create(&what).await? {
+            let found = match self.create(&event).await? {
                 (entry, Created::Ours) => {
                     self.next += 1;
                     return Ok(entry);
@@ -209,14 +164,14 @@ impl JobLog {
         self.next
     }
 
-    async fn create(&self, what: &What) -> Result<(LogEntry, Created), StoreError> {
-        let (entry, sealed) = self.sealed(what)?;
+    async fn create(&self, event: &LogEvent) -> Result<(LogEntry, Created), StoreError> {
+        let (entry, sealed) = self.sealed(event)?;
         Ok((entry, self.store.create(&self.path(), sealed).await?))
     }
 
-    fn sealed(&self, what: &What) -> Result<(LogEntry, Bytes), StoreError> {
+    fn sealed(&self, event: &LogEvent) -> Result<(LogEntry, Bytes), StoreError> {
         let (job, number, epoch) = (self.job, self.next, self.epoch);
-        let entry = LogEntry { job, number, epoch, what: what.clone() };
+        let entry = LogEntry { job, number, epoch, event: event.clone() };
         match entry.seal() {
             Ok(sealed) => Ok((entry, sealed.into())),
             Err(error) => Err(StoreError::of_codec(&self.path(), 0, error)),

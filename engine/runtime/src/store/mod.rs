@@ -24,7 +24,7 @@ use crate::host::Host;
 
 pub use error::{StoreError, Trouble};
 pub use lease::{Lease, Term};
-pub use log::{History, JobLog, LogEntry, What, jobs, read_all};
+pub use log::{History, JobLog, LogEntry, jobs, read_all};
 pub use metadata::{find_metadata, read_metadata, write_metadata};
 pub use state::{Part, read_state, write_state};
 

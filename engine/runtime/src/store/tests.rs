@@ -13,6 +13,7 @@ use slackwater_core::fact::JobStatus;
 use slackwater_core::id::{
     Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId,
 };
+use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
 use slackwater_core::schema::Fingerprint;
 use slackwater_core::time::ProcessingTime;
@@ -191,18 +192,21 @@ fn metadata_that_is_torn_flipped_missing_newer_or_foreign_is_refused_by_name() {
     });
 }
 
-fn submitted() -> What {
-    What::Submitted { program: Program::named("ledger"), at: ProcessingTime::from_millis(5) }
+fn submitted() -> LogEvent {
+    LogEvent::Submitted { program: Program::named("ledger") }
 }
 
-fn completed(checkpoint: u64) -> What {
-    let metadata = StateFile { path: "there".into(), length: 1, checksum: 2 };
-    let (checkpoint, kind) = (CheckpointId(checkpoint), CheckpointKind::Checkpoint);
-    What::Completed { checkpoint, kind, metadata }
+fn completed(checkpoint: u64) -> LogEvent {
+    let (checkpoint, attempt) = (CheckpointId(checkpoint), Attempt(1));
+    LogEvent::Completed { checkpoint, attempt, ids_below: checkpoint.next() }
 }
 
-fn told(history: &History) -> Vec<What> {
-    history.entries.iter().map(|entry| entry.what.clone()).collect()
+fn reserved() -> LogEvent {
+    LogEvent::Reserved { ids_below: CheckpointId(9) }
+}
+
+fn told(history: &History) -> Vec<LogEvent> {
+    history.entries.iter().map(|entry| entry.event.clone()).collect()
 }
 
 #[test]
@@ -212,16 +216,18 @@ fn a_claim_reads_everything_before_it_and_fences_whoever_wrote_it() {
         let absent = JobLog::claim(store.clone(), JOB, JobEpoch(1)).await.expect_err("no such job");
         assert_eq!(absent.trouble(), &Trouble::Missing);
         let mut old = JobLog::new(store.clone(), JOB, JobEpoch(1));
-        let deployed = What::Deployed {
+        let deployed = LogEvent::Deployed {
             attempt: Attempt(1),
             task_managers: vec![TaskManagerId("tm-1".into())],
+            failures: 0,
+            ids_below: CheckpointId(1),
         };
-        for what in [submitted(), deployed.clone(), completed(1)] {
-            old.append(what).await.expect("ours");
+        for event in [submitted(), deployed.clone(), completed(1)] {
+            old.append(event).await.expect("ours");
         }
         let (mut new, history) =
             JobLog::claim(store.clone(), JOB, JobEpoch(2)).await.expect("a job");
-        assert_eq!(told(&history), [submitted(), deployed, completed(1), What::Claimed]);
+        assert_eq!(told(&history), [submitted(), deployed, completed(1), LogEvent::Claimed]);
         assert_eq!((&history.void, &history.unreadable), (&vec![], &vec![]));
         let fenced = old.append(completed(2)).await.expect_err("fenced");
         assert!(fenced.is_fenced(), "{fenced}");
@@ -231,11 +237,11 @@ fn a_claim_reads_everything_before_it_and_fences_whoever_wrote_it() {
         let late = JobLog::claim(store.clone(), JOB, JobEpoch(1)).await.expect_err("an older term");
         assert!(late.is_fenced(), "{late}");
         // Whose late claim is void, and in nobody's way.
-        new.append(What::Subsumed { checkpoint: CheckpointId(1) }).await.expect("ours");
-        let ended = What::Ended { status: JobStatus::Failed, cause: "no reason".into() };
+        new.append(reserved()).await.expect("ours");
+        let ended = LogEvent::Ended { status: JobStatus::Failed, cause: "no reason".into() };
         new.append(ended.clone()).await.expect("ours");
         let history = read_all(&store, JOB).await.expect("a job");
-        assert_eq!(told(&history)[4..], [What::Subsumed { checkpoint: CheckpointId(1) }, ended]);
+        assert_eq!(told(&history)[4..], [reserved(), ended]);
         assert_eq!(history.void.len(), 1);
         assert_eq!(jobs(&store).await, Ok(vec![JOB]));
     });
@@ -247,7 +253,7 @@ fn an_entry_whose_answer_was_lost_is_recognised() {
         let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
         log.append(submitted()).await.expect("ours");
         let (job, number, epoch) = (JOB, 2, JobEpoch(1));
-        let entry = LogEntry { job, number, epoch, what: completed(1) };
+        let entry = LogEntry { job, number, epoch, event: completed(1) };
         let sealed = entry.seal().expect("plain data");
         store.put(&layout::log_entry(JOB, 2), vec![sealed.into()]).await.expect("room");
         assert_eq!(log.append(completed(1)).await, Ok(entry));
@@ -259,8 +265,8 @@ fn an_entry_whose_answer_was_lost_is_recognised() {
 fn a_spoiled_entry_is_named_and_the_others_are_read() {
     on_every_store("spoiled-log", async |store| {
         let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
-        for what in [submitted(), completed(1), completed(2), completed(3), completed(4)] {
-            log.append(what).await.expect("ours");
+        for event in [submitted(), completed(1), completed(2), completed(3), completed(4)] {
+            log.append(event).await.expect("ours");
         }
         let at = |number| layout::log_entry(JOB, number);
         let second = store.get(&at(2)).await.expect("written");
@@ -268,7 +274,7 @@ fn a_spoiled_entry_is_named_and_the_others_are_read() {
         store.put(&at(3), vec![second]).await.expect("room");
         store.delete(&at(4)).await.expect("there");
         let (_, history) = JobLog::claim(store.clone(), JOB, JobEpoch(2)).await.expect("a job");
-        assert_eq!(told(&history), [submitted(), completed(4), What::Claimed]);
+        assert_eq!(told(&history), [submitted(), completed(4), LogEvent::Claimed]);
         let names: Vec<_> = history.unreadable.iter().map(StoreError::path).collect();
         assert_eq!(names, [at(2), at(3), at(4)]);
         assert!(history.unreadable.iter().all(StoreError::is_damage));
@@ -280,7 +286,8 @@ fn a_spoiled_entry_is_named_and_the_others_are_read() {
 fn a_term_is_taken_once_renewed_and_lost_to_the_next() {
     on_every_store("lease", async |store| {
         assert_eq!(Lease::newest(&store).await, Ok(None));
-        let mut first = Lease::try_take(&store, "jm:1").await.expect("reachable").expect("free");
+        let mut first =
+            Lease::try_take(&store, "jm:1", JobEpoch(0)).await.expect("reachable").expect("free");
         let second = first.epoch().next();
         let mut watch = Watch::new(Duration::ZERO);
         for second in 1..=3 {
@@ -293,8 +300,10 @@ fn a_term_is_taken_once_renewed_and_lost_to_the_next() {
             );
         }
         assert_eq!(watch.silent_for(Duration::from_secs(9)), Duration::from_secs(6));
-        let mut standby =
-            Lease::try_take(&store, "jm-2:1").await.expect("reachable").expect("free");
+        let mut standby = Lease::try_take(&store, "jm-2:1", first.epoch())
+            .await
+            .expect("reachable")
+            .expect("free");
         assert_eq!(standby.epoch(), second);
         let lost = first.renew().await.expect_err("another leads");
         assert!(lost.is_fenced(), "{lost}");

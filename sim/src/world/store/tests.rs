@@ -10,11 +10,12 @@ use slackwater_core::checkpoint::{
 };
 use slackwater_core::fact::Detail;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
 use slackwater_core::time::{ProcessingTime, ms, secs};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::store::{
-    Created, JobLog, Lease, Part, Patience, Store, What, read_all, read_metadata, read_state,
+    Created, JobLog, Lease, Part, Patience, Store, read_all, read_metadata, read_state,
     write_metadata, write_state,
 };
 
@@ -248,8 +249,12 @@ fn metadata(file: &StateFile) -> CheckpointMetadata {
     }
 }
 
-fn submitted() -> What {
-    What::Submitted { program: Program::named("ledger"), at: ProcessingTime::from_millis(5) }
+fn submitted() -> LogEvent {
+    LogEvent::Submitted { program: Program::named("ledger") }
+}
+
+fn reserved(ids_below: u64) -> LogEvent {
+    LogEvent::Reserved { ids_below: CheckpointId(ids_below) }
 }
 
 /// Writes a checkpoint, suffers the deed, reads everything back: what is wrong with each of state
@@ -264,7 +269,7 @@ fn suffers(deed: StoreFault) -> [String; 3] {
             let metadata = write_metadata(&store, &metadata(&state)).await.expect("well");
             let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
             log.append(submitted()).await.expect("well");
-            log.append(What::Claimed).await.expect("well");
+            log.append(LogEvent::Claimed).await.expect("well");
             host.sleep(secs(1)).await;
             let history = read_all(&store, JOB).await;
             let named = history.map(|history| history.unreadable.first().cloned());
@@ -320,13 +325,13 @@ fn damage_is_named_and_nothing_else_suffers() {
 #[test]
 fn of_two_leaders_only_the_claimant_goes_on_and_it_has_read_everything() {
     for seed in 0..40 {
-        let claimed: Arc<Mutex<Option<Vec<What>>>> = Arc::default();
+        let claimed: Arc<Mutex<Option<Vec<LogEvent>>>> = Arc::default();
         let old = process(|_, store| async move {
             let mut log = JobLog::new(store, JOB, JobEpoch(1));
             let mut next = submitted();
             for checkpoint in 1.. {
                 match log.append(next).await {
-                    Ok(_) => next = What::Subsumed { checkpoint: CheckpointId(checkpoint) },
+                    Ok(_) => next = reserved(checkpoint),
                     Err(error) => return assert!(error.is_fenced(), "{error}"),
                 }
             }
@@ -339,9 +344,9 @@ fn of_two_leaders_only_the_claimant_goes_on_and_it_has_read_everything() {
                 let claim = JobLog::claim(store, JOB, JobEpoch(2)).await;
                 let (mut log, history) = claim.expect("a job");
                 assert_eq!((history.void, history.unreadable), (vec![], vec![]));
-                let seen = history.entries.into_iter().map(|entry| entry.what).collect();
+                let seen = history.entries.into_iter().map(|entry| entry.event).collect();
                 *saw.lock().expect("one at a time") = Some(seen);
-                log.append(What::Subsumed { checkpoint: CheckpointId(999) }).await.expect("leads");
+                log.append(reserved(999)).await.expect("leads");
             }
         });
         let reads = process(move |host, store| {
@@ -349,9 +354,9 @@ fn of_two_leaders_only_the_claimant_goes_on_and_it_has_read_everything() {
             async move {
                 host.sleep(secs(2)).await;
                 let history = read_all(&store, JOB).await.expect("a job");
-                let said: Vec<_> = history.entries.into_iter().map(|entry| entry.what).collect();
+                let said: Vec<_> = history.entries.into_iter().map(|entry| entry.event).collect();
                 let seen = claimed.lock().expect("one at a time").clone().expect("it has claimed");
-                let more = What::Subsumed { checkpoint: CheckpointId(999) };
+                let more = reserved(999);
                 assert_eq!(said, [seen, vec![more]].concat(), "nothing came between");
                 assert_eq!(history.void, vec![]);
             }
@@ -373,7 +378,10 @@ fn no_term_is_held_twice_whoever_dies() {
                 async move {
                     loop {
                         host.sleep(ms(host.random("when").below(40))).await;
-                        let taken = Lease::try_take(&store, host.name()).await.expect("well");
+                        let newest = Lease::newest(&store).await.expect("well");
+                        let newest = newest.map_or(JobEpoch(0), |term| term.epoch);
+                        let taken = Lease::try_take(&store, host.name(), newest).await;
+                        let taken = taken.expect("well");
                         let Some(mut lease) = taken else { continue };
                         let holder =
                             (lease.epoch().0, format!("{}@{:?}", host.name(), host.elapsed()));
