@@ -1,5 +1,6 @@
 //! The store on a folder of this machine and in the memory of this process: what is written is read
-//! back, what is damaged is named, and of two leaders one goes on.
+//! back, what is damaged is named, and of two leaders one goes on. Never waits and never races.
+//! Refusals, deaths and races are tried in a world, in `slackwater-sim`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

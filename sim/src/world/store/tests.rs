@@ -1,4 +1,6 @@
 //! The store of a world, tried by nodes that put and get, are refused, die, and race each other.
+//! No engine runs here but its `runtime::store`, and nothing waits on a wall clock.
+//! The same verbs on real folders are tried in `slackwater-runtime`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
