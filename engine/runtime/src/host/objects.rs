@@ -67,6 +67,8 @@ fn make(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::real::{RealHost, run};
+    use crate::store::{Created, Store};
 
     #[test]
     fn an_address_that_is_no_store_is_refused_by_name() {
@@ -87,5 +89,28 @@ mod tests {
             assert!(!error.is_transient());
         }
         fs::remove_file(&file).expect("ours");
+    }
+
+    #[test]
+    fn of_many_who_create_one_object_exactly_one_wins() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path().to_string_lossy().into_owned();
+        for url in [folder.as_str(), "memory://many"] {
+            let host = RealHost::named("jm").expect("randomness");
+            let won = run(host, |host| async move {
+                let create = |number: u8| {
+                    let store = Store::open(host.arc(), url).expect("a store");
+                    async move { store.create("a/b", vec![number; 999].into()).await }
+                };
+                futures::future::join_all((0..32).map(create)).await
+            });
+            let won: Vec<_> =
+                won.expect("a runtime").into_iter().map(|won| won.expect("room")).collect();
+            let winners: Vec<_> =
+                (0u8..).zip(&won).filter(|(_, won)| **won == Created::Ours).collect();
+            let [(winner, _)] = winners.as_slice() else { panic!("{winners:?} in {url}") };
+            let lost = won.iter().filter(|won| **won == Created::Theirs(vec![*winner; 999].into()));
+            assert_eq!(lost.count(), 31, "all others see the winner's bytes, whole, in {url}");
+        }
     }
 }

@@ -130,3 +130,70 @@ pub(super) fn verify(file: &StateFile, bytes: &[u8]) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use slackwater_core::id::{Attempt, JobEpoch, JobId, Subtask, VertexId};
+
+    use super::*;
+    use crate::host::real::{RealHost, run};
+
+    #[derive(Clone, Debug)]
+    enum Spoiled {
+        Cut(prop::sample::Index),
+        Flipped(prop::sample::Index, u8),
+        Longer(Vec<u8>),
+        Replaced(Vec<u8>),
+    }
+
+    fn spoiled() -> impl Strategy<Value = Spoiled> {
+        let bytes = || prop::collection::vec(any::<u8>(), 1..64);
+        prop_oneof![
+            any::<prop::sample::Index>().prop_map(Spoiled::Cut),
+            (any::<prop::sample::Index>(), 0..8u8).prop_map(|(at, bit)| Spoiled::Flipped(at, bit)),
+            bytes().prop_map(Spoiled::Longer),
+            bytes().prop_map(Spoiled::Replaced),
+        ]
+    }
+
+    fn part(job: u128, index: u32) -> Part {
+        let subtask = Subtask { vertex: VertexId(1), index };
+        let (job, epoch, attempt) = (JobId(job), JobEpoch(3), Attempt(2));
+        let task = Execution { job, epoch, attempt, subtask };
+        Part { checkpoint: CheckpointId(9), task }
+    }
+
+    proptest! {
+        #[test]
+        fn sections_come_back_as_they_were_or_not_at_all(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4),
+            spoiled in spoiled(),
+            index in 0..4u32,
+        ) {
+            let whole = pieces.concat();
+            let pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
+            let (read, spoiled) = run(RealHost::named("tm-1").expect("randomness"), async |host| {
+                let store = Store::open(host, "memory://spoiled-sections").expect("memory");
+                let file = write_state(&store, &part(1, index), pieces).await.expect("room");
+                let read = read_state(&store, &file).await;
+                let mut bytes = store.get(&file.path).await.expect("written").to_vec();
+                match spoiled {
+                    Spoiled::Cut(at) => bytes.truncate(at.index(bytes.len())),
+                    Spoiled::Flipped(at, bit) => {
+                        let at = at.index(bytes.len());
+                        bytes[at] ^= 1 << bit;
+                    }
+                    Spoiled::Longer(more) => bytes.extend(more),
+                    Spoiled::Replaced(other) => bytes = other,
+                }
+                store.put(&file.path, vec![bytes.into()]).await.expect("room");
+                (read, read_state(&store, &file).await)
+            }).expect("a runtime");
+            prop_assert_eq!(read, Ok(Bytes::from(whole)));
+            let error = spoiled.expect_err("spoiled");
+            prop_assert!(error.is_damage(), "{}", error);
+            prop_assert_eq!(error.path(), part(1, index).path());
+        }
+    }
+}
