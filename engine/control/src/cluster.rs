@@ -2,79 +2,38 @@
 //! Never executes: it answers each message with commands, in the order in which they must happen.
 //! Jobs are [`crate::job`], slots are [`crate::slots`]; the executor is `runtime::jobmanager`.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::graph::JobGraph;
-use slackwater_core::id::{Attempt, JobEpoch, JobId, Subtask, TaskManagerId, WorkerId};
+use slackwater_core::id::{CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
 use slackwater_core::program::Program;
 
-use crate::job::{Job, Report, Wish};
+use crate::checkpoint::{Acknowledge, Decline, Plan};
+use crate::command::{Outbox, Placement};
+use crate::job::{Complete, Job, Report, RestoreFailed, Wish};
+use crate::recovery::Recovered;
 use crate::slots::{OfferedWorker, Slot, SlotPool, subtasks_of_slot};
 
-/// Where one subtask goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// Which subtask.
-    pub subtask: Subtask,
-    /// On which worker.
-    pub worker: WorkerId,
-    /// The worker's exchange address.
-    pub address: String,
-}
-
-/// What the job manager must do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// State a fact.
-    Tell(Fact),
-    /// Let a worker start these subtasks of an attempt.
-    Deploy {
-        /// The worker.
-        worker: WorkerId,
-        /// The job.
-        job: JobId,
-        /// The attempt.
-        attempt: Attempt,
-        /// What it runs.
-        program: Program,
-        /// Where every subtask of the attempt runs.
-        placement: Vec<Placement>,
-        /// Which of them start on this worker.
-        subtasks: Vec<Subtask>,
-    },
-    /// Let a task manager cancel every task of this attempt, and of older ones.
-    Cancel {
-        /// The task manager.
-        task_manager: TaskManagerId,
-        /// The job.
-        job: JobId,
-        /// Up to and with this attempt.
-        attempt: Attempt,
-    },
-}
-
-/// A job as `list` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobView {
-    /// Its id.
-    pub id: JobId,
-    /// Its name.
-    pub name: String,
-    /// Its state.
-    pub status: JobStatus,
-    /// Its attempt.
-    pub attempt: Attempt,
-    /// When it was submitted, on the job manager's clock.
-    pub submitted: Duration,
-    /// Why it failed last; empty if it never did.
-    pub cause: String,
-}
+pub use crate::command::Command;
+pub use crate::view::JobView;
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub String);
+
+/// What a new leader has found out about a job that it resumes.
+#[derive(Debug)]
+pub struct Findings {
+    /// The job's shape, by its program.
+    pub graph: JobGraph,
+    /// The metadata of [`Recovered::candidates`], oldest first: each as read, or why it could not
+    /// be. What may succeed later belongs in neither: the executor tries again first.
+    pub complete: Complete,
+    /// When the tasks of the earlier job manager have stopped for certain (semantics rule 24).
+    pub fenced_until: Duration,
+}
 
 /// All jobs and task managers of one leadership term.
 #[derive(Debug)]
@@ -83,23 +42,17 @@ pub struct Cluster {
     pool: SlotPool,
     /// In the order of submission.
     jobs: Vec<Job>,
-    facts: Vec<Fact>,
-    commands: Vec<Command>,
+    out: Outbox,
 }
 
 impl Cluster {
     /// An empty cluster in the term `epoch`.
     pub fn new(epoch: JobEpoch) -> Self {
-        Self {
-            epoch,
-            pool: SlotPool::default(),
-            jobs: Vec::new(),
-            facts: Vec::new(),
-            commands: Vec::new(),
-        }
+        Self { epoch, pool: SlotPool::default(), jobs: Vec::new(), out: Outbox::default() }
     }
 
-    /// Takes a new job. The same job id again changes nothing: a retried request has one effect.
+    /// Takes a new job: it is accepted once its submission is durable, and CREATED until then. The
+    /// same job id again changes nothing: a retried request has one effect.
     ///
     /// # Errors
     /// If the job id is taken by another program.
@@ -110,20 +63,34 @@ impl Cluster {
         program: Program,
         graph: JobGraph,
     ) -> Result<Vec<Command>, Refusal> {
-        if let Some(known) = self.jobs.iter().find(|job| job.id == id) {
-            let same = known.program == program;
+        if let Some(index) = self.find(id) {
+            let same = self.jobs[index].plan().program == program;
             return if same {
                 Ok(Vec::new())
             } else {
                 Err(Refusal(format!("job {id} runs already")))
             };
         }
-        let slots = graph.slots();
-        self.facts.push(Fact::JobSubmitted { job: id, name: graph.name.clone(), slots });
-        let mut job = Job::new(id, self.epoch, program, graph, now);
-        job.schedule(now, &mut self.facts);
-        self.jobs.push(job);
+        let plan = Arc::new(Plan { job: id, epoch: self.epoch, program, graph });
+        self.jobs.push(Job::submitted(plan, now, &mut self.out));
         Ok(self.advance(now))
+    }
+
+    /// Takes a job over from an earlier job manager; one that is known already stays as it is.
+    pub fn resume(&mut self, now: Duration, job: &Recovered, findings: Findings) -> Vec<Command> {
+        if self.find(job.job).is_none() {
+            let Findings { graph, complete, fenced_until } = findings;
+            let (id, epoch, program) = (job.job, self.epoch, job.program.clone());
+            let plan = Arc::new(Plan { job: id, epoch, program, graph });
+            let times = (now, fenced_until);
+            self.jobs.push(Job::resumed(plan, (job, complete), times, &mut self.out));
+        }
+        self.advance(now)
+    }
+
+    /// An entry of a job's log is durable.
+    pub fn persisted(&mut self, now: Duration, job: JobId, ticket: u64) -> Vec<Command> {
+        self.with(now, job, |job, out| job.persisted(ticket, out))
     }
 
     /// Takes a task manager that registers. One of the same name that is still known is lost first:
@@ -138,7 +105,10 @@ impl Cluster {
         if self.pool.contains(&id) {
             self.drop_task_manager(now, &id, ("it registered anew", now));
         }
-        self.facts.push(Fact::TaskManagerRegistered { task_manager: id.clone(), slots });
+        self.out.tell(Fact::TaskManagerRegistered { task_manager: id.clone(), slots });
+        for job in &mut self.jobs {
+            job.registered(now, &id);
+        }
         self.pool.add(id, slots, workers);
         self.advance(now)
     }
@@ -160,35 +130,97 @@ impl Cluster {
 
     /// Takes a report of a task.
     pub fn report(&mut self, now: Duration, report: &Report) -> Vec<Command> {
-        let Some(index) = self.jobs.iter().position(|job| job.id == report.task.job) else {
-            let message = format!("task {} {}", report.task, report.status);
-            let cause = format!("unknown job {}", report.task.job);
-            self.facts.push(Fact::MessageFenced { message, cause });
-            return self.advance(now);
-        };
-        let wish = self.jobs[index].report(now, report, &mut self.facts);
-        self.grant(index, wish);
-        self.advance(now)
+        let what = || format!("task {} {}", report.task, report.status);
+        self.hear(now, report.task, what, |job, out| job.report(now, report, out))
+    }
+
+    /// Takes the part of a task in a checkpoint.
+    pub fn acknowledge(&mut self, now: Duration, ack: Acknowledge) -> Vec<Command> {
+        let (task, checkpoint) = (ack.task, ack.checkpoint);
+        let what = || format!("acknowledgement of checkpoint {checkpoint} by task {task}");
+        self.hear(now, task, what, |job, out| {
+            job.acknowledge(now, ack, out);
+            Wish::Nothing
+        })
+    }
+
+    /// Takes a task's refusal to give its part of a checkpoint.
+    pub fn decline(&mut self, now: Duration, said: &Decline) -> Vec<Command> {
+        let what = || format!("refusal of checkpoint {} by task {}", said.checkpoint, said.task);
+        self.hear(now, said.task, what, |job, out| {
+            job.decline(now, said, out);
+            Wish::Nothing
+        })
+    }
+
+    /// Takes the word of a source that it has read everything.
+    pub fn source_ended(&mut self, now: Duration, task: Execution) -> Vec<Command> {
+        self.hear(
+            now,
+            task,
+            || format!("end of source {task}"),
+            |job, out| {
+                job.source_ended(task, out);
+                Wish::Nothing
+            },
+        )
+    }
+
+    /// Takes the word of a task that its part of a checkpoint cannot be taken up.
+    pub fn restore_failed(&mut self, now: Duration, said: &RestoreFailed) -> Vec<Command> {
+        let (task, checkpoint) = (said.task, said.checkpoint);
+        let what = || format!("restore of checkpoint {checkpoint} by task {task} failed");
+        self.hear(now, task, what, |job, out| job.restore_failed(now, said, out))
+    }
+
+    /// A [`Command::Complete`] is done: its entry is in the log.
+    pub fn metadata_written(
+        &mut self,
+        now: Duration,
+        job: JobId,
+        checkpoint: CheckpointId,
+    ) -> Vec<Command> {
+        self.with(now, job, |job, out| {
+            job.metadata_written(now, checkpoint, out);
+            Wish::Nothing
+        })
+    }
+
+    /// A [`Command::Complete`] failed: its entry is not in the log, and never will be.
+    pub fn metadata_failed(
+        &mut self,
+        now: Duration,
+        job: JobId,
+        checkpoint: CheckpointId,
+        cause: &str,
+    ) -> Vec<Command> {
+        self.with(now, job, |job, out| {
+            job.metadata_failed(now, (checkpoint, cause), out);
+            Wish::Nothing
+        })
     }
 
     /// Cancels a job; one that has been cancelled already stays so.
     ///
     /// # Errors
-    /// If the job is unknown, or has finished or failed.
+    /// If the job is unknown, not accepted yet, or has finished or failed.
     pub fn cancel(&mut self, now: Duration, id: JobId) -> Result<Vec<Command>, Refusal> {
-        let Some(index) = self.jobs.iter().position(|job| job.id == id) else {
+        let Some(index) = self.find(id) else {
             return Err(Refusal(format!("no job {id}")));
         };
-        let status = self.jobs[index].status();
-        if matches!(status, JobStatus::Finished | JobStatus::Failed) {
-            return Err(Refusal(format!("job {id} is {status} already")));
+        match self.jobs[index].cancel(now, &mut self.out) {
+            Ok(wish) => {
+                self.grant(index, wish);
+                Ok(self.advance(now))
+            }
+            Err(JobStatus::Created) => {
+                Err(Refusal(format!("job {id} is not accepted yet: try again")))
+            }
+            Err(status) => Err(Refusal(format!("job {id} is {status} already"))),
         }
-        let wish = self.jobs[index].cancel(&mut self.facts);
-        self.grant(index, wish);
-        Ok(self.advance(now))
     }
 
-    /// Lets time go by: restarts that are due, and whatever else can move.
+    /// Lets time go by: restarts and checkpoints that are due, and whatever else can move.
     pub fn tick(&mut self, now: Duration) -> Vec<Command> {
         self.advance(now)
     }
@@ -205,15 +237,7 @@ impl Cluster {
 
     /// The jobs, in the order of submission.
     pub fn jobs(&self) -> Vec<JobView> {
-        let view = |job: &Job| JobView {
-            id: job.id,
-            name: job.graph.name.clone(),
-            status: job.status(),
-            attempt: job.attempt(),
-            submitted: job.submitted,
-            cause: job.cause().to_owned(),
-        };
-        self.jobs.iter().map(view).collect()
+        self.jobs.iter().map(Job::view).collect()
     }
 
     /// The task managers, each with all and free slots.
@@ -221,69 +245,72 @@ impl Cluster {
         self.pool.overview().map(|(id, slots, free)| (id.clone(), slots, free)).collect()
     }
 
+    fn find(&self, id: JobId) -> Option<usize> {
+        self.jobs.iter().position(|job| job.plan().job == id)
+    }
+
+    /// Gives a job a message of a task; one for a job that nobody knows is told.
+    fn hear(
+        &mut self,
+        now: Duration,
+        task: Execution,
+        what: impl Fn() -> String,
+        take: impl FnOnce(&mut Job, &mut Outbox) -> Wish,
+    ) -> Vec<Command> {
+        if self.find(task.job).is_none() {
+            let cause = format!("unknown job {}", task.job);
+            self.out.tell(Fact::MessageFenced { message: what(), cause });
+        }
+        self.with(now, task.job, take)
+    }
+
+    fn with(
+        &mut self,
+        now: Duration,
+        job: JobId,
+        take: impl FnOnce(&mut Job, &mut Outbox) -> Wish,
+    ) -> Vec<Command> {
+        if let Some(index) = self.find(job) {
+            let wish = take(&mut self.jobs[index], &mut self.out);
+            self.grant(index, wish);
+        }
+        self.advance(now)
+    }
+
     fn drop_task_manager(&mut self, now: Duration, id: &TaskManagerId, why: (&str, Duration)) {
         let cause = format!("task manager {id} was lost: {}", why.0);
-        self.facts
-            .push(Fact::TaskManagerLost { task_manager: id.clone(), cause: why.0.to_owned() });
+        self.out.tell(Fact::TaskManagerLost { task_manager: id.clone(), cause: why.0.to_owned() });
         self.pool.remove(id);
         for index in 0..self.jobs.len() {
-            let wish = self.jobs[index].lose(now, id, (&cause, why.1), &mut self.facts);
+            let wish = self.jobs[index].lose(now, id, (&cause, why.1), &mut self.out);
             self.grant(index, wish);
         }
     }
 
     fn grant(&mut self, index: usize, wish: Wish) {
-        let job = &self.jobs[index];
-        match wish {
-            Wish::Nothing => {}
-            Wish::ReleaseSlots => self.pool.release(job.id, &mut self.facts),
-            Wish::CancelTasks => {
-                let (id, attempt) = (job.id, job.attempt());
-                let hosts = job.hosts_of_live_tasks().into_iter();
-                let cancel = |task_manager| Command::Cancel { task_manager, job: id, attempt };
-                // Facts so far are told before the commands that follow from them.
-                self.commands.extend(self.facts.drain(..).map(Command::Tell));
-                self.commands.extend(hosts.map(cancel));
-            }
+        if wish == Wish::ReleaseSlots {
+            self.pool.release(self.jobs[index].plan().job, &mut self.out);
         }
     }
 
     /// Moves every job that can move, in the order of submission.
     fn advance(&mut self, now: Duration) -> Vec<Command> {
         for index in 0..self.jobs.len() {
-            let job = &mut self.jobs[index];
-            if job.status() == JobStatus::Restarting {
-                job.schedule(now, &mut self.facts);
-            }
-            if job.status() == JobStatus::Scheduling {
+            let wish = self.jobs[index].advance(now, &mut self.out);
+            self.grant(index, wish);
+            if self.jobs[index].wants_slots() {
                 self.place(index);
             }
         }
-        self.commands.extend(self.facts.drain(..).map(Command::Tell));
-        std::mem::take(&mut self.commands)
+        self.out.take()
     }
 
     fn place(&mut self, index: usize) {
         let job = &mut self.jobs[index];
-        let Some(slots) = self.pool.allocate(job.id, job.graph.slots(), &mut self.facts) else {
-            return;
-        };
-        let placement = placement(&job.graph, &slots, &self.pool);
-        let on = |place: &Placement| (place.subtask, place.worker.task_manager.clone());
-        job.deploy(placement.iter().map(on).collect(), &mut self.facts);
-        self.commands.extend(self.facts.drain(..).map(Command::Tell));
-        let mut by_worker = BTreeMap::<WorkerId, Vec<Subtask>>::new();
-        for place in &placement {
-            by_worker.entry(place.worker.clone()).or_default().push(place.subtask);
-        }
-        self.commands.extend(by_worker.into_iter().map(|(worker, subtasks)| Command::Deploy {
-            worker,
-            job: job.id,
-            attempt: job.attempt(),
-            program: job.program.clone(),
-            placement: placement.clone(),
-            subtasks,
-        }));
+        let (id, wanted) = (job.plan().job, job.plan().graph.slots());
+        let Some(slots) = self.pool.allocate(id, wanted, &mut self.out) else { return };
+        let placement = placement(&job.plan().graph, &slots, &self.pool);
+        job.deploy(&placement, &mut self.out);
     }
 }
 

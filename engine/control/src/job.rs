@@ -1,23 +1,37 @@
 //! One job: its states, their legal exits, its tasks and its restarts.
 //! A dead attempt's messages are ignored, and told as facts. A wait for slots is no failure.
-//! Who owns the slots and all jobs: [`crate::cluster`].
+//! Its checkpoints are [`crate::checkpoint`]; who owns the slots and all jobs, [`crate::cluster`].
 
-use std::collections::BTreeMap;
+mod lasting;
+mod snapshots;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::fact::{Fact, JobStatus, TaskStatus};
-use slackwater_core::graph::{JobGraph, Restart};
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId};
-use slackwater_core::program::Program;
+use slackwater_core::id::{Attempt, CheckpointId, Execution, Subtask, TaskManagerId, WorkerId};
+use slackwater_core::joblog::LogEvent;
+
+pub use self::lasting::Complete;
+use self::lasting::Lasting;
+pub use self::snapshots::RestoreFailed;
+use crate::checkpoint::{Coordinator, Plan};
+use crate::command::{Command, Outbox, Placement};
+use crate::restart::RestartBudget;
+use crate::tasks::{Tasks, is_over};
+use crate::view::JobView;
 
 /// Every state and where it may lead.
 pub const EXITS: &[(JobStatus, &[JobStatus])] = &[
-    (JobStatus::Created, &[JobStatus::Scheduling]),
+    (JobStatus::Created, &[JobStatus::Scheduling, JobStatus::Restarting]),
     (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Canceled]),
     (JobStatus::Deploying, &[JobStatus::Running, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Running, &[JobStatus::Finished, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Failing, &[JobStatus::Restarting, JobStatus::Failed, JobStatus::Cancelling]),
-    (JobStatus::Restarting, &[JobStatus::Scheduling, JobStatus::Canceled]),
+    (JobStatus::Restarting, &[JobStatus::Scheduling, JobStatus::Canceled, JobStatus::Failed]),
     (JobStatus::Cancelling, &[JobStatus::Canceled]),
     (JobStatus::Canceled, &[]),
     (JobStatus::Failed, &[]),
@@ -41,69 +55,85 @@ pub struct Report {
     pub fatal: bool,
 }
 
-#[derive(Debug)]
-struct Task {
-    task_manager: TaskManagerId,
-    status: TaskStatus,
-}
-
-/// What the machine wants done after a message.
+/// What the machine wants done by its owner after a message.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Nothing.
     Nothing,
-    /// Cancel all tasks of the current attempt, wherever they run.
-    CancelTasks,
     /// Every task is over: give the slots back.
     ReleaseSlots,
+}
+
+/// Deployments that wait until the log knows of the attempt.
+#[derive(Debug)]
+struct Held {
+    restore: Option<CheckpointId>,
+    deployments: Vec<Command>,
 }
 
 /// A job's state machine.
 #[derive(Debug)]
 pub struct Job {
-    /// Its name for ever.
-    pub id: JobId,
-    /// The leadership term that runs it.
-    pub epoch: JobEpoch,
-    /// What it runs.
-    pub program: Program,
-    /// Its shape.
-    pub graph: JobGraph,
-    /// When it was submitted, on the job manager's clock.
-    pub submitted: Duration,
+    plan: Arc<Plan>,
+    submitted: Duration,
     status: JobStatus,
-    attempt: Attempt,
-    failures: u32,
+    /// The end that is being written to the log: nothing changes it.
+    ending: Option<JobStatus>,
+    tasks: Tasks,
+    held: Option<Held>,
+    budget: RestartBudget,
+    restarts: u32,
+    /// The verdict over the failure in hand: how long to wait before the restart, if there is one.
+    delay: Option<Duration>,
     fatal: bool,
     cause: String,
     /// In RESTARTING: not before this.
     not_before: Duration,
-    tasks: BTreeMap<Subtask, Task>,
+    /// Task managers of the job manager before this one, which may still run tasks of the job.
+    awaited: BTreeSet<TaskManagerId>,
+    /// Since when every task has been running.
+    running_since: Option<Duration>,
+    coordinator: Option<Coordinator>,
+    lasting: BTreeMap<u64, Lasting>,
+    tickets: u64,
 }
 
 impl Job {
-    /// A job that was just accepted.
-    pub fn new(
-        id: JobId,
-        epoch: JobEpoch,
-        program: Program,
-        graph: JobGraph,
-        now: Duration,
-    ) -> Self {
+    /// A job that was just accepted; it starts to wait for slots once that is durable.
+    pub fn submitted(plan: Arc<Plan>, now: Duration, out: &mut Outbox) -> Self {
+        let coordinator = Coordinator::new(&plan, CheckpointId(1), None);
+        let mut job = Self::new(plan, now, Attempt(0), 0);
+        job.coordinator = coordinator;
+        let program = job.plan.program.clone();
+        job.last(LogEvent::Submitted { program }, Lasting::Submission, out);
+        job
+    }
+
+    fn new(plan: Arc<Plan>, now: Duration, attempt: Attempt, failures: u32) -> Self {
         Self {
-            id,
-            epoch,
-            program,
-            graph,
             submitted: now,
             status: JobStatus::Created,
-            attempt: Attempt(0),
-            failures: 0,
+            ending: None,
+            tasks: Tasks::none(plan.job, plan.epoch, attempt),
+            held: None,
+            budget: RestartBudget::new(plan.graph.restart, failures),
+            restarts: 0,
+            delay: None,
             fatal: false,
             cause: String::new(),
             not_before: Duration::ZERO,
-            tasks: BTreeMap::new(),
+            awaited: BTreeSet::new(),
+            running_since: None,
+            coordinator: None,
+            lasting: BTreeMap::new(),
+            tickets: 0,
+            plan,
         }
+    }
+
+    /// What it is.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Its state.
@@ -111,75 +141,121 @@ impl Job {
         self.status
     }
 
-    /// Its current attempt; 0 before the first deployment.
-    pub fn attempt(&self) -> Attempt {
-        self.attempt
-    }
-
-    /// Why it failed last; empty if it never did.
-    pub fn cause(&self) -> &str {
-        &self.cause
-    }
-
-    /// How many restarts it has used.
-    pub fn failures(&self) -> u32 {
-        self.failures
+    /// The job as `list` shows it.
+    pub fn view(&self) -> JobView {
+        let coordinator = self.coordinator.as_ref();
+        JobView {
+            id: self.plan.job,
+            name: self.plan.graph.name.clone(),
+            status: self.status,
+            attempt: self.tasks.attempt,
+            submitted: self.submitted,
+            cause: self.cause.clone(),
+            restarts: self.restarts,
+            last_completed: coordinator.and_then(Coordinator::last_completed),
+            pending: coordinator.and_then(Coordinator::pending),
+            checkpoints: coordinator.map(Coordinator::statistics).unwrap_or_default(),
+        }
     }
 
     /// When it wants to be asked again, if it waits for time to go by.
     pub fn wakes_at(&self) -> Option<Duration> {
-        (self.status == JobStatus::Restarting).then_some(self.not_before)
-    }
-
-    /// The task managers that run tasks of the current attempt which are not over.
-    pub fn hosts_of_live_tasks(&self) -> Vec<TaskManagerId> {
-        let live = self.tasks.values().filter(|task| !is_over(task.status));
-        let mut hosts: Vec<_> = live.map(|task| task.task_manager.clone()).collect();
-        hosts.sort();
-        hosts.dedup();
-        hosts
-    }
-
-    /// Starts to wait for slots: after the submission, or when the restart delay is over.
-    pub fn schedule(&mut self, now: Duration, facts: &mut Vec<Fact>) {
-        let due = self.status == JobStatus::Restarting && now >= self.not_before;
-        if due || self.status == JobStatus::Created {
-            self.go(JobStatus::Scheduling, facts);
+        match self.status {
+            _ if self.ending.is_some() => None,
+            JobStatus::Restarting => Some(self.not_before),
+            JobStatus::Running => self.coordinator.as_ref().and_then(Coordinator::wakes_at),
+            _ => None,
         }
     }
 
-    /// Takes the next attempt with these tasks, each on its task manager.
+    /// Lets time go by: a restart that is due, a checkpoint that is due or overdue.
+    pub fn advance(&mut self, now: Duration, out: &mut Outbox) -> Wish {
+        if self.ending.is_some() {
+            return Wish::Nothing;
+        }
+        if self.status == JobStatus::Restarting && now >= self.not_before {
+            self.awaited.clear();
+            self.go(JobStatus::Scheduling, out);
+        }
+        self.advance_checkpoints(now, out)
+    }
+
+    /// Whether it waits for slots and could use them.
+    pub fn wants_slots(&self) -> bool {
+        let writing = self.coordinator.as_ref().is_some_and(Coordinator::is_writing);
+        self.status == JobStatus::Scheduling && self.ending.is_none() && !writing
+    }
+
+    /// Takes the next attempt, placed like this. The deployments follow once the log knows of it.
     ///
     /// # Panics
-    /// Unless the job is SCHEDULING.
-    pub fn deploy(&mut self, tasks: Vec<(Subtask, TaskManagerId)>, facts: &mut Vec<Fact>) {
-        self.attempt = self.attempt.next();
-        let deploying = |task_manager| Task { task_manager, status: TaskStatus::Deploying };
-        self.tasks = tasks.into_iter().map(|(task, on)| (task, deploying(on))).collect();
-        self.go(JobStatus::Deploying, facts);
+    /// Unless the job wants slots.
+    pub fn deploy(&mut self, placement: &[Placement], out: &mut Outbox) {
+        assert!(self.wants_slots(), "a job is deployed when it waits for slots");
+        let on = |place: &Placement| (place.subtask, place.worker.task_manager.clone());
+        self.tasks.begin(placement.iter().map(on));
+        self.go(JobStatus::Deploying, out);
+        let attempt = self.tasks.attempt;
+        let restore = self.coordinator.as_ref().and_then(Coordinator::restore_point);
+        let ids_below = self.coordinator.as_mut().map_or(CheckpointId(0), |coordinator| {
+            coordinator.begin(attempt);
+            coordinator.ids_below()
+        });
+        let mut by_worker = BTreeMap::<WorkerId, Vec<Subtask>>::new();
+        for place in placement {
+            by_worker.entry(place.worker.clone()).or_default().push(place.subtask);
+        }
+        let deploy = |(worker, subtasks)| Command::Deploy {
+            worker,
+            job: self.plan.job,
+            attempt,
+            program: self.plan.program.clone(),
+            checkpoints: self.plan.graph.checkpoints.clone(),
+            restore: restore.clone(),
+            placement: placement.to_vec(),
+            subtasks,
+        };
+        let deployments = by_worker.into_iter().map(deploy).collect();
+        self.held = Some(Held { restore: restore.map(|point| point.checkpoint), deployments });
+        let (task_managers, failures) = (self.tasks.hosts(), self.budget.failures());
+        let event = LogEvent::Deployed { attempt, task_managers, failures, ids_below };
+        self.last(event, Lasting::Deployment { attempt, ids_below }, out);
     }
 
     /// Takes a report of a task. One of another attempt or term changes nothing and is told.
-    pub fn report(&mut self, now: Duration, report: &Report, facts: &mut Vec<Fact>) -> Wish {
-        if let Some(cause) = self.refuses(&report.task) {
-            let message = format!("task {} {}", report.task, report.status);
-            facts.push(Fact::MessageFenced { message, cause });
+    pub fn report(&mut self, now: Duration, report: &Report, out: &mut Outbox) -> Wish {
+        let Report { task, status, cause, fatal } = report;
+        if let Some(cause) = self.refuses(task) {
+            let message = format!("task {task} {status}");
+            out.tell(Fact::MessageFenced { message, cause });
             return Wish::Nothing;
         }
-        let Some(task) = self.tasks.get_mut(&report.task.subtask) else { return Wish::Nothing };
-        if is_over(task.status) {
+        if !self.tasks.take(task.subtask, *status) {
             return Wish::Nothing;
         }
-        task.status = report.status;
         let runs = matches!(self.status, JobStatus::Deploying | JobStatus::Running);
-        match report.status {
-            TaskStatus::Failed => self.fail(now, &report.cause, report.fatal, facts),
+        match status {
+            TaskStatus::Failed => self.fail(now, cause, *fatal, out),
             // A job of which a part is gone would run for ever and never finish.
             TaskStatus::Canceled if runs => {
-                let cause = format!("task {} was canceled and nobody asked for it", report.task);
-                self.fail(now, &cause, report.fatal, facts)
+                let cause = format!("task {task} was canceled and nobody asked for it");
+                self.fail(now, &cause, *fatal, out)
             }
-            _ => self.settle(facts),
+            TaskStatus::Finished => {
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.task_finished(task.subtask, &self.tasks, out);
+                }
+                self.settle(now, out)
+            }
+            _ => self.settle(now, out),
+        }
+    }
+
+    /// Takes the registration of a task manager. When all that an earlier job manager used are here,
+    /// nothing of theirs runs any more: a restart need not wait.
+    pub fn registered(&mut self, now: Duration, task_manager: &TaskManagerId) {
+        if self.awaited.remove(task_manager) && self.awaited.is_empty() {
+            self.not_before = now;
         }
     }
 
@@ -190,312 +266,120 @@ impl Job {
         now: Duration,
         task_manager: &TaskManagerId,
         (cause, fenced_until): (&str, Duration),
-        facts: &mut Vec<Fact>,
+        out: &mut Outbox,
     ) -> Wish {
-        let mut lost = false;
-        for task in self.tasks.values_mut() {
-            if task.task_manager == *task_manager && !is_over(task.status) {
-                task.status = TaskStatus::Failed;
-                lost = true;
-            }
-        }
-        if !lost {
+        if !self.tasks.end(Some(task_manager), TaskStatus::Failed) {
             return Wish::Nothing;
         }
-        let wish = self.fail(now, cause, false, facts);
-        self.not_before = self.not_before.max(fenced_until);
+        let deployed = self.held.is_none();
+        let wish = self.fail(now, cause, false, out);
+        if deployed {
+            self.not_before = self.not_before.max(fenced_until);
+        }
         wish
     }
 
-    /// Cancels the job. A job that has ended stays as it is.
-    pub fn cancel(&mut self, facts: &mut Vec<Fact>) -> Wish {
-        match self.status {
+    /// Cancels the job; one that is being cancelled already, or has been, stays so.
+    ///
+    /// # Errors
+    /// The state that forbids it.
+    pub fn cancel(&mut self, now: Duration, out: &mut Outbox) -> Result<Wish, JobStatus> {
+        match self.ending.unwrap_or(self.status) {
             JobStatus::Scheduling | JobStatus::Restarting => {
-                self.go(JobStatus::Canceled, facts);
-                Wish::ReleaseSlots
+                self.end(JobStatus::Canceled, out);
+                Ok(Wish::Nothing)
             }
             JobStatus::Deploying | JobStatus::Running | JobStatus::Failing => {
-                self.go(JobStatus::Cancelling, facts);
-                match self.settle(facts) {
-                    Wish::Nothing => Wish::CancelTasks,
-                    wish => wish,
-                }
+                self.go(JobStatus::Cancelling, out);
+                self.stop_tasks("the job is cancelled", out);
+                Ok(self.settle(now, out))
             }
-            _ => Wish::Nothing,
+            JobStatus::Cancelling | JobStatus::Canceled => Ok(Wish::Nothing),
+            forbids => Err(forbids),
         }
     }
 
     fn refuses(&self, task: &Execution) -> Option<String> {
-        if task.epoch != self.epoch {
-            return Some(format!("epoch {} is not {}", task.epoch, self.epoch));
+        if task.epoch != self.plan.epoch {
+            return Some(format!("epoch {} is not {}", task.epoch, self.plan.epoch));
         }
-        if task.attempt != self.attempt {
-            return Some(format!("attempt {} is not {}", task.attempt, self.attempt));
+        if task.attempt != self.tasks.attempt {
+            return Some(format!("attempt {} is not {}", task.attempt, self.tasks.attempt));
         }
         self.status.is_final().then(|| format!("the job is {}", self.status))
     }
 
-    fn fail(&mut self, now: Duration, cause: &str, fatal: bool, facts: &mut Vec<Fact>) -> Wish {
+    fn fail(&mut self, now: Duration, cause: &str, fatal: bool, out: &mut Outbox) -> Wish {
         match self.status {
-            JobStatus::Deploying | JobStatus::Running => {
-                self.failures += 1;
+            JobStatus::Deploying | JobStatus::Running if self.ending.is_none() => {
+                let ran = self.running_since.take().map_or(Duration::ZERO, |since| now - since);
+                self.delay = self.budget.failed(now, ran);
                 self.fatal = fatal;
                 self.cause = cause.to_owned();
-                self.not_before = now + self.delay();
-                self.go(JobStatus::Failing, facts);
-                match self.settle(facts) {
-                    Wish::Nothing => Wish::CancelTasks,
-                    wish => wish,
-                }
+                self.not_before = now + self.delay.unwrap_or_default();
+                self.go(JobStatus::Failing, out);
+                self.stop_tasks("the job failed", out);
             }
-            JobStatus::Failing => {
-                if fatal && !self.fatal {
-                    // What ends the job is its cause, not what happened to be first.
-                    self.fatal = true;
-                    self.cause = cause.to_owned();
-                }
-                self.settle(facts)
+            JobStatus::Failing if fatal && !self.fatal => {
+                // What ends the job is its cause, not what happened to be first.
+                self.fatal = true;
+                self.cause = cause.to_owned();
             }
-            _ => self.settle(facts),
+            _ => {}
         }
+        self.settle(now, out)
+    }
+
+    /// Lets every task of the attempt end. Those that were never deployed are over at once.
+    fn stop_tasks(&mut self, cause: &str, out: &mut Outbox) {
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.stop(cause, out);
+        }
+        if self.held.take().is_some() {
+            self.tasks.end(None, TaskStatus::Canceled);
+        }
+        let (job, attempt) = (self.plan.job, self.tasks.attempt);
+        let cancel = |task_manager| Command::Cancel { task_manager, job, attempt };
+        out.extend(self.tasks.live_by_host().into_keys().map(cancel));
     }
 
     /// Moves on if the states of the tasks allow it.
-    fn settle(&mut self, facts: &mut Vec<Fact>) -> Wish {
-        let all = |over: fn(TaskStatus) -> bool| self.tasks.values().all(|task| over(task.status));
-        let (up, over) = (all(|status| status != TaskStatus::Deploying), all(is_over));
-        let finished = all(|status| status == TaskStatus::Finished);
+    fn settle(&mut self, now: Duration, out: &mut Outbox) -> Wish {
+        if self.ending.is_some() {
+            return Wish::Nothing;
+        }
+        let over = self.tasks.all(is_over);
+        let up = self.tasks.all(|status| status != TaskStatus::Deploying);
         if self.status == JobStatus::Deploying && up {
-            self.go(JobStatus::Running, facts);
+            self.go(JobStatus::Running, out);
+            self.running_since = Some(now);
+            if let Some(coordinator) = &mut self.coordinator {
+                coordinator.run(now);
+            }
         }
         match self.status {
-            JobStatus::Running if finished => self.go(JobStatus::Finished, facts),
-            JobStatus::Failing if over && self.may_restart() => {
-                self.go(JobStatus::Restarting, facts);
+            JobStatus::Running if over => self.end(JobStatus::Finished, out),
+            JobStatus::Failing if over && self.delay.is_some() && !self.fatal => {
+                self.restarts += 1;
+                let (job, attempt) = (self.plan.job, self.tasks.attempt);
+                out.tell(Fact::RestartCounted { job, attempt, restarts: self.restarts });
+                self.go(JobStatus::Restarting, out);
+                return Wish::ReleaseSlots;
             }
-            JobStatus::Failing if over => self.go(JobStatus::Failed, facts),
-            JobStatus::Cancelling if over => self.go(JobStatus::Canceled, facts),
-            _ => return Wish::Nothing,
+            JobStatus::Failing if over => self.end(JobStatus::Failed, out),
+            JobStatus::Cancelling if over => self.end(JobStatus::Canceled, out),
+            _ => {}
         }
-        Wish::ReleaseSlots
+        Wish::Nothing
     }
 
-    fn may_restart(&self) -> bool {
-        match self.graph.restart {
-            Restart::None => false,
-            Restart::FixedDelay { attempts, .. } => !self.fatal && self.failures <= attempts,
-            Restart::Exponential { .. } | Restart::FailureRate { .. } => !self.fatal,
-        }
-    }
-
-    fn delay(&self) -> Duration {
-        match self.graph.restart {
-            Restart::None => Duration::ZERO,
-            Restart::Exponential { initial: delay, .. }
-            | Restart::FixedDelay { delay, .. }
-            | Restart::FailureRate { delay, .. } => delay,
-        }
-    }
-
-    fn go(&mut self, to: JobStatus, facts: &mut Vec<Fact>) {
+    fn go(&mut self, to: JobStatus, out: &mut Outbox) {
         let from = std::mem::replace(&mut self.status, to);
         assert!(may_go(from, to), "a job goes from {from} to one of its exits, not to {to}");
         let tells_why =
             matches!(to, JobStatus::Failing | JobStatus::Failed | JobStatus::Restarting);
         let cause = if tells_why { self.cause.clone() } else { String::new() };
-        facts.push(Fact::JobStatusChanged { job: self.id, attempt: self.attempt, from, to, cause });
-    }
-}
-
-fn is_over(status: TaskStatus) -> bool {
-    matches!(status, TaskStatus::Finished | TaskStatus::Canceled | TaskStatus::Failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use slackwater_core::graph::Vertex;
-    use slackwater_core::id::VertexId;
-
-    use super::*;
-
-    /// A job with one restart, a second after the failure, and the facts that it told.
-    struct Played {
-        job: Job,
-        now: Duration,
-        facts: Vec<Fact>,
-        wishes: Vec<Wish>,
-    }
-
-    impl Played {
-        /// Words: `deploy` (task 0 on `a`, tasks 1 and 2 on `b`), `wait` (a second), `cancel`,
-        /// `lose:a`, and `run:0`, `finish:0`, `cancelled:0`, `fail:0`, `fatal:0`; `old-…` says it of
-        /// the attempt before.
-        fn on(restart: Restart, script: &str) -> Self {
-            let vertex =
-                Vertex { id: VertexId(0), name: "v".into(), parallelism: 3, operators: Vec::new() };
-            let (vertices, edges) = (vec![vertex], Vec::new());
-            let graph = JobGraph {
-                name: "job".into(),
-                max_parallelism: 8,
-                restart,
-                checkpoints: None,
-                vertices,
-                edges,
-            };
-            let job = Job::new(JobId(1), JobEpoch(1), Program::named("job"), graph, Duration::ZERO);
-            let (facts, wishes) = (Vec::new(), Vec::new());
-            let mut played = Self { job, now: Duration::ZERO, facts, wishes };
-            played.job.schedule(played.now, &mut played.facts);
-            script.split_whitespace().for_each(|word| played.hears(word));
-            played
-        }
-
-        fn hears(&mut self, word: &str) {
-            let (verb, object) = word.split_once(':').unwrap_or((word, ""));
-            let facts = &mut self.facts;
-            let wish = match verb {
-                "deploy" => {
-                    let on = [(0, "a"), (1, "b"), (2, "b")];
-                    let tasks = on.map(|(index, on)| (subtask(index), TaskManagerId(on.into())));
-                    self.job.deploy(tasks.to_vec(), facts);
-                    Wish::Nothing
-                }
-                "wait" => {
-                    self.now += Duration::from_secs(1);
-                    self.job.schedule(self.now, facts);
-                    Wish::Nothing
-                }
-                "cancel" => self.job.cancel(facts),
-                "lose" => {
-                    let lost = TaskManagerId(object.into());
-                    self.job.lose(self.now, &lost, ("lost", self.now), facts)
-                }
-                verb => {
-                    let report = self.report(verb, object.parse().expect("a task"));
-                    self.job.report(self.now, &report, &mut self.facts)
-                }
-            };
-            self.wishes.push(wish);
-        }
-
-        fn report(&self, verb: &str, index: u32) -> Report {
-            let (verb, back) = verb.strip_prefix("old-").map_or((verb, 0), |verb| (verb, 1));
-            let attempt = Attempt(self.job.attempt().0 - back);
-            let status = match verb {
-                "run" => TaskStatus::Running,
-                "finish" => TaskStatus::Finished,
-                "cancelled" => TaskStatus::Canceled,
-                "fail" | "fatal" => TaskStatus::Failed,
-                other => panic!("no verb {other}"),
-            };
-            let task =
-                Execution { job: JobId(1), epoch: JobEpoch(1), attempt, subtask: subtask(index) };
-            Report { task, status, cause: format!("{verb}:{index}"), fatal: verb == "fatal" }
-        }
-
-        fn states(&self) -> String {
-            let states = self.facts.iter().filter_map(|fact| match fact {
-                Fact::JobStatusChanged { to, .. } => Some(to.to_string()),
-                _ => None,
-            });
-            states.collect::<Vec<_>>().join(" ")
-        }
-
-        fn fenced(&self) -> usize {
-            self.facts.iter().filter(|fact| matches!(fact, Fact::MessageFenced { .. })).count()
-        }
-    }
-
-    fn subtask(index: u32) -> Subtask {
-        Subtask { vertex: VertexId(0), index }
-    }
-
-    const ONCE: Restart = Restart::FixedDelay { attempts: 1, delay: Duration::from_secs(1) };
-    const UP: &str = "deploy run:0 run:1 run:2";
-
-    fn check(table: &[(Restart, &str, &str)]) {
-        for (restart, script, expected) in table {
-            let states = Played::on(*restart, &format!("{UP} {script}")).states();
-            assert_eq!(
-                states,
-                format!("SCHEDULING DEPLOYING RUNNING {expected}").trim(),
-                "{script}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_state_is_in_the_table_and_only_the_final_ones_have_no_exit() {
-        let listed = |state: &JobStatus| EXITS.iter().filter(|(from, _)| from == state).count();
-        for (state, exits) in EXITS {
-            assert_eq!(listed(state), 1, "{state}");
-            assert_eq!(exits.is_empty(), state.is_final(), "{state}");
-            assert!(exits.iter().all(|exit| listed(exit) == 1 && exit != state), "{state}");
-        }
-        assert_eq!(EXITS.len(), 10);
-    }
-
-    #[test]
-    fn a_job_ends_when_its_last_task_has() {
-        check(&[
-            (ONCE, "finish:0 finish:1", ""),
-            (ONCE, "finish:0 finish:1 finish:2", "FINISHED"),
-            (ONCE, "finish:0 cancel cancelled:1 finish:2", "CANCELLING CANCELED"),
-            (ONCE, "cancel fail:0 lose:b", "CANCELLING CANCELED"),
-        ]);
-    }
-
-    #[test]
-    fn a_restart_waits_until_every_task_of_the_old_attempt_is_over_and_its_delay_is() {
-        check(&[
-            (ONCE, "fail:0 wait cancelled:1", "FAILING"),
-            (ONCE, "fail:0 cancelled:1 cancelled:2", "FAILING RESTARTING"),
-            (ONCE, "fail:0 cancelled:1 cancelled:2 wait", "FAILING RESTARTING SCHEDULING"),
-            (ONCE, "fail:0 lose:b wait wait wait", "FAILING RESTARTING SCHEDULING"),
-            (ONCE, "lose:b finish:0", "FAILING RESTARTING"),
-            (ONCE, "fail:0 cancel cancelled:1 lose:b", "FAILING CANCELLING CANCELED"),
-            (ONCE, "lose:a lose:b cancel", "FAILING RESTARTING CANCELED"),
-        ]);
-    }
-
-    #[test]
-    fn failures_are_counted_and_not_the_tasks_that_failed() {
-        let again = "wait deploy run:0 run:1 run:2";
-        let all = "fail:0 fail:1 fail:2";
-        let mut played = Played::on(ONCE, &format!("{UP} {all} {again}"));
-        assert_eq!((played.job.failures(), played.job.status()), (1, JobStatus::Running));
-        all.split(' ').for_each(|word| played.hears(word));
-        assert_eq!((played.job.failures(), played.job.status()), (2, JobStatus::Failed));
-        assert_eq!(played.job.cause(), "fail:0");
-        check(&[(Restart::None, all, "FAILING FAILED")]);
-    }
-
-    #[test]
-    fn a_fatal_failure_ends_the_job_and_is_its_cause_whenever_it_comes() {
-        for script in ["fatal:1 lose:a lose:b", "fail:0 fatal:1 lose:b"] {
-            let played = Played::on(ONCE, &format!("{UP} {script}"));
-            assert_eq!(played.job.status(), JobStatus::Failed, "{script}");
-            assert_eq!(played.job.cause(), "fatal:1", "{script}");
-        }
-    }
-
-    #[test]
-    fn what_comes_from_the_dead_changes_nothing_and_is_told() {
-        let second = format!("{UP} lose:a lose:b wait deploy");
-        for late in ["old-run:0", "old-fail:1", "old-finish:2"] {
-            let played = Played::on(ONCE, &format!("{second} {late}"));
-            assert_eq!((played.job.status(), played.fenced()), (JobStatus::Deploying, 1), "{late}");
-        }
-        let over = Played::on(ONCE, &format!("{UP} finish:0 finish:1 finish:2 fail:0 lose:b"));
-        assert_eq!((over.job.status(), over.fenced()), (JobStatus::Finished, 1), "no rerun");
-    }
-
-    #[test]
-    fn slots_are_given_back_once_whatever_comes_after() {
-        for script in ["fail:0 lose:b lose:a fail:0", "cancel lose:a lose:b cancel fail:1"] {
-            let wishes = Played::on(ONCE, &format!("{UP} {script}")).wishes;
-            let released = wishes.iter().filter(|wish| **wish == Wish::ReleaseSlots).count();
-            assert_eq!(released, 1, "{script}: {wishes:?}");
-        }
+        let (job, attempt) = (self.plan.job, self.tasks.attempt);
+        out.tell(Fact::JobStatusChanged { job, attempt, from, to, cause });
     }
 }

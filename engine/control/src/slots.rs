@@ -8,6 +8,8 @@ use slackwater_core::fact::Fact;
 use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, Subtask, TaskManagerId, WorkerId};
 
+use crate::command::Outbox;
+
 /// A worker as its task manager offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferedWorker {
@@ -71,27 +73,26 @@ impl SlotPool {
 
     /// Takes `count` slots for a job, or none: spread over the task managers with most free slots,
     /// ties by name. Tells each.
-    pub fn allocate(&mut self, job: JobId, count: u32, facts: &mut Vec<Fact>) -> Option<Vec<Slot>> {
+    pub fn allocate(&mut self, job: JobId, count: u32, out: &mut Outbox) -> Option<Vec<Slot>> {
         if self.free() < count {
             return None;
         }
         let taken: Vec<Slot> = (0..count).filter_map(|_| self.take_one(job)).collect();
         assert_eq!(taken.len(), count as usize, "the free slots were counted");
-        facts.extend(taken.iter().map(|slot| Fact::SlotAllocated {
-            job,
-            task_manager: slot.task_manager.clone(),
-            slot: slot.index,
-        }));
+        for Slot { task_manager, index } in &taken {
+            let (task_manager, slot) = (task_manager.clone(), *index);
+            out.tell(Fact::SlotAllocated { job, task_manager, slot });
+        }
         Some(taken)
     }
 
     /// Gives back every slot that the job holds, each exactly once. Tells each.
-    pub fn release(&mut self, job: JobId, facts: &mut Vec<Fact>) {
+    pub fn release(&mut self, job: JobId, out: &mut Outbox) {
         for (id, offer) in &mut self.offers {
             for (slot, holder) in (0u32..).zip(&mut offer.slots) {
                 if *holder == Some(job) {
                     *holder = None;
-                    facts.push(Fact::SlotFreed { job, task_manager: id.clone(), slot });
+                    out.tell(Fact::SlotFreed { job, task_manager: id.clone(), slot });
                 }
             }
         }
@@ -145,7 +146,7 @@ mod tests {
     }
 
     fn placed(pool: &mut SlotPool, job: u128, count: u32) -> String {
-        let slots = pool.allocate(JobId(job), count, &mut Vec::new());
+        let slots = pool.allocate(JobId(job), count, &mut Outbox::default());
         let names = slots.iter().flatten().map(|s| format!("{}.{}", s.task_manager, s.index));
         names.collect::<Vec<_>>().join(" ")
     }
@@ -168,9 +169,9 @@ mod tests {
         let mut pool = pool(&[("a", 3)]);
         placed(&mut pool, 1, 2);
         placed(&mut pool, 2, 1);
-        let mut facts = Vec::new();
-        pool.release(JobId(1), &mut facts);
-        pool.release(JobId(1), &mut facts);
-        assert_eq!((facts.len(), pool.free()), (2, 2));
+        let mut out = Outbox::default();
+        pool.release(JobId(1), &mut out);
+        pool.release(JobId(1), &mut out);
+        assert_eq!((out.take().len(), pool.free()), (2, 2));
     }
 }

@@ -134,6 +134,10 @@ impl Witness {
     fn obeys(&mut self, command: Command) {
         match command {
             Command::Tell(fact) => self.hears(fact),
+            Command::Persist { job, ticket, .. } => {
+                let more = self.cluster.persisted(self.now, job, ticket);
+                more.into_iter().for_each(|command| self.obeys(command));
+            }
             Command::Cancel { .. } => {}
             Command::Deploy { worker, job, attempt, subtasks, placement, .. } => {
                 let status = self.statuses[&job];
@@ -149,6 +153,7 @@ impl Witness {
                     self.deployed.push((task, worker.task_manager.clone()));
                 }
             }
+            other => panic!("jobs without checkpoints command {other:?}"),
         }
     }
 
@@ -209,6 +214,24 @@ proptest! {
     }
 }
 
+/// Makes every entry durable at once; all commands, those that follow from it included.
+fn last(cluster: &mut Cluster, commands: Vec<Command>) -> Vec<Command> {
+    let mut all = Vec::new();
+    let mut queue = std::collections::VecDeque::from(commands);
+    while let Some(command) = queue.pop_front() {
+        if let Command::Persist { job, ticket, .. } = command {
+            queue.extend(cluster.persisted(Duration::ZERO, job, ticket));
+        }
+        all.push(command);
+    }
+    all
+}
+
+fn submit(cluster: &mut Cluster, graph: JobGraph) -> Vec<Command> {
+    let commands = cluster.submit(Duration::ZERO, JobId(1), Program::named("job"), graph);
+    last(cluster, commands.expect("accepted"))
+}
+
 #[test]
 fn several_tasks_of_one_lost_task_manager_are_one_failure() {
     let mut cluster = Cluster::new(JobEpoch(1));
@@ -217,18 +240,20 @@ fn several_tasks_of_one_lost_task_manager_are_one_failure() {
     let offered = OfferedWorker { id: worker, address: "tm:1".into() };
     let zero = Duration::ZERO;
     cluster.register(zero, tm.clone(), 3, vec![offered.clone()]);
-    cluster.submit(zero, JobId(1), Program::named("job"), graph(3, 1)).expect("accepted");
+    submit(&mut cluster, graph(3, 1));
     cluster.lose(zero, &tm, "killed", zero);
     assert_eq!(cluster.jobs()[0].status, JobStatus::Restarting);
     assert_eq!(cluster.wakes_at(), Some(Duration::from_secs(1)));
     // A wait for slots is not a failure, however long it lasts.
     cluster.tick(Duration::from_secs(3600));
     assert_eq!(cluster.jobs()[0].status, JobStatus::Scheduling);
-    cluster.register(Duration::from_secs(3600), tm.clone(), 3, vec![offered]);
+    let commands = cluster.register(Duration::from_secs(3600), tm.clone(), 3, vec![offered]);
+    last(&mut cluster, commands);
     let line = &cluster.jobs()[0];
     assert_eq!((line.status, line.attempt), (JobStatus::Deploying, Attempt(2)));
     // The budget of one restart is used up now.
-    cluster.lose(Duration::from_secs(3601), &tm, "killed again", zero);
+    let commands = cluster.lose(Duration::from_secs(3601), &tm, "killed again", zero);
+    last(&mut cluster, commands);
     assert_eq!(cluster.jobs()[0].status, JobStatus::Failed);
     assert!(cluster.jobs()[0].cause.contains("killed again"));
 }
@@ -243,7 +268,7 @@ fn a_task_manager_that_fell_silent_is_not_replaced_before_its_tasks_have_stopped
         let offered = OfferedWorker { id: worker, address: format!("{name}:1") };
         cluster.register(zero, id, 1, vec![offered]);
     }
-    cluster.submit(zero, JobId(1), Program::named("job"), graph(1, 1)).expect("accepted");
+    submit(&mut cluster, graph(1, 1));
     let fenced_until = Duration::from_secs(7);
     cluster.lose(zero, &TaskManagerId("a".into()), "no heartbeat", fenced_until);
     for (second, status) in [(1, JobStatus::Restarting), (7, JobStatus::Deploying)] {
@@ -260,8 +285,8 @@ fn a_task_that_was_canceled_and_nobody_asked_for_it_is_a_failure_of_the_job() {
     let offered = OfferedWorker { id: worker, address: "tm:1".into() };
     let zero = Duration::ZERO;
     cluster.register(zero, tm, 1, vec![offered]);
-    let commands = cluster.submit(zero, JobId(1), Program::named("job"), graph(1, 0));
-    let deployed = commands.expect("accepted").into_iter().find_map(|command| match command {
+    let commands = submit(&mut cluster, graph(1, 0));
+    let deployed = commands.into_iter().find_map(|command| match command {
         Command::Deploy { job, attempt, subtasks, .. } => {
             let task = |subtask| Execution { job, epoch: JobEpoch(1), attempt, subtask };
             Some(subtasks.into_iter().map(task).collect::<Vec<_>>())
@@ -270,7 +295,9 @@ fn a_task_that_was_canceled_and_nobody_asked_for_it_is_a_failure_of_the_job() {
     });
     let status = TaskStatus::Canceled;
     for task in deployed.expect("a deployment") {
-        cluster.report(zero, &Report { task, status, cause: String::new(), fatal: false });
+        let report = Report { task, status, cause: String::new(), fatal: false };
+        let commands = cluster.report(zero, &report);
+        last(&mut cluster, commands);
     }
     let line = &cluster.jobs()[0];
     assert_eq!(line.status, JobStatus::Failed);

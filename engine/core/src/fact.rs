@@ -173,6 +173,8 @@ facts! {
     CheckpointUnreadable = "checkpoint.unreadable" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, cause: String }
     /// An attempt is deployed with the state of a checkpoint.
     JobRestored = "job.restored" { job: JobId, attempt: Attempt, checkpoint: CheckpointId }
+    /// A new leader took the job over, as the leader before left it.
+    JobResumed = "job.resumed" { job: JobId, attempt: Attempt }
     /// A failure was counted, and the job will start again; `restarts` so far.
     RestartCounted = "job.restart_counted" { job: JobId, attempt: Attempt, restarts: u32 }
 

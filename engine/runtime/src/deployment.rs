@@ -5,7 +5,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use slackwater_core::checkpoint::{CheckpointConfig, VertexState};
+use slackwater_core::checkpoint::CheckpointConfig;
+pub use slackwater_core::checkpoint::RestorePoint;
 use slackwater_core::element::Barrier;
 use slackwater_core::fact::TaskStatus;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, WorkerId};
@@ -44,16 +45,6 @@ pub struct Deployment {
     pub checkpoints: Option<CheckpointConfig>,
     /// Where the tasks begin; `None`: with nothing.
     pub restore: Option<RestorePoint>,
-}
-
-/// The checkpoint that an attempt begins with, as far as one worker needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RestorePoint {
-    /// Which checkpoint.
-    pub checkpoint: CheckpointId,
-    /// The parts of the vertices that are deployed here, at least; others are left alone. They are
-    /// found by the uids of their operators.
-    pub vertices: Vec<VertexState>,
 }
 
 /// What the coordinator of checkpoints asks of the tasks of one attempt.

@@ -2,7 +2,7 @@
 //! Executes what `control` commands, in order, and decides nothing: it maps messages both ways.
 //! Connections are [`super::door`]; the decisions are `slackwater_control::cluster`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use slackwater_control::cluster::{Cluster, Command, JobView};
 use slackwater_control::job::Report;
 use slackwater_control::slots::OfferedWorker;
 use slackwater_core::fact::Fact;
+use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, TaskManagerId, WorkerId};
 use slackwater_core::program::Program;
 use slackwater_dataflow::task::Programs;
@@ -169,11 +170,12 @@ impl Desk {
     }
 
     fn submit(&mut self, job: JobId, program: Program) -> Answer {
-        let plan = match self.programs.plan(&program) {
-            Ok(plan) => plan,
+        let graph = match self.programs.plan(&program) {
+            // Without a store there are no checkpoints.
+            Ok(plan) => JobGraph { checkpoints: None, ..plan.graph },
             Err(error) => return Answer::Refused(Refused::BadProgram(error.to_string())),
         };
-        match self.cluster.submit(self.host.elapsed(), job, program, plan.graph) {
+        match self.cluster.submit(self.host.elapsed(), job, program, graph) {
             Ok(commands) => {
                 self.execute(commands);
                 Answer::Submitted(job)
@@ -205,34 +207,77 @@ impl Desk {
     }
 
     fn execute(&mut self, commands: Vec<Command>) {
-        for command in commands {
-            match command {
-                Command::Tell(fact) => self.host.tell(fact),
-                Command::Deploy { worker, job, attempt, program, placement, subtasks } => {
-                    let placed = |place: slackwater_control::cluster::Placement| Placed {
-                        subtask: place.subtask,
-                        worker: place.worker,
-                        address: place.address,
-                    };
-                    let deployment = Box::new(Deployment {
-                        job,
-                        epoch: self.cluster.epoch(),
-                        attempt,
-                        program,
-                        placement: placement.into_iter().map(placed).collect(),
-                        subtasks,
-                        checkpoints: None,
-                        restore: None,
-                    });
-                    let message = ToTaskManager::Deploy { worker: worker.index, deployment };
-                    self.send(&worker.task_manager, message);
-                }
-                Command::Cancel { task_manager, job, attempt } => {
-                    let epoch = self.cluster.epoch();
-                    self.send(&task_manager, ToTaskManager::Cancel { epoch, job, attempt });
-                }
+        let mut queue = VecDeque::from(commands);
+        while let Some(command) = queue.pop_front() {
+            queue.extend(self.obey(command));
+        }
+    }
+
+    /// Carries out one command; gives what follows from its outcome.
+    fn obey(&mut self, command: Command) -> Vec<Command> {
+        let (epoch, now) = (self.cluster.epoch(), self.host.elapsed());
+        match command {
+            Command::Tell(fact) => self.host.tell(fact),
+            Command::Persist { job, ticket, .. } => {
+                return self.cluster.persisted(now, job, ticket);
+            }
+            Command::Complete { job, metadata, .. } => {
+                let cause = "this job manager has no store";
+                return self.cluster.metadata_failed(now, job, metadata.checkpoint, cause);
+            }
+            // Without a store nothing lies about.
+            Command::Discard { .. } | Command::Sweep { .. } => {}
+            deploy @ Command::Deploy { .. } => self.deploy(deploy),
+            Command::Cancel { task_manager, job, attempt } => {
+                self.send(&task_manager, ToTaskManager::Cancel { epoch, job, attempt });
+            }
+            Command::Trigger { task_manager, job, attempt, barrier, subtasks } => {
+                let order = ToTaskManager::Trigger { epoch, job, attempt, barrier, subtasks };
+                self.send(&task_manager, order);
+            }
+            Command::Notify { task_manager, job, attempt, checkpoint, last } => {
+                let order = ToTaskManager::Completed { epoch, job, attempt, checkpoint, last };
+                self.send(&task_manager, order);
+            }
+            Command::AbortCheckpoint { task_manager, job, attempt, checkpoint } => {
+                let order = ToTaskManager::Aborted { epoch, job, attempt, checkpoint };
+                self.send(&task_manager, order);
             }
         }
+        Vec::new()
+    }
+
+    fn deploy(&self, command: Command) {
+        let Command::Deploy {
+            worker,
+            job,
+            attempt,
+            program,
+            checkpoints,
+            restore,
+            placement,
+            subtasks,
+        } = command
+        else {
+            return;
+        };
+        let placed = |place: slackwater_control::command::Placement| Placed {
+            subtask: place.subtask,
+            worker: place.worker,
+            address: place.address,
+        };
+        let deployment = Box::new(Deployment {
+            job,
+            epoch: self.cluster.epoch(),
+            attempt,
+            program,
+            placement: placement.into_iter().map(placed).collect(),
+            subtasks,
+            checkpoints,
+            restore,
+        });
+        let message = ToTaskManager::Deploy { worker: worker.index, deployment };
+        self.send(&worker.task_manager, message);
     }
 
     fn send(&self, to: &TaskManagerId, message: ToTaskManager) {
@@ -244,6 +289,6 @@ impl Desk {
 }
 
 fn line(job: JobView, now: Duration) -> JobLine {
-    let JobView { id, name, status, attempt, submitted, cause } = job;
+    let JobView { id, name, status, attempt, submitted, cause, .. } = job;
     JobLine { id, name, status, attempt, age: now.saturating_sub(submitted), cause }
 }

@@ -1,0 +1,105 @@
+//! The complete checkpoints of a job: which are kept, and with which one it starts again.
+//! Never gives nothing where something was: damage leads to an older one, or to an error that names it.
+//! When a checkpoint is complete: [`super::Coordinator`]; who deletes files: the executor.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use slackwater_core::checkpoint::CheckpointMetadata;
+use slackwater_core::id::CheckpointId;
+
+/// The complete checkpoints of one job.
+#[derive(Debug)]
+pub struct History {
+    /// How many are kept; at least 1.
+    retained: usize,
+    /// Whether what is seen outside was committed by these checkpoints.
+    two_phase: bool,
+    /// Oldest first, never more than are retained.
+    complete: VecDeque<CheckpointMetadata>,
+    /// Where the job started; the fallback until its first own one (semantics rule 21).
+    initial: Option<CheckpointMetadata>,
+    /// Aborted or unreadable: their files may still lie about, or yet appear.
+    litter: BTreeSet<CheckpointId>,
+}
+
+impl History {
+    /// None yet.
+    pub fn new(retained: u32, two_phase: bool, initial: Option<CheckpointMetadata>) -> Self {
+        let retained = retained.max(1) as usize;
+        let (complete, litter) = (VecDeque::new(), BTreeSet::new());
+        Self { retained, two_phase, complete, initial, litter }
+    }
+
+    /// The one to start again with; `None`: the job has none yet, and starts at its beginning.
+    pub fn newest(&self) -> Option<&CheckpointMetadata> {
+        self.complete.back().or(self.initial.as_ref())
+    }
+
+    /// The newest of the job's own.
+    pub fn last_completed(&self) -> Option<CheckpointId> {
+        self.complete.back().map(|metadata| metadata.checkpoint)
+    }
+
+    /// The job's own that are kept, oldest first. Where it started lies elsewhere.
+    pub fn kept(&self) -> Vec<CheckpointId> {
+        self.complete.iter().map(|metadata| metadata.checkpoint).collect()
+    }
+
+    /// Whether this one is kept.
+    pub fn keeps(&self, checkpoint: CheckpointId) -> bool {
+        self.complete.iter().any(|kept| kept.checkpoint == checkpoint)
+    }
+
+    /// Adds a complete checkpoint. Which ones it subsumes: no restore uses them, since a new one can
+    /// only complete when every task of the attempt has taken up the old.
+    ///
+    /// # Panics
+    /// Unless it is newer than all others.
+    pub fn add(&mut self, metadata: CheckpointMetadata) -> Vec<CheckpointId> {
+        let newer = self.last_completed().is_none_or(|last| last < metadata.checkpoint);
+        assert!(newer, "checkpoints complete in the order of their ids");
+        // What a person named is not ours to delete, only ours to forget.
+        self.initial = None;
+        self.complete.push_back(metadata);
+        let over = self.complete.len().saturating_sub(self.retained);
+        self.complete.drain(..over).map(|metadata| metadata.checkpoint).collect()
+    }
+
+    /// Notes that files of a checkpoint may lie about that will never be complete.
+    pub fn litter(&mut self, checkpoint: CheckpointId) {
+        assert!(!self.keeps(checkpoint), "what is kept is no litter");
+        self.litter.insert(checkpoint);
+    }
+
+    /// Gives up what has been noted as litter so far, to be deleted.
+    pub fn take_litter(&mut self) -> Vec<CheckpointId> {
+        std::mem::take(&mut self.litter).into_iter().collect()
+    }
+
+    /// Takes out a checkpoint that cannot be read (semantics rule 17); then [`History::newest`] is
+    /// the next older one.
+    ///
+    /// # Errors
+    /// If there is no older one, or what it does not know has been committed outside: why the job
+    /// has to wait for a person.
+    pub fn discredit(&mut self, checkpoint: CheckpointId, cause: &str) -> Result<(), String> {
+        let damaged = format!("checkpoint {checkpoint} cannot be read: {cause}");
+        if self.initial.as_ref().is_some_and(|initial| initial.checkpoint == checkpoint) {
+            // It stays named: to forget it would be to start from nothing.
+            return Err(format!("{damaged}; it is where the job was told to start"));
+        }
+        let next_older = self.complete.iter().rev().find(|kept| kept.checkpoint < checkpoint);
+        let older = next_older.map(|metadata| metadata.checkpoint);
+        let Some(older) = older else {
+            return Err(format!("{damaged}; there is no older one"));
+        };
+        if self.two_phase {
+            return Err(format!(
+                "{damaged}; checkpoint {older} is older than what two-phase sinks have committed"
+            ));
+        }
+        self.complete.retain(|kept| kept.checkpoint != checkpoint);
+        self.litter.insert(checkpoint);
+        Ok(())
+    }
+}

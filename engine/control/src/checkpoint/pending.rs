@@ -1,0 +1,132 @@
+//! A checkpoint that is not complete: who must still acknowledge it, and what the others said.
+//! Counts nothing: acknowledgements are a set of subtasks, so that one said twice is one.
+//! What is decided when the set is full: [`super::Coordinator`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slackwater_core::checkpoint::{
+    CheckpointKind, CheckpointMetadata, CheckpointTimes, METADATA_FORMAT, StateHandle, VertexState,
+};
+use slackwater_core::graph::Vertex;
+use slackwater_core::id::{Attempt, CheckpointId, Subtask};
+use slackwater_core::time::ProcessingTime;
+
+use super::Plan;
+use crate::tasks::Tasks;
+
+/// How many subtasks a cause names before it only counts the others.
+const NAMED: usize = 5;
+
+/// A checkpoint between its trigger and its completion.
+#[derive(Debug)]
+pub struct Pending {
+    /// Its id.
+    pub checkpoint: CheckpointId,
+    /// The attempt whose tasks take part.
+    pub attempt: Attempt,
+    /// When it was triggered.
+    pub triggered: Duration,
+    /// Whether every source was at its end.
+    pub last: bool,
+    /// Whether every part is in, and its metadata is being written: no longer ours to abort.
+    pub writing: bool,
+    /// What all its parts took: the longest of each.
+    pub times: CheckpointTimes,
+    waiting: BTreeSet<Subtask>,
+    parts: BTreeMap<Subtask, StateHandle>,
+    finished: Vec<Subtask>,
+}
+
+impl Pending {
+    /// One that every live task must acknowledge. Those that have finished are written down.
+    pub fn new(checkpoint: CheckpointId, triggered: Duration, last: bool, tasks: &Tasks) -> Self {
+        Self {
+            checkpoint,
+            attempt: tasks.attempt,
+            triggered,
+            last,
+            writing: false,
+            times: CheckpointTimes::default(),
+            waiting: tasks.live().map(|(subtask, _)| subtask).collect(),
+            parts: BTreeMap::new(),
+            finished: tasks.finished().collect(),
+        }
+    }
+
+    /// Takes the part of a subtask; why not, if it is not waited for.
+    ///
+    /// # Errors
+    /// If the subtask's part is in already, or was never asked for.
+    pub fn take(
+        &mut self,
+        subtask: Subtask,
+        state: StateHandle,
+        times: &CheckpointTimes,
+    ) -> Result<(), &'static str> {
+        if !self.waiting.remove(&subtask) {
+            let known = self.parts.contains_key(&subtask);
+            return Err(if known { "its part is in already" } else { "it has no part in it" });
+        }
+        self.times.alignment = self.times.alignment.max(times.alignment);
+        self.times.sync = self.times.sync.max(times.sync);
+        self.times.write = self.times.write.max(times.write);
+        self.times.bytes += state.bytes();
+        self.times.held += times.held;
+        self.parts.insert(subtask, state);
+        Ok(())
+    }
+
+    /// Whether this subtask's part is missing.
+    pub fn waits_for(&self, subtask: Subtask) -> bool {
+        self.waiting.contains(&subtask)
+    }
+
+    /// Whether every part is in.
+    pub fn is_full(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Which parts are missing, for a person.
+    pub fn missing(&self) -> String {
+        let named = self.waiting.iter().take(NAMED).map(Subtask::to_string);
+        let mut text = named.collect::<Vec<_>>().join(" ");
+        if self.waiting.len() > NAMED {
+            text = format!("{text} and {} more", self.waiting.len() - NAMED);
+        }
+        text
+    }
+
+    /// The metadata of the complete checkpoint; its two times are left for the executor to stamp.
+    ///
+    /// # Panics
+    /// Unless every part is in.
+    pub fn metadata(&self, plan: &Plan) -> CheckpointMetadata {
+        assert!(self.is_full(), "metadata is made of every part");
+        let state = |vertex: &Vertex, index| {
+            let subtask = Subtask { vertex: vertex.id, index };
+            self.parts.get(&subtask).cloned().unwrap_or_default()
+        };
+        let part = |vertex: &Vertex| VertexState {
+            vertex: vertex.id,
+            uids: vertex.operators.iter().filter_map(|operator| operator.uid.clone()).collect(),
+            parallelism: vertex.parallelism,
+            subtasks: (0..vertex.parallelism).map(|index| state(vertex, index)).collect(),
+        };
+        CheckpointMetadata {
+            format: METADATA_FORMAT,
+            job: plan.job,
+            checkpoint: self.checkpoint,
+            kind: CheckpointKind::Checkpoint,
+            epoch: plan.epoch,
+            attempt: self.attempt,
+            program: plan.program.clone(),
+            triggered: ProcessingTime::from_millis(0),
+            completed: ProcessingTime::from_millis(0),
+            max_parallelism: plan.graph.max_parallelism,
+            vertices: plan.graph.vertices.iter().map(part).collect(),
+            finished: self.finished.clone(),
+            last: self.last,
+        }
+    }
+}
