@@ -61,7 +61,13 @@ fn row(group: u64, (count, sum, xor): (i64, i64, i64)) -> Fact {
     let fields = [("count", count.into()), ("sum", sum.into()), ("xor", xor.into())];
     let point = Point::new("ledger", account(group).to_string(), at(1_000), fields);
     let writer = format!("ledger-sink {}", task(1, group as u32));
-    Fact::PointWritten { point, writer, overwrote: false }
+    Fact::PointWritten {
+        point,
+        writer,
+        overwrote: false,
+        differs: false,
+        transaction: String::new(),
+    }
 }
 
 fn windowed(index: u32, millis: i64) -> Fact {
@@ -105,7 +111,13 @@ pub fn ledger() -> Vec<Fact> {
     facts.push(row(0, (1, 5, 21)));
     facts.push(row(1, (1, -5, 22)));
     let late = Point::new("ledger-late", "23", at(300), [("id", 23i64.into())]);
-    facts.push(Fact::PointWritten { point: late, writer: "late".into(), overwrote: false });
+    facts.push(Fact::PointWritten {
+        point: late,
+        writer: "late".into(),
+        overwrote: false,
+        differs: false,
+        transaction: String::new(),
+    });
     for (index, records_in, late) in [(0, 2, 1), (1, 1, 0)] {
         let task = task(1, index);
         facts.push(Fact::TaskCounted { task, records_in, records_out: 1, late });
@@ -235,7 +247,13 @@ pub fn a_task_manager_that_stays_away(facts: &mut Vec<Fact>) {
 
 fn summed(key: &str, second: i64, value: f64) -> Fact {
     let point = Point::new("summedSensors", key, at(second * 1_000), [("value", value.into())]);
-    Fact::PointWritten { point, writer: "sink".into(), overwrote: false }
+    Fact::PointWritten {
+        point,
+        writer: "sink".into(),
+        overwrote: false,
+        differs: false,
+        transaction: String::new(),
+    }
 }
 
 /// Three seconds of the demo's wave, summed.

@@ -243,8 +243,19 @@ facts! {
 
     /// A sink handed its rows to the outside and has the answer.
     SinkFlushed = "sink.flushed" { task: Execution, uid: Uid, rows: u32 }
-    /// The series database took a point; `overwrote` if one stood there.
-    PointWritten = "series.written" { point: Point, writer: String, overwrote: bool }
+    /// The series database made a point visible; `overwrote` if one stood there, `differs` if with
+    /// another value; `transaction` is empty if it was in none.
+    PointWritten = "series.written" { point: Point, writer: String, overwrote: bool, differs: bool, transaction: String }
+    /// The series database took points that nobody sees yet.
+    TransactionStaged = "transaction.staged" { id: String, writer: String, rows: u64 }
+    /// A transaction is complete and durable, and nobody sees it; the checkpoint is that whose barrier ended it.
+    TransactionPrepared = "transaction.prepared" { id: String, writer: String, checkpoint: CheckpointId, rows: u64 }
+    /// A transaction was committed, and is seen; `again`: it was already, and nothing changed.
+    TransactionCommitted = "transaction.committed" { id: String, writer: String, checkpoint: CheckpointId, rows: u64, again: bool }
+    /// A transaction is gone, and nobody has seen it.
+    TransactionAborted = "transaction.aborted" { id: String, writer: String, rows: u64 }
+    /// A dead attempt asked for a step of a transaction, and was refused.
+    TransactionFenced = "transaction.fenced" { id: String, writer: String, cause: String }
     /// The partitioned log took a record.
     LogAppended = "log.appended" { topic: String, partition: u32, offset: u64 }
 

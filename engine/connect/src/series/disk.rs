@@ -8,19 +8,28 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
+use serde::de::DeserializeOwned;
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::point::{FieldValue, Point};
 use slackwater_core::time::EventTime;
 
-use super::{SeriesStore, StoreError, check};
+use super::transaction::{self, Happened, OpenTransaction, Party, Refusal, Step};
+use super::{SeriesStore, Stood, StoreError, check};
+
+mod shelf;
+
+use shelf::Change;
 
 type Fields = Vec<(String, FieldValue)>;
 
 /// Series, time and key to encoded fields: points come in the order of time, more or less, and a
 /// tree is cheap to grow at its end.
 const ROWS: TableDefinition<'_, (&str, i64, &str), &[u8]> = TableDefinition::new("rows");
-/// Position to an encoded request: its writer, and each point with whether it overwrote.
+/// Position to an encoded request: its writer, its transaction or none, and each point with what
+/// stood in its place.
 const LEDGER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("ledger");
 
 const CACHE_BYTES: usize = 64 << 20;
@@ -66,24 +75,13 @@ impl DiskStore {
         let change = database.begin_write()?;
         change.open_table(ROWS)?;
         change.open_table(LEDGER)?;
+        shelf::tables(&change)?;
         Ok(change.commit()?)
     }
 
-    fn keep(&self, writer: &str, points: &[Point]) -> Result<Vec<bool>, redb::Error> {
+    fn keep(&self, writer: &str, points: &[Point]) -> Result<Vec<Stood>, redb::Error> {
         let change = self.0.begin_write()?;
-        let mut stood = Vec::with_capacity(points.len());
-        {
-            let mut rows = change.open_table(ROWS)?;
-            for point in points {
-                let key = (point.series.as_str(), point.time.as_millis(), point.key.as_str());
-                let fields = encoded(&point.fields)?;
-                stood.push(rows.insert(key, fields.as_slice())?.is_some());
-            }
-            let mut ledger = change.open_table(LEDGER)?;
-            let next = ledger.last()?.map_or(0, |(at, _)| at.value() + 1);
-            let written: Vec<_> = points.iter().zip(&stood).collect();
-            ledger.insert(next, encoded(&(writer, written))?.as_slice())?;
-        }
+        let stood = show(&change, (writer, ""), points)?;
         change.commit()?;
         Ok(stood)
     }
@@ -98,8 +96,7 @@ impl DiskStore {
             if series.is_some_and(|series| series != of) {
                 break;
             }
-            let fields: Fields = decode_message(fields.value())
-                .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+            let fields: Fields = decoded(fields.value())?;
             let time = EventTime::from_millis(millis);
             points.push(Point { series: of.to_owned(), key: key.to_owned(), time, fields });
         }
@@ -112,8 +109,38 @@ impl DiskStore {
     /// # Errors
     /// If the file cannot be read.
     pub fn export(&self, series: Option<&str>) -> Result<Vec<Point>, StoreError> {
-        self.read(series, EventTime::MIN).map_err(|error| StoreError(error.to_string()))
+        self.read(series, EventTime::MIN).map_err(words)
     }
+}
+
+/// Makes points visible within a change, and writes them to the ledger.
+fn show(
+    change: &WriteTransaction,
+    (writer, transaction): (&str, &str),
+    points: &[Point],
+) -> Result<Vec<Stood>, redb::Error> {
+    let mut rows = change.open_table(ROWS)?;
+    let mut stood = Vec::with_capacity(points.len());
+    for point in points {
+        let key = (point.series.as_str(), point.time.as_millis(), point.key.as_str());
+        let fields = encoded(&point.fields)?;
+        let before = rows.insert(key, fields.as_slice())?;
+        let before = before.as_ref().map(redb::AccessGuard::value);
+        stood.push(Stood::between(before.as_ref(), &fields.as_slice()));
+    }
+    let mut ledger = change.open_table(LEDGER)?;
+    let next = ledger.last()?.map_or(0, |(at, _)| at.value() + 1);
+    let written: Vec<_> = points.iter().zip(&stood).collect();
+    ledger.insert(next, encoded(&(writer, transaction, written))?.as_slice())?;
+    Ok(stood)
+}
+
+fn words(error: impl Into<redb::Error>) -> StoreError {
+    StoreError(error.into().to_string())
+}
+
+fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, redb::Error> {
+    decode_message(bytes).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
 
 fn encoded(value: &impl serde::Serialize) -> Result<Vec<u8>, redb::Error> {
@@ -134,13 +161,30 @@ fn refusal(file: &Path, error: &redb::Error) -> StoreError {
 }
 
 impl SeriesStore for DiskStore {
-    fn write(&self, writer: &str, points: &[Point]) -> Result<Vec<bool>, StoreError> {
+    fn write(&self, writer: &str, points: &[Point]) -> Result<Vec<Stood>, StoreError> {
         points.iter().try_for_each(check)?;
-        self.keep(writer, points).map_err(|error| StoreError(error.to_string()))
+        self.keep(writer, points).map_err(words)
     }
 
     fn rows(&self, series: &str, since: EventTime) -> Result<Vec<Point>, StoreError> {
-        self.read(Some(series), since).map_err(|error| StoreError(error.to_string()))
+        self.read(Some(series), since).map_err(words)
+    }
+
+    fn step(&self, party: &Party, step: Step) -> Result<Vec<Happened>, Refusal> {
+        let mut change = self.0.begin_write().map_err(words)?;
+        if matches!(step, Step::Stage { .. }) {
+            // What is staged must last from its preparation on, which is durable with all before it.
+            change
+                .set_durability(Durability::None)
+                .map_err(|error| StoreError(error.to_string()))?;
+        }
+        let happened = transaction::step(&mut Change(&change), party, step)?;
+        change.commit().map_err(words)?;
+        Ok(happened)
+    }
+
+    fn open_transactions(&self) -> Result<Vec<OpenTransaction>, StoreError> {
+        shelf::open_transactions(&self.0).map_err(words)
     }
 }
 
@@ -191,8 +235,9 @@ mod tests {
         let file = folder.path().join("series.redb");
         let store = DiskStore::create(&file).expect("creates");
         let written = store.write("w", &[point("b", -5, 1.0), point("a", 7, 0.1)]);
-        assert_eq!(written, Ok(vec![false, false]));
-        assert_eq!(store.write("w", &[point("a", 7, 0.3)]), Ok(vec![true]));
+        assert_eq!(written, Ok(vec![Stood::Nothing; 2]));
+        assert_eq!(store.write("w", &[point("a", 7, 0.3)]), Ok(vec![Stood::Other]));
+        assert_eq!(store.write("w", &[point("a", 7, 0.3)]), Ok(vec![Stood::Same]));
         assert!(DiskStore::open(&file).is_err_and(|error| error.0.contains("another process")));
         drop(store);
         let rows = DiskStore::open(&file).expect("opens").export(Some("sensors")).expect("reads");

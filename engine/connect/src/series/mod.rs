@@ -1,20 +1,30 @@
 //! The series database: points by (series, key, time), as InfluxDB keeps them, and the sink that
 //! writes them. A later point with the same row key takes the earlier one's place in the table and
-//! never in the ledger, where every write stays. On disk: [`disk`]; over the network: [`serve`].
+//! never in the ledger, where every write stays. On disk: [`disk`]; over the network: [`serve`];
+//! what is to be seen all at once or not at all: [`transaction`].
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use slackwater_core::point::{FieldValue, Point};
 use slackwater_core::time::EventTime;
 
+mod courier;
 pub mod disk;
+mod memory;
+mod naive;
 mod server;
 mod sink;
+pub mod transaction;
+mod transactional;
 
+pub use memory::{MemoryStore, Write};
+pub use naive::{NaiveSeries, NaiveWriter};
 pub use server::{SeriesServer, serve};
 pub use sink::{SeriesSink, SeriesWriter, sink};
+pub use transactional::{TransactionalSeries, TransactionalWriter};
+
+use transaction::{Happened, OpenTransaction, Party, Refusal, Step};
 
 /// Where the series database is reached unless a setting says otherwise.
 pub const ADDRESS: &str = "db:8086";
@@ -31,17 +41,62 @@ pub fn row_key(point: &Point) -> RowKey {
 
 /// Keeps points. Shared: every method takes `&self`.
 pub trait SeriesStore: Send + Sync + 'static {
-    /// Takes the points of one request, all or none; says of each whether its row stood already.
+    /// Takes the points of one request, all or none; says of each what stood in its place.
     ///
     /// # Errors
     /// If the store cannot keep them; the writer is told these words.
-    fn write(&self, writer: &str, points: &[Point]) -> Result<Vec<bool>, StoreError>;
+    fn write(&self, writer: &str, points: &[Point]) -> Result<Vec<Stood>, StoreError>;
 
     /// The visible rows of a series from `since` on, sorted by key and time.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn rows(&self, series: &str, since: EventTime) -> Result<Vec<Point>, StoreError>;
+
+    /// Makes one step of a transaction, all of it or nothing, by the rules of [`transaction`]; says
+    /// what has changed.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing has changed then.
+    fn step(&self, party: &Party, step: Step) -> Result<Vec<Happened>, Refusal>;
+
+    /// The transactions that are neither committed nor aborted, sorted by name: what nobody sees.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn open_transactions(&self) -> Result<Vec<OpenTransaction>, StoreError>;
+}
+
+/// What stood at a row key when a point took its place.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stood {
+    /// Nothing.
+    Nothing,
+    /// The same fields: a replay.
+    Same,
+    /// Other fields: what was seen before was taken back.
+    Other,
+}
+
+impl Stood {
+    /// What `before` is to whoever writes `now`.
+    fn between<F: PartialEq>(before: Option<&F>, now: &F) -> Self {
+        match before {
+            None => Self::Nothing,
+            Some(before) if before == now => Self::Same,
+            Some(_) => Self::Other,
+        }
+    }
+
+    /// Whether a row stood there.
+    pub fn overwrote(self) -> bool {
+        self != Self::Nothing
+    }
+
+    /// Whether a row with another value stood there.
+    pub fn differs(self) -> bool {
+        self == Self::Other
+    }
 }
 
 /// Why a store refused: words for a person.
@@ -65,70 +120,6 @@ pub(crate) fn check(point: &Point) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-/// One write, as the ledger keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Write {
-    /// Who wrote: the sink's uid and execution.
-    pub writer: String,
-    /// What.
-    pub point: Point,
-    /// Whether a row with the same key stood there.
-    pub overwrote: bool,
-}
-
-/// A store in memory: the table beside the ledger. Clones share their content, so that it can
-/// outlive the node that serves it.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryStore(Arc<Mutex<Kept>>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    ledger: Vec<Write>,
-    /// By row key: the position in the ledger of the write that is visible.
-    table: BTreeMap<RowKey, usize>,
-}
-
-impl MemoryStore {
-    /// Every write since the start, in the order of arrival.
-    pub fn ledger(&self) -> Vec<Write> {
-        self.kept().ledger.clone()
-    }
-
-    /// The visible rows of every series, sorted by row key.
-    pub fn table(&self) -> Vec<Point> {
-        let kept = self.kept();
-        kept.table.values().map(|&at| kept.ledger[at].point.clone()).collect()
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl SeriesStore for MemoryStore {
-    fn write(&self, writer: &str, points: &[Point]) -> Result<Vec<bool>, StoreError> {
-        points.iter().try_for_each(check)?;
-        let mut kept = self.kept();
-        let mut stood = Vec::with_capacity(points.len());
-        for point in points {
-            let at = kept.ledger.len();
-            let overwrote = kept.table.insert(row_key(point), at).is_some();
-            let (writer, point) = (writer.to_owned(), point.clone());
-            kept.ledger.push(Write { writer, point, overwrote });
-            stood.push(overwrote);
-        }
-        Ok(stood)
-    }
-
-    fn rows(&self, series: &str, since: EventTime) -> Result<Vec<Point>, StoreError> {
-        let kept = self.kept();
-        let first = (series.to_owned(), String::new(), EventTime::MIN);
-        let rows = kept.table.range(first..).take_while(|(key, _)| key.0 == series);
-        let rows = rows.filter(|(key, _)| key.2 >= since);
-        Ok(rows.map(|(_, &at)| kept.ledger[at].point.clone()).collect())
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use slackwater_core::time::EventTime;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::wire::handshake::Role;
 
-use super::{SeriesStore, StoreError};
+use super::transaction::{Happened, OpenTransaction, Party, Refusal, Step};
+use super::{SeriesStore, Stood, StoreError};
 use crate::request::Server;
 
 /// What is asked of the database.
@@ -23,6 +24,10 @@ pub(super) enum Request {
     Write(Vec<Point>),
     /// Give the visible rows of a series from this time on.
     Rows(String, EventTime),
+    /// Make a step of a transaction.
+    Transact(Party, Step),
+    /// Name the transactions that are neither committed nor aborted.
+    Open,
 }
 
 /// What it answers.
@@ -32,6 +37,12 @@ pub(super) enum Reply {
     Written(u64),
     /// The rows.
     Rows(Vec<Point>),
+    /// The step was made.
+    Stepped,
+    /// What should be committed is not there; in words.
+    Lost(String),
+    /// The transactions.
+    Open(Vec<OpenTransaction>),
 }
 
 /// A series database that has bound its port and serves once [`SeriesServer::run`] is polled.
@@ -86,15 +97,80 @@ fn answer(
     let words = |error: StoreError| error.to_string();
     match request {
         Request::Rows(series, since) => store.rows(&series, since).map(Reply::Rows).map_err(words),
+        Request::Open => store.open_transactions().map(Reply::Open).map_err(words),
+        Request::Transact(party, step) => transact(host, store, &party, step),
         Request::Write(points) => {
             let stood = store.write(writer, &points).map_err(words)?;
             let written = points.len() as u64;
-            if host.detail() >= Detail::Flow {
-                for (point, overwrote) in points.into_iter().zip(stood) {
-                    host.tell(Fact::PointWritten { point, writer: writer.to_owned(), overwrote });
-                }
-            }
+            tell_written(host, (writer, ""), points.into_iter().zip(stood));
             Ok(Reply::Written(written))
         }
+    }
+}
+
+fn transact(
+    host: &dyn Host,
+    store: &dyn SeriesStore,
+    party: &Party,
+    step: Step,
+) -> Result<Reply, String> {
+    let writer = party.writer();
+    match store.step(party, step) {
+        Ok(happened) => {
+            happened.into_iter().for_each(|happened| tell_happened(host, &writer, happened));
+            Ok(Reply::Stepped)
+        }
+        Err(Refusal::Lost(words)) => Ok(Reply::Lost(words)),
+        Err(Refusal::Fenced { id, cause }) => {
+            host.tell(Fact::TransactionFenced { id, writer, cause: cause.clone() });
+            Err(cause)
+        }
+        Err(Refusal::Store(error)) => Err(error.to_string()),
+    }
+}
+
+fn tell_happened(host: &dyn Host, asked: &str, happened: Happened) {
+    let asker = asked.to_owned();
+    match happened {
+        Happened::Staged { id, rows } => {
+            if host.detail() >= Detail::Flow {
+                host.tell(Fact::TransactionStaged { id, writer: asker, rows });
+            }
+        }
+        Happened::Prepared { id, checkpoint, rows } => {
+            host.tell(Fact::TransactionPrepared { id, writer: asker, checkpoint, rows });
+        }
+        Happened::Aborted { id, rows } => {
+            host.tell(Fact::TransactionAborted { id, writer: asker, rows });
+        }
+        Happened::CommittedAgain { id, checkpoint, rows } => {
+            let (writer, again) = (asker, true);
+            host.tell(Fact::TransactionCommitted { id, writer, checkpoint, rows, again });
+        }
+        Happened::Committed { id, checkpoint, writer, shown } => {
+            let (rows, again) = (shown.len() as u64, false);
+            let name = id.clone();
+            host.tell(Fact::TransactionCommitted { id, writer: asker, checkpoint, rows, again });
+            tell_written(host, (&writer, &name), shown);
+        }
+    }
+}
+
+fn tell_written(
+    host: &dyn Host,
+    (writer, transaction): (&str, &str),
+    written: impl IntoIterator<Item = (Point, Stood)>,
+) {
+    if host.detail() < Detail::Flow {
+        return;
+    }
+    for (point, stood) in written {
+        host.tell(Fact::PointWritten {
+            point,
+            writer: writer.to_owned(),
+            overwrote: stood.overwrote(),
+            differs: stood.differs(),
+            transaction: transaction.to_owned(),
+        });
     }
 }

@@ -4,25 +4,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use slackwater_core::element::Batch;
 use slackwater_core::point::Point;
 use slackwater_dataflow::connector::{
     ConnectorError, Flush, Flushed, LocalFuture, Opening, Sink, SinkContract, SinkWriter,
 };
-use slackwater_runtime::host::{Host, of};
-use slackwater_runtime::wire::handshake::Role;
+use slackwater_runtime::host::of;
 
-use super::server::{Reply, Request};
-use crate::request::Line;
-
-/// How many points one request carries at most.
-const POINTS_MAX: usize = 2_000;
-/// How much longer than usual an answer may take: a disk that syncs for several writers is slow.
-const ACK_PATIENCE: Duration = Duration::from_secs(10);
-/// How many requests may be unanswered.
-const REQUESTS_MAX: u64 = 8;
+use super::courier::{Courier, POINTS_MAX, REQUESTS_MAX};
+use super::server::Request;
+use super::{NaiveSeries, TransactionalSeries};
 
 /// Turns a record into a point.
 type ToPoint<T> = dyn Fn(&T) -> Point + Send + Sync;
@@ -66,6 +58,43 @@ impl<T> SeriesSink<T> {
     pub fn tagged(self, tag: impl Into<String>) -> Self {
         Self { tag: tag.into(), ..self }
     }
+
+    /// The same points in transactions: seen once the checkpoint that holds them has completed.
+    pub fn two_phase(self) -> TransactionalSeries<T> {
+        TransactionalSeries::of(self)
+    }
+
+    /// The same points as the demo's own sink writes them, which loses some: see [`NaiveSeries`].
+    pub fn naive(self) -> NaiveSeries<T> {
+        NaiveSeries::of(self)
+    }
+
+    /// A connection to the database, not yet open, for the subtask of an opening.
+    pub(super) fn courier(&self, opening: &Opening) -> Courier {
+        let name = format!("{} {}", opening.uid, opening.task);
+        Courier::new(of(&opening.outside), self.address.clone(), name)
+    }
+
+    /// How it makes points.
+    pub(super) fn mapping(&self) -> Mapping<T> {
+        Mapping { tag: self.tag.clone(), point: Arc::clone(&self.point) }
+    }
+}
+
+/// Turns records into points of tagged series.
+pub(super) struct Mapping<T> {
+    tag: String,
+    point: Arc<ToPoint<T>>,
+}
+
+impl<T> Mapping<T> {
+    pub(super) fn points<'a>(&'a self, batch: &'a Batch<T>) -> impl Iterator<Item = Point> + 'a {
+        batch.values.iter().map(|value| {
+            let mut point = (self.point)(value);
+            point.series.push_str(&self.tag);
+            point
+        })
+    }
 }
 
 impl<T: 'static> Sink for SeriesSink<T> {
@@ -77,73 +106,29 @@ impl<T: 'static> Sink for SeriesSink<T> {
     }
 
     fn open(&self, opening: Opening) -> Result<SeriesWriter<T>, ConnectorError> {
-        Ok(SeriesWriter {
-            host: of(&opening.outside),
-            address: self.address.clone(),
-            tag: self.tag.clone(),
-            name: format!("{} {}", opening.uid, opening.task),
-            line: None,
-            buffer: Vec::new(),
-            confirmed: 0,
-            point: Arc::clone(&self.point),
-        })
+        let (courier, mapping) = (self.courier(&opening), self.mapping());
+        Ok(SeriesWriter { courier, mapping, buffer: Vec::new() })
     }
 }
 
 /// Writes the points of one subtask.
 pub struct SeriesWriter<T> {
-    host: Arc<dyn Host>,
-    address: String,
-    tag: String,
-    name: String,
-    line: Option<Line<Request, Reply>>,
+    courier: Courier,
+    mapping: Mapping<T>,
     buffer: Vec<Point>,
-    confirmed: u64,
-    point: Arc<ToPoint<T>>,
-}
-
-impl<T> SeriesWriter<T> {
-    async fn post(&mut self, points: Vec<Point>) -> Result<(), ConnectorError> {
-        let line = match &mut self.line {
-            Some(line) => line,
-            none => {
-                let host = self.host.clone();
-                let line = Line::open(host, Role::Series, &self.address, &self.name).await?;
-                none.insert(line)
-            }
-        };
-        line.post(&Request::Write(points)).await
-    }
-
-    /// Waits until at most `open` requests have no answer.
-    async fn settle(&mut self, open: u64) -> Result<(), ConnectorError> {
-        let Some(line) = &mut self.line else { return Ok(()) };
-        while line.open_requests() > open {
-            match line.reply(ACK_PATIENCE).await? {
-                Reply::Written(points) => self.confirmed += points,
-                Reply::Rows(_) => return Err(ConnectorError::passing("rows nobody asked for")),
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<T> SinkWriter for SeriesWriter<T> {
     type Item = T;
 
     fn write(&mut self, batch: Batch<T>) -> LocalFuture<'_, Result<(), ConnectorError>> {
-        let (tag, to_point) = (&self.tag, &self.point);
-        self.buffer.extend(batch.values.iter().map(|value| {
-            let mut point = to_point(value);
-            point.series.push_str(tag);
-            point
-        }));
+        self.buffer.extend(self.mapping.points(&batch));
         Box::pin(async move {
             while self.buffer.len() >= POINTS_MAX {
-                self.settle(REQUESTS_MAX - 1).await?;
+                self.courier.settle(REQUESTS_MAX - 1).await?;
                 let rest = self.buffer.split_off(POINTS_MAX);
                 let full = std::mem::replace(&mut self.buffer, rest);
-                self.post(full).await?;
+                self.courier.post(&Request::Write(full)).await?;
             }
             Ok(())
         })
@@ -153,10 +138,10 @@ impl<T> SinkWriter for SeriesWriter<T> {
         Box::pin(async move {
             if !self.buffer.is_empty() {
                 let points = std::mem::take(&mut self.buffer);
-                self.post(points).await?;
+                self.courier.post(&Request::Write(points)).await?;
             }
-            self.settle(0).await?;
-            Ok(flush.confirmed(std::mem::take(&mut self.confirmed)))
+            self.courier.settle(0).await?;
+            Ok(flush.confirmed(self.courier.take_confirmed()))
         })
     }
 }
