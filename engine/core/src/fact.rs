@@ -259,8 +259,8 @@ facts! {
     /// The partitioned log took a record.
     LogAppended = "log.appended" { topic: String, partition: u32, offset: u64 }
 
-    /// An object was put into the store; `created`: on condition that it was not there.
-    StorePut = "store.put" { path: String, bytes: u64, created: bool }
+    /// An object was put into the store; `created`: on condition that it was not there. `content` is what lies there, if anyone wants records.
+    StorePut = "store.put" { path: String, bytes: u64, created: bool, content: Records }
     /// An object of the store was read.
     StoreGot = "store.get" { path: String, bytes: u64 }
     /// A folder of the store was listed.

@@ -230,7 +230,7 @@ fn realm(world: &mut World) -> Arc<Realm> {
         Arc::new(Node::new(index, name, clocks, Shuffle { chance: world.shuffle, draws }))
     });
     let links = Links::new(world.seed, &names, world.delay);
-    let net = (links, Objects::new(std::mem::take(&mut world.store)));
+    let net = (links, Objects::new(std::mem::take(&mut world.store), world.detail));
     let realm = Realm::new(world.seed, world.detail, nodes.collect(), net);
     assert_eq!(realm.by_name.len(), realm.nodes.len(), "every node has its own name");
     Arc::new(realm)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, Result};
-use slackwater_core::fact::Fact;
+use slackwater_core::fact::{Detail, Fact, Records};
 use slackwater_core::random::RandomStream;
 
 use crate::journal::NodeIndex;
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) slow: Duration,
     pub(super) refuses: Option<Refusing>,
     pub(super) full: bool,
+    /// Whether facts carry what was put.
+    tells_content: bool,
 }
 
 /// Whom the store refuses.
@@ -99,7 +101,7 @@ pub(super) struct Ticket {
 }
 
 impl Objects {
-    pub(in crate::world) fn new(bytes: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(in crate::world) fn new(bytes: BTreeMap<String, Vec<u8>>, detail: Detail) -> Self {
         let object = |((path, bytes), number): ((String, Vec<u8>), u64)| {
             (path, Object { bytes: bytes.into(), by: NodeIndex(0), number })
         };
@@ -113,6 +115,7 @@ impl Objects {
             slow: Duration::ZERO,
             refuses: None,
             full: false,
+            tells_content: detail >= Detail::Records,
         }))
     }
 
@@ -253,10 +256,11 @@ impl State {
 
     fn put(&mut self, path: String, bytes: Bytes, by: NodeIndex, created: bool) -> Fact {
         let length = bytes.len() as u64;
+        let content = Records(if self.tells_content { bytes.to_vec() } else { Vec::new() });
         let number = self.next;
         self.next += 1;
         self.objects.insert(path.clone(), Object { bytes, by, number });
-        Fact::StorePut { path, bytes: length, created }
+        Fact::StorePut { path, bytes: length, created, content }
     }
 }
 
