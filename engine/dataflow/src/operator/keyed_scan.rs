@@ -42,8 +42,9 @@ where
 {
     fn batch(&mut self, batch: Batch<T>, cx: &mut Context<'_>) -> Step {
         let Self { uid, key, init, f, state, next } = self;
+        let states = &mut *state.values();
         let step = |value| {
-            let state = state.get_mut_or_insert(key(&value), || init.clone())?;
+            let state = states.get_mut_or_insert(key(&value), || init.clone())?;
             Ok(f(state, value))
         };
         let values = batch.values.into_iter().map(step).collect::<Result<_, StateError>>();
@@ -56,7 +57,7 @@ where
 
     fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step {
         if let Signal::Barrier(_) = signal {
-            cx.keep(Box::new(self.state.snapshot()?.into_iter()));
+            cx.keep(self.state.fork()?);
         }
         self.next.signal(signal, cx)
     }

@@ -7,18 +7,28 @@ use slackwater_core::id::CheckpointId;
 
 use super::{Section, StateError};
 
-/// State as it was when a barrier passed. Made cheaply between two batches, read in slices later.
-pub trait Fork: Send {
-    /// The next section, a slice of work that stays below a millisecond or so; `None` at the end.
-    /// Equal state gives equal sections in equal order.
-    fn next_section(&mut self) -> Option<Result<Section, StateError>>;
+/// State as it was when a barrier passed. Made cheaply between two batches, read in slices later, on
+/// the worker of the task that made it. Dropping it early costs nothing and harms nobody.
+pub trait Fork {
+    /// Does a slice of work, a millisecond at most or so, and gives a section if one has become
+    /// whole by it; `None` once there are no more. Equal state gives equal sections in equal order.
+    fn next_section(&mut self) -> Option<Result<Option<Section>, StateError>>;
 }
 
 /// Sections that exist already: what is small needs no slices.
 impl Fork for std::vec::IntoIter<Section> {
-    fn next_section(&mut self) -> Option<Result<Section, StateError>> {
-        self.next().map(Ok)
+    fn next_section(&mut self) -> Option<Result<Option<Section>, StateError>> {
+        self.next().map(|section| Ok(Some(section)))
     }
+}
+
+/// Reads a fork to its end at once.
+///
+/// # Errors
+/// The first that the fork gives.
+pub fn sections(fork: &mut dyn Fork) -> Result<Vec<Section>, StateError> {
+    let slices = std::iter::from_fn(|| fork.next_section());
+    slices.filter_map(Result::transpose).collect()
 }
 
 /// What a subtask takes up again: every section of its vertex that a checkpoint holds, its own and

@@ -2,19 +2,25 @@
 //! State is reached through a key; a key's group is computed once per record and handed in. Nothing
 //! here knows of checkpoints, files or other subtasks. Window state is in [`crate::window`].
 
+mod debt;
 mod fork;
 mod groups;
 mod keyed;
+mod reader;
 mod section;
+mod sort;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-pub use fork::{Fork, Restored};
+pub(crate) use debt::{Debt, INSTALMENT, Map, SLICE, SharedDebt};
+pub use fork::{Fork, Restored, sections};
 pub use groups::Groups;
-pub use keyed::KeyedState;
-pub(crate) use section::StateName;
-pub use section::{Entries, Section, SectionReader, SectionWriter, Share, StateError};
+pub use keyed::{KeyedState, Values};
+pub use reader::{Entries, SectionReader};
+pub(crate) use section::{Draft, StateName};
+pub use section::{Section, SectionWriter, Share, StateError};
+pub(crate) use sort::Sorter;
 pub use timers::{Timer, Timers};
 
 /// The hash that a table of one group takes from the hash that chose the group.

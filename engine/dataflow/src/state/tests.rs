@@ -18,9 +18,9 @@ fn all_groups() -> Groups {
 }
 
 fn counted<K: Key>(groups: Groups, keys: impl IntoIterator<Item = K>) -> KeyedState<K, u64> {
-    let mut state = KeyedState::new("counter", "count", groups);
+    let state = KeyedState::new("counter", "count", groups);
     for key in keys {
-        *state.get_mut_or_insert(key, || 0).expect("owned") += 1;
+        *state.values().get_mut_or_insert(key, || 0).expect("owned") += 1;
     }
     state
 }
@@ -36,8 +36,8 @@ fn by_group(sections: impl IntoIterator<Item = Section>) -> BTreeMap<Share, Vec<
 #[test]
 fn a_value_is_found_again_through_its_key() {
     let state = counted(all_groups(), ["a", "b", "a"].map(String::from));
-    assert_eq!(state.get(&"a".to_owned()), Some(&2));
-    assert_eq!(state.get(&"c".to_owned()), None);
+    assert_eq!(state.values().get(&"a".to_owned()), Some(&2));
+    assert_eq!(state.values().get(&"c".to_owned()), None);
     assert_eq!(state.len(), 2);
 }
 
@@ -45,8 +45,11 @@ fn a_value_is_found_again_through_its_key() {
 fn a_key_of_another_subtasks_group_is_refused() {
     let groups = Groups::of_subtask(1, 2, 128);
     let foreign = (0u64..).find(|key| groups.position(key.hash64()) >= groups.len());
-    let mut state = KeyedState::<u64, u64>::new("counter", "count", groups);
-    let error = state.get_mut_or_insert(foreign.expect("half of them"), || 0).expect_err("refused");
+    let state = KeyedState::<u64, u64>::new("counter", "count", groups);
+    let error = state
+        .values()
+        .get_mut_or_insert(foreign.expect("half of them"), || 0)
+        .expect_err("refused");
     assert!(error.to_string().contains("belongs to a key group of another subtask"), "{error}");
 }
 
@@ -58,7 +61,7 @@ fn state_goes_from_one_subtask_to_three_to_two_and_back_unchanged() {
         let mut next = Vec::new();
         for index in (0..parallelism).rev() {
             let groups = Groups::of_subtask(index, parallelism, 128);
-            let mut state = KeyedState::<u64, u64>::new("counter", "count", groups);
+            let state = KeyedState::<u64, u64>::new("counter", "count", groups);
             state.restore(&moved).expect("restores");
             next.extend(sections(&state));
         }
@@ -71,20 +74,20 @@ fn state_goes_from_one_subtask_to_three_to_two_and_back_unchanged() {
 fn sections_of_other_operators_and_states_are_passed_over() {
     let mut all = sections(&counted(all_groups(), [1u64]));
     for (uid, name) in [("other", "count"), ("counter", "other")] {
-        let mut state = KeyedState::<u64, String>::new(uid, name, all_groups());
-        *state.get_mut_or_insert(1, String::new).expect("owned") = "not a number".into();
+        let state = KeyedState::<u64, String>::new(uid, name, all_groups());
+        *state.values().get_mut_or_insert(1, String::new).expect("owned") = "not a number".into();
         all.extend(state.snapshot().expect("serializable"));
     }
-    let mut state = KeyedState::<u64, u64>::new("counter", "count", all_groups());
+    let state = KeyedState::<u64, u64>::new("counter", "count", all_groups());
     state.restore(&all).expect("restores");
-    assert_eq!((state.len(), state.get(&1)), (1, Some(&1)));
+    assert_eq!((state.len(), state.values().get(&1)), (1, Some(&1)));
 }
 
 /// Restores what `change` made of the section of key 1 and gives the complaint.
 fn complaint<S: slackwater_core::Data>(change: impl FnOnce(&mut Vec<Section>)) -> String {
     let mut changed = sections(&counted(all_groups(), [1u64]));
     change(&mut changed);
-    let mut state = KeyedState::<u64, S>::new("counter", "count", all_groups());
+    let state = KeyedState::<u64, S>::new("counter", "count", all_groups());
     let error = state.restore(&changed).expect_err("refused");
     let complaint = error.to_string();
     let named = "state \"count\", key group 115, of operator \"counter\": ";
@@ -125,7 +128,7 @@ fn another_type_is_refused_before_a_value_is_decoded() {
 #[test]
 fn another_maximum_parallelism_is_refused() {
     let written = sections(&counted(all_groups(), [1u64]));
-    let mut state = KeyedState::<u64, u64>::new("counter", "count", Groups::of_subtask(0, 1, 256));
+    let state = KeyedState::<u64, u64>::new("counter", "count", Groups::of_subtask(0, 1, 256));
     let error = state.restore(&written).expect_err("refused").to_string();
     assert!(error.contains("written at a maximum parallelism of 128, expected 256"), "{error}");
 }
@@ -137,9 +140,9 @@ fn the_bytes_of_a_section_are_pinned_for_ever() {
         name: String,
         count: u32,
     }
-    let mut state = KeyedState::<String, Reading>::new("sensors", "last", all_groups());
+    let state = KeyedState::<String, Reading>::new("sensors", "last", all_groups());
     let reading = || Reading { name: "p".into(), count: 7 };
-    state.get_mut_or_insert("pressure".into(), reading).expect("owned");
+    state.values().get_mut_or_insert("pressure".into(), reading).expect("owned");
     let section = state.snapshot().expect("serializable").remove(0);
     let hex: String = section.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, PINNED);
@@ -201,4 +204,99 @@ proptest! {
         keys.reverse();
         prop_assert_eq!(&by_group(sections(&counted(all_groups(), keys))), &written);
     }
+}
+
+/// What is done to state while a fork of it is read.
+#[derive(Clone, Debug)]
+enum Done {
+    Count(Vec<u16>),
+    Slice,
+    Fork,
+    Drop,
+}
+
+fn done() -> impl Strategy<Value = Done> {
+    prop_oneof![
+        3 => prop::collection::vec(0u16..2_000, 0..60).prop_map(Done::Count),
+        4 => Just(Done::Slice),
+        1 => Just(Done::Fork),
+        1 => Just(Done::Drop),
+    ]
+}
+
+/// Reads a slice; whether there was one.
+fn read(fork: &mut dyn Fork, sections: &mut Vec<Section>) -> bool {
+    let Some(slice) = fork.next_section() else { return false };
+    sections.extend(slice.expect("serializable"));
+    true
+}
+
+proptest! {
+    #[test]
+    fn a_fork_is_the_state_of_its_moment_whatever_happens_meanwhile(
+        before in prop::collection::vec(0u16..2_000, 0..1_500),
+        steps in prop::collection::vec(done(), 0..120),
+    ) {
+        let state = counted(all_groups(), before.into_iter().map(u64::from));
+        // The forks that are open, what they must give, and what they have given so far.
+        let mut forks: Vec<(Box<dyn Fork>, Vec<Section>, Vec<Section>)> = Vec::new();
+        for step in steps {
+            match step {
+                Done::Count(keys) => {
+                    let mut values = state.values();
+                    for key in keys {
+                        *values.get_mut_or_insert(key.into(), || 0).expect("owned") += 1;
+                    }
+                }
+                Done::Slice => {
+                    forks.first_mut().map(|(fork, _, given)| read(&mut **fork, given));
+                }
+                Done::Fork => {
+                    // A copy that nobody changes tells what the fork must give.
+                    let copy = KeyedState::<u64, u64>::new("counter", "count", all_groups());
+                    copy.restore(&sections(&state)).expect("restores");
+                    forks.push((state.fork().expect("a fork"), sections(&copy), Vec::new()));
+                }
+                Done::Drop => drop(forks.pop()),
+            }
+        }
+        for (mut fork, expected, mut given) in forks {
+            while read(&mut *fork, &mut given) {}
+            prop_assert_eq!(given, expected);
+        }
+    }
+}
+
+#[test]
+fn a_fork_that_nobody_reads_is_paid_batch_by_batch() {
+    let state = counted(all_groups(), 0u64..1_000);
+    let expected = sections(&state);
+    let mut fork = state.fork().expect("a fork");
+    for _ in 0..100 {
+        let mut values = state.values();
+        (0..1_000).for_each(|key| *values.get_mut_or_insert(key, || 0).expect("owned") += 1);
+    }
+    let mut given = Vec::new();
+    while read(&mut *fork, &mut given) {}
+    assert_eq!(given, expected);
+}
+
+#[test]
+fn list_state_is_written_and_read_by_item() {
+    let name = || StateName::new("source", "position");
+    let writer = SectionWriter::list(name()).expect("a shape");
+    let written: Vec<_> =
+        (0..5u32).map(|item| writer.write_item(item, &(item * 10)).expect("plain")).collect();
+    let reader = SectionReader::<_, u32>::list(name()).expect("a shape");
+    let read = reader.read_items(&written, |item| item % 2 == 1).expect("whole");
+    assert_eq!(read, BTreeMap::from([(1, 10), (3, 30)]));
+    let twice = [written.clone(), written].concat();
+    let error = reader.read_items(&twice, |item| item == 3).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "state \"position\", item 3, of operator \"source\": there are two such sections"
+    );
+    let other = SectionReader::<_, String>::list(name()).expect("a shape");
+    let error = other.read_items(&twice, |item| item == 1).expect_err("refused");
+    assert!(error.to_string().ends_with("written as ((), u32), expected ((), str)"), "{error}");
 }

@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use slackwater_core::key::{Key, KeyGroup};
 use slackwater_core::time::{EventTime, ProcessingTime};
 
-use super::Groups;
-use super::section::{Section, SectionReader, SectionWriter, Share, StateError, StateName};
+use super::{Groups, Section, SectionReader, SectionWriter, Share, StateError, StateName};
 
 /// An instant of one of the two kinds of time.
 pub trait Instant: Copy + Ord + std::fmt::Debug {

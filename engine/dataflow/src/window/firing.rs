@@ -4,8 +4,8 @@
 
 use slackwater_core::key::Key;
 
-use super::sort::Sorter;
-use super::table::{Cell, Open};
+use super::table::{Open, WindowTable};
+use crate::state::Sorter;
 
 /// The firing of one window, which may stop and go on between any two keys. Kept from window to
 /// window for its memory.
@@ -57,12 +57,11 @@ impl<K: Key, A: Clone> Firing<K, A> {
         self.firing
     }
 
-    /// Hands out at most `room` keys of `cells`, the window's own. Gives the number of rows, and of
-    /// the records they are made of, once the window has left whole. A group that `has_fired` already
-    /// is passed over.
+    /// Hands out at most `room` keys of the window. Gives the number of rows, and of the records they
+    /// are made of, once the window has left whole. A group that `has_fired` already is passed over.
     pub(super) fn advance(
         &mut self,
-        cells: &mut [Cell<K, A>],
+        table: &mut WindowTable<K, A>,
         has_fired: impl Fn(usize) -> bool,
         mut room: usize,
         mut emit: impl FnMut(K, A),
@@ -81,16 +80,18 @@ impl<K: Key, A: Clone> Firing<K, A> {
             if self.done < self.order.len() {
                 return None;
             }
-            let Some(cell) = cells.get_mut(self.next_group) else {
+            let Some(open) = self.firing.filter(|_| self.next_group < table.groups()) else {
                 self.firing = None;
                 return Some((self.rows, self.records));
             };
-            self.load(cell, has_fired(self.next_group));
+            self.load((table, open.base + self.next_group), has_fired(self.next_group));
             self.next_group += 1;
         }
     }
 
-    fn load(&mut self, cell: &mut Cell<K, A>, has_fired: bool) {
+    fn load(&mut self, (table, cell): (&mut WindowTable<K, A>, usize), has_fired: bool) {
+        table.pay_cell(cell);
+        let cell = &mut table.cells[cell];
         self.done = 0;
         self.entries.clear();
         self.sorter.clear();

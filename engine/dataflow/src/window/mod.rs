@@ -8,7 +8,6 @@ mod exact;
 mod firing;
 mod lateness;
 mod snapshot;
-mod sort;
 mod stage;
 mod table;
 #[cfg(test)]

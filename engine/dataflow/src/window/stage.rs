@@ -6,7 +6,9 @@
 
 mod intake;
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use slackwater_core::Data;
 use slackwater_core::element::{BATCH_ROWS, Batch, Signal};
@@ -21,7 +23,7 @@ use super::lateness::Watermarks;
 use super::table::WindowTable;
 use super::{Aggregate, Pane, Tumbling, Window};
 use crate::operator::{BoxStage, Context, OperatorError, Progress, Stage, Step};
-use crate::state::{Groups, Restored};
+use crate::state::{Groups, INSTALMENT, Restored};
 
 /// What a window operator is told besides its functions.
 #[derive(Clone, Debug)]
@@ -48,7 +50,7 @@ pub struct WindowStage<T, K, G: Aggregate<T>, F> {
     aggregate: G,
     results: BoxStage<Pane<K, G::Out>>,
     late: BoxStage<T>,
-    pub(super) table: WindowTable<K, G::Acc>,
+    pub(super) table: Rc<RefCell<WindowTable<K, G::Acc>>>,
     pub(super) watermarks: Watermarks,
     /// Windows whose last millisecond is reached by this fire before anything else happens.
     due: EventTime,
@@ -88,7 +90,7 @@ where
             aggregate,
             results,
             late,
-            table: WindowTable::new(groups),
+            table: Rc::new(RefCell::new(WindowTable::new(groups))),
             watermarks: Watermarks::new(groups),
             due: EventTime::MIN,
             next_change: EventTime::MAX,
@@ -105,7 +107,7 @@ where
 
     /// States how many records wait in open windows: for a task that ends before they fire.
     pub fn tell_open(&self, cx: &Context<'_>) {
-        let records = self.table.waiting();
+        let records = self.table.borrow().waiting();
         cx.tell(Fact::WindowsOpen { task: cx.task(), uid: self.windowing.uid.clone(), records });
     }
 
@@ -118,7 +120,7 @@ where
     pub(super) fn begin_at(&mut self, watermark: EventTime) {
         self.due = watermark;
         let windowing = &self.windowing;
-        self.next_change = self.table.next_change(|window| windowing.cleanup(window));
+        self.next_change = self.table.borrow().next_change(|window| windowing.cleanup(window));
     }
 
     /// Does what is pending, in order: fire, pass a watermark on, take rows, pass a signal on.
@@ -157,19 +159,22 @@ where
             }
             let Some(open) = self.firing.open() else { continue };
             if self.out.values.is_empty() {
-                let cells = &self.table.cells[open.base..][..self.windowing.groups.len()];
+                let table = self.table.borrow();
+                let cells = &table.cells[open.base..][..table.groups()];
                 let left: usize = cells.iter().map(|cell| cell.entries.len()).sum();
                 let marks = std::mem::take(&mut self.out.marks);
                 self.out = Batch { marks, ..Batch::with_capacity(left.min(BATCH_ROWS)) };
             }
             let room = BATCH_ROWS.saturating_sub(self.out.rows());
-            let cells = &mut self.table.cells[open.base..][..self.windowing.groups.len()];
             let (window, last) = (open.window, open.window.last());
             let restored = self.watermarks.restored();
             let (out, aggregate) = (&mut self.out, &self.aggregate);
-            let fired = self.firing.advance(cells, |group| restored[group] >= last, room, {
-                |key, acc| out.push(last, Pane { key, window, value: aggregate.finish(acc) })
-            });
+            let fired = self.firing.advance(
+                &mut self.table.borrow_mut(),
+                |group| restored[group] >= last,
+                room,
+                |key, acc| out.push(last, Pane { key, window, value: aggregate.finish(acc) }),
+            );
             if let Some(fired) = fired {
                 self.end_firing(window, fired, cx);
             } else {
@@ -186,15 +191,16 @@ where
         if self.due < self.next_change {
             return false;
         }
-        let Some(index) = self.table.next_due(self.due) else {
+        let table = &mut *self.table.borrow_mut();
+        let Some(index) = table.next_due(self.due) else {
             let (windowing, due) = (&self.windowing, self.due);
-            self.table.clean(due, |window| windowing.cleanup(window));
-            self.next_change = self.table.next_change(|window| windowing.cleanup(window));
+            table.clean(due, |window| windowing.cleanup(window));
+            self.next_change = table.next_change(|window| windowing.cleanup(window));
             return false;
         };
-        let open = self.table.open()[index];
+        let open = table.open()[index];
         let keep = self.windowing.cleanup(open.window) > self.due;
-        self.table.set_fired(index);
+        table.set_fired(index);
         self.firing.start(open, keep);
         true
     }
@@ -239,7 +245,7 @@ where
         if let Some(signal) = self.signal.take() {
             match signal {
                 Signal::EndOfInput => self.tell_open(cx),
-                Signal::Barrier(_) => cx.keep(Box::new(self.snapshot()?.into_iter())),
+                Signal::Barrier(_) => cx.keep(self.fork()?),
                 Signal::Idle | Signal::Active | Signal::Latency(_) => {}
             }
             self.results.signal(signal, cx)?;
@@ -284,6 +290,7 @@ where
         let (times, values) = (batch.times, batch.values.into_iter());
         self.input = Some(Input { times, values, marks, next_mark, arrival });
         self.pushed = false;
+        self.table.borrow_mut().pay(INSTALMENT);
         self.work(cx).map(|_| ())
     }
 
@@ -311,7 +318,7 @@ where
     fn next_timer(&self) -> Option<ProcessingTime> {
         let own = match self.windowing.clock {
             Clock::Event => None,
-            Clock::Processing => self.table.next_end(),
+            Clock::Processing => self.table.borrow().next_end(),
         };
         let own = own.map(|end| ProcessingTime::from_millis(end.as_millis()));
         [own, self.results.next_timer(), self.late.next_timer()].into_iter().flatten().min()

@@ -3,20 +3,22 @@
 //! while it lies in one of four windows that records lately fell into.
 //! Decides nothing about lateness or firing: that is [`super::stage`].
 
+use std::rc::Rc;
+
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use slackwater_core::key::Key;
 use slackwater_core::time::EventTime;
 
 use super::Window;
-use crate::state::table_hash;
+use crate::state::{Map, SharedDebt, table_hash};
 
 /// How many slots keep the memory of their maps for the next window.
 const WARM_SLOTS: usize = 4;
 
 /// The accumulators of one key group in one window.
 pub(super) struct Cell<K, A> {
-    pub(super) entries: HashTable<(K, A)>,
+    pub(super) entries: Map<K, A>,
     /// Records added that no firing has carried out yet.
     pub(super) waiting: u64,
 }
@@ -89,11 +91,63 @@ pub(super) struct WindowTable<K, A> {
     open: Vec<Open>,
     free: Vec<usize>,
     pub(super) hot: Hot,
+    /// What a fork has yet to get.
+    debt: Option<SharedDebt<K, A>>,
 }
 
-impl<K: Key, A> WindowTable<K, A> {
+impl<K: Key, A: Clone> WindowTable<K, A> {
     pub(super) fn new(groups: usize) -> Self {
-        Self { groups, cells: Vec::new(), open: Vec::new(), free: Vec::new(), hot: Hot::NONE }
+        let (cells, open, free) = (Vec::new(), Vec::new(), Vec::new());
+        Self { groups, cells, open, free, hot: Hot::NONE, debt: None }
+    }
+
+    /// How many key groups there are.
+    pub(super) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Whether a fork has yet to get something: then every change is noted.
+    pub(super) fn owes(&self) -> bool {
+        self.debt.is_some()
+    }
+
+    /// Owes a fork from now on; nothing may be owed to another one.
+    pub(super) fn owe(&mut self, debt: SharedDebt<K, A>) {
+        assert!(self.debt.is_none(), "one fork is paid before the next is made");
+        self.debt = Some(debt);
+    }
+
+    /// Copies cells for the fork until `budget` entries have been.
+    pub(super) fn pay(&mut self, budget: usize) {
+        let Some(debt) = &self.debt else { return };
+        debt.borrow_mut().pay(budget, |cell| &self.cells[cell].entries);
+        let is_paid = debt.borrow().is_paid();
+        if is_paid {
+            self.debt = None;
+        }
+    }
+
+    /// Copies a cell that will be emptied.
+    pub(super) fn pay_cell(&self, cell: usize) {
+        if let Some(debt) = &self.debt {
+            debt.borrow_mut().pay_cell(cell, &self.cells[cell].entries);
+        }
+    }
+
+    /// Notes what is at a key before it changes.
+    pub(super) fn note(&self, cell: usize, hash: u64, key: &K) {
+        if let Some(debt) = &self.debt {
+            let entries = &self.cells[cell].entries;
+            let now = entries.find(table_hash(hash), |entry| entry.0 == *key);
+            debt.borrow_mut().note(cell, key, now.map(|entry| &entry.1));
+        }
+    }
+
+    /// Nobody wants `debt` any more.
+    pub(super) fn forgive(&mut self, debt: &SharedDebt<K, A>) {
+        if self.debt.as_ref().is_some_and(|ours| Rc::ptr_eq(ours, debt)) {
+            self.debt = None;
+        }
     }
 
     /// The open windows, sorted by start.
@@ -169,6 +223,7 @@ impl<K: Key, A> WindowTable<K, A> {
     /// Removes a window with all that it holds.
     pub(super) fn remove(&mut self, index: usize) {
         let Open { base, .. } = self.open.remove(index);
+        (base..base + self.groups).for_each(|cell| self.pay_cell(cell));
         let warm = self.free.len() < WARM_SLOTS;
         for cell in &mut self.cells[base..base + self.groups] {
             if warm {

@@ -18,7 +18,7 @@ use super::{Pane, Tumbling, WindowStage, Windowing, tumbling};
 use crate::operator::exit::Forward;
 use crate::operator::{Context, Counts, Outputs, Progress, Stage, Step};
 use crate::packet::Packet;
-use crate::state::{Groups, Section, Share};
+use crate::state::{Fork, Groups, Section, Share};
 
 type Row = (u64, i64);
 type SumStage = WindowStage<Row, u64, Sum<fn(&Row) -> i64, i64>, fn(&Row) -> u64>;
@@ -213,7 +213,7 @@ fn within_the_allowed_lateness_every_late_record_fires_its_key_again() {
 fn a_late_record_does_not_reopen_its_window() {
     let mut rig = Rig::event(tumbling(ms(1_000)));
     rig.run("1@0=1 ^999 1@5=1 1@1200=4 ^1999 1@1500=1 ^MAX");
-    assert!(rig.stage.table.open().is_empty(), "nothing of a window remains");
+    assert!(rig.stage.table.borrow().open().is_empty(), "nothing of a window remains");
     assert_eq!(rig.counts.late.get(), 2);
 }
 
@@ -497,7 +497,7 @@ fn state_goes_from_one_subtask_to_three_to_two_and_back_unchanged() {
     let mut moved = sections.clone();
     for parallelism in [3, 2, 1] {
         let parts = restored(windows, parallelism, &moved);
-        assert_eq!(parts.iter().map(|rig| rig.stage.table.waiting()).sum::<u64>(), 4_000);
+        assert_eq!(parts.iter().map(|rig| rig.stage.table.borrow().waiting()).sum::<u64>(), 4_000);
         moved =
             parts.iter().flat_map(|r| r.stage.snapshot().expect("serializable")).rev().collect();
     }
@@ -527,5 +527,47 @@ fn state_of_another_window_size_is_refused_by_name() {
         "state \"windows\", key group 115, of operator \"w\": written for the window [0, 1000), \
          which is none of these: keep the size and the offset, or give the operator another uid"
     );
-    assert!(other.stage.table.open().is_empty(), "what was refused leaves nothing behind");
+    assert!(other.stage.table.borrow().open().is_empty(), "what was refused leaves nothing behind");
+}
+
+proptest! {
+    #[test]
+    fn a_fork_is_the_state_of_its_moment_whatever_comes_in_and_fires_meanwhile(
+        steps in steps(),
+        cut in 0usize..80,
+        lateness in prop::sample::select(vec![0, 1_500]),
+        slices in prop::collection::vec(0usize..9, 120),
+        second in any::<bool>(),
+    ) {
+        let windows = tumbling(ms(1_000)).allowed_lateness(ms(lateness));
+        let (before, after) = steps.split_at(cut.min(steps.len()));
+        let mut rig = Rig::event(windows);
+        feed(&mut rig, before, &[7]);
+        let expected = rig.stage.snapshot().expect("serializable");
+        let mut fork = rig.stage.fork().expect("a fork");
+        let mut given = Vec::new();
+        let mut read = |fork: &mut dyn Fork, slices: usize| {
+            for _ in 0..slices {
+                let Some(slice) = fork.next_section() else { return false };
+                given.extend(slice.expect("serializable"));
+            }
+            true
+        };
+        let mut later = None;
+        for (index, step) in after.iter().enumerate() {
+            feed(&mut rig, std::slice::from_ref(step), &[1]);
+            read(&mut *fork, slices[index]);
+            if second && index == 10 {
+                // Nobody should, but a second one may be made while the first is read.
+                let expected = restored(windows, 1, &rig.stage.snapshot().expect("serializable"));
+                later = Some((rig.stage.fork().expect("a fork"), expected));
+            }
+        }
+        while read(&mut *fork, 1) {}
+        prop_assert_eq!(given, expected);
+        if let Some((mut fork, copies)) = later {
+            let expected = copies[0].stage.snapshot().expect("serializable");
+            prop_assert_eq!(crate::state::sections(&mut *fork).expect("serializable"), expected);
+        }
+    }
 }

@@ -149,10 +149,11 @@ impl Writer {
 async fn encode(forks: Vec<Box<dyn Fork>>) -> Result<Vec<Bytes>, String> {
     let mut encoded = Vec::new();
     for mut fork in forks {
-        while let Some(section) = fork.next_section() {
-            let section = section.map_err(|error| error.to_string())?;
-            let bytes = encode_message(&section).map_err(|error| error.to_string())?;
-            encoded.push(Bytes::from(bytes));
+        while let Some(slice) = fork.next_section() {
+            if let Some(section) = slice.map_err(|error| error.to_string())? {
+                let bytes = encode_message(&section).map_err(|error| error.to_string())?;
+                encoded.push(Bytes::from(bytes));
+            }
             tokio::task::yield_now().await;
         }
     }

@@ -64,8 +64,8 @@ where
 
     fn take_rows_of(&mut self, input: &mut Input<T>, cx: &mut Context<'_>) -> Step {
         let until = input.next_mark.map_or(input.times.len(), |mark| mark.row as usize);
-        // Whoever wants to hear of every record is served by the slower way.
-        let each = cx.wants(Detail::Records);
+        // Whoever wants to hear of every record, or of every change, is served by the slower way.
+        let each = cx.wants(Detail::Records) || self.table.borrow().owes();
         while let Some((arrival, record)) = self.take_hot(input, until, each) {
             self.take_slowly(arrival, record, input.arrival, cx)?;
             if self.out.rows() >= BATCH_ROWS {
@@ -81,6 +81,7 @@ where
     fn take_hot(&mut self, input: &mut Input<T>, until: usize, each: bool) -> Option<Other<K, T>> {
         let Self { key: key_of, aggregate, windowing, table, .. } = self;
         let groups = &windowing.groups;
+        let table = &mut *table.borrow_mut();
         let hot = if each { Hot::NONE } else { table.hot };
         let cells = table.cells.as_mut_slice();
         let times = &input.times[input.row()..until];
@@ -129,10 +130,12 @@ where
         if cx.wants(Detail::Records) {
             cx.tell(Fact::RecordWindowed { task, uid: uid.clone(), time, start, end });
         }
-        let index = self.table.find_or_open(window);
+        let table = &mut *self.table.borrow_mut();
+        let index = table.find_or_open(window);
         let has_fired = window.last() <= watermark;
-        let open = self.table.open()[index];
-        let cell = &mut self.table.cells[open.base + position];
+        let open = table.open()[index];
+        table.note(open.base + position, hash, &key);
+        let cell = &mut table.cells[open.base + position];
         cell.waiting += u64::from(!has_fired);
         let acc = cell.entry(hash, key.clone(), || self.aggregate.create());
         self.aggregate.add(acc, value);
@@ -144,11 +147,11 @@ where
                 cx.tell(Fact::WindowFired { task, uid, start, end, rows, records });
             }
         } else if !self.watermarks.ahead() {
-            self.table.aim(index);
+            table.aim(index);
         }
         let is_past = window.last() <= self.watermarks.own();
         if is_past && !open.fired {
-            self.table.set_fired(index);
+            table.set_fired(index);
         }
         let change = if is_past { self.windowing.cleanup(window) } else { window.last() };
         self.next_change = self.next_change.min(change);

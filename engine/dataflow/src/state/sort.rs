@@ -1,6 +1,6 @@
 //! The order in which the keys of one group leave: by the bytes of their encoding, which is `Ord`.
 //! Sorts small numbers instead of keys wherever eight bytes of a key tell it from the others.
-//! Used by `firing`; a fixed order is owed to semantics rule 9.
+//! Used by forks and by firing windows; a fixed order is owed to semantics rules 9 and 14.
 
 use slackwater_core::key::Key;
 
@@ -11,7 +11,7 @@ const DIGIT_MAX: u32 = 10;
 
 /// Sorts the keys of one group: told their prefixes one by one, then asked for their order.
 #[derive(Debug, Default)]
-pub(super) struct Sorter {
+pub(crate) struct Sorter {
     prefixes: Vec<u64>,
     packed: Vec<u64>,
     spare: Vec<u64>,
@@ -19,19 +19,19 @@ pub(super) struct Sorter {
 
 impl Sorter {
     /// Forgets all keys.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.prefixes.clear();
     }
 
     /// Takes the next key.
     #[inline]
-    pub(super) fn push<K: Key>(&mut self, key: &K) {
+    pub(crate) fn push<K: Key>(&mut self, key: &K) {
         self.prefixes.push(key.prefix64());
     }
 
     /// Writes to `order` the positions of the keys in the order of their encodings. `key` gives
     /// the key at a position. Equal keys do not occur.
-    pub(super) fn sort<'a, K: Key>(&mut self, key: impl Fn(usize) -> &'a K, order: &mut Vec<u32>) {
+    pub(crate) fn sort<'a, K: Key>(&mut self, key: impl Fn(usize) -> &'a K, order: &mut Vec<u32>) {
         order.clear();
         let len = self.prefixes.len();
         let low = self.prefixes.iter().copied().min().unwrap_or(0);
