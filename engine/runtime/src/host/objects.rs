@@ -46,7 +46,8 @@ fn in_folder(path: &str) -> Result<Objects, String> {
     }
     make(folder).map_err(|error| error.to_string())?;
     let opened = LocalFileSystem::new_with_prefix(folder).map_err(|error| error.to_string())?;
-    Ok(Arc::new(opened.with_fsync(true)))
+    // A job leaves a folder for every checkpoint: one that is empty goes with its last object.
+    Ok(Arc::new(opened.with_fsync(true).with_automatic_cleanup(true)))
 }
 
 /// Makes a folder and those above it, each name durable in the folder that holds it.
@@ -89,6 +90,30 @@ mod tests {
             assert!(!error.is_transient());
         }
         fs::remove_file(&file).expect("ours");
+    }
+
+    #[test]
+    fn a_folder_goes_with_its_last_object_and_comes_back_with_the_next() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = folder.path().join("data").to_string_lossy().into_owned();
+        let host = RealHost::named("jm").expect("randomness");
+        let ran = run(host, async |host| {
+            let store = Store::open(host, &url).expect("a store");
+            let folders = async || {
+                let folders = [store.folders("a").await, store.folders("").await];
+                folders.map(|found| found.expect("reachable").len())
+            };
+            for _ in 0..2 {
+                store.put("a/b/x", vec![]).await.expect("room");
+                store.put("a/b/y", vec![]).await.expect("room");
+                store.delete("a/b/x").await.expect("there");
+                assert_eq!(folders().await, [1, 1]);
+                store.delete("a/b/y").await.expect("there");
+                assert_eq!(folders().await, [0, 0]);
+            }
+        });
+        ran.expect("a runtime");
+        assert!(Path::new(&url).is_dir(), "the root stays");
     }
 
     #[test]

@@ -210,12 +210,11 @@ impl Objects {
 
     pub(super) fn list(&self, folder: &Path) -> Vec<ObjectMeta> {
         let state = self.state();
-        let objects =
-            state.objects.iter().map(|(path, object)| (Path::from(path.as_str()), object));
-        let inside = objects.filter(|(path, _)| {
-            path.prefix_match(folder).is_some_and(|mut rest| rest.next().is_some())
-        });
-        inside.map(|(path, object)| meta(&path, object.bytes.len())).collect()
+        let folder = if folder.is_root() { String::new() } else { format!("{folder}/") };
+        let from = state.objects.range(folder.clone()..);
+        let inside = from.take_while(|(path, _)| path.starts_with(&folder));
+        let parsed = inside.filter_map(|(path, object)| Some((Path::parse(path).ok()?, object)));
+        parsed.map(|(path, object)| meta(&path, object.bytes.len())).collect()
     }
 }
 
