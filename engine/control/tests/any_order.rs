@@ -78,6 +78,7 @@ fn graph(parallelism: u32, restarts: u32) -> JobGraph {
             attempts => Restart::FixedDelay { attempts, delay: Duration::from_secs(1) },
         },
         checkpoints: None,
+        latency_every: None,
         vertices: vec![vertex(0, 1), vertex(1, parallelism)],
         edges: Vec::new(),
     }

@@ -153,6 +153,8 @@ pub struct JobGraph {
     pub restart: Restart,
     /// Whether checkpoints are taken, and how; `None`: never.
     pub checkpoints: Option<CheckpointConfig>,
+    /// How often each source subtask sends a latency marker; `None`: as its worker is set.
+    pub latency_every: Option<Duration>,
     /// In topological order: an edge leads from a lower to a higher index.
     pub vertices: Vec<Vertex>,
     /// In a fixed order; an edge's index names its channels.

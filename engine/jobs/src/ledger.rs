@@ -4,6 +4,8 @@
 
 use slackwater::prelude::*;
 
+use crate::survival::{self, Contract};
+
 /// One side of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -85,15 +87,16 @@ fn scramble(mut bits: u64) -> u64 {
 /// Settings: `source` (`generated`, or `log` for a topic that is filled already), `seed`,
 /// `partitions`, `rows` of each, `every` (a record's pace; none: as fast as can be), `accounts`,
 /// `step`, `disorder` of the entries, `bound` of the watermark, `parallelism`, `idle_after`, `topic`,
-/// `log`, `db`, `chaining`.
+/// `log`, `db`, `chaining`; `sink`, `checkpoint`, `storage`, `restarts`, `restart_delay` and
+/// `latency` as of [`crate::oscon::oscon`].
 ///
 /// # Errors
 /// If a setting cannot be read.
 pub fn ledger(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     let parallelism = settings.take("parallelism", 1)?;
-    env.parallelism(parallelism)
-        .chaining(settings.take("chaining", true)?)
-        .restart(Restart::FixedDelay { attempts: 1_000, delay: secs(1) });
+    env.parallelism(parallelism).chaining(settings.take("chaining", true)?);
+    survival::take(env, settings)?;
+    let contract = Contract::take(settings)?;
     let db = settings.take("db", series::ADDRESS.to_owned())?;
     let entries = entries(env, settings)?;
 
@@ -111,7 +114,7 @@ pub fn ledger(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
         let fields = [("count", count.into()), ("sum", sum.into()), ("xor", (xor as i64).into())];
         Point::new("ledger", pane.key.to_string(), pane.window.start, fields)
     });
-    seconds.results.sink("ledger-sink", tallies.at(&db));
+    contract.write(&seconds.results, "ledger-sink", tallies.at(&db));
     let late = series::sink(|entry: &Entry| {
         let fields = [
             ("account", i64::from(entry.account).into()),
@@ -120,7 +123,7 @@ pub fn ledger(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
         ];
         Point::new("ledger-late", format!("{:016x}", entry.id), entry.at, fields)
     });
-    seconds.late.sink("ledger-late-sink", late.at(&db));
+    contract.write(&seconds.late, "ledger-late-sink", late.at(&db));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use slackwater::prelude::*;
 pub mod flights;
 pub mod ledger;
 pub mod oscon;
+mod survival;
 
 /// Every job of this crate, by name and version.
 pub fn catalog() -> Catalog {

@@ -6,6 +6,8 @@ use std::f64::consts::TAU;
 
 use slackwater::prelude::*;
 
+use crate::survival::{self, Contract};
+
 /// What a sensor said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
@@ -34,7 +36,8 @@ const LOG_BOUND: std::time::Duration = secs(1);
 
 /// The demo in one job. Settings: `wave` (steps of the sawtooth), `time` (`event` or
 /// `processing`), `every`, `jitter`, `slowdown`, `until`, `parallelism` of the sums, `chaining`,
-/// `tag`, `db`.
+/// `tag`, `db`; `sink` (`idempotent`, `two_phase` or `naive`); `checkpoint` (a span or `off`, the
+/// default), `storage`, `restarts`, `restart_delay`, `latency`.
 ///
 /// # Errors
 /// If a setting cannot be read.
@@ -45,7 +48,8 @@ pub fn oscon(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
 }
 
 /// The first half of the log variant: the sensors, written to a topic. Settings: as [`oscon`], and
-/// `partitions`, `out_of_order` (how much later than its turn a record may appear), `log`.
+/// `partitions`, `out_of_order` (how much later than its turn a record may appear), `log`; its sink
+/// writes at least once.
 ///
 /// # Errors
 /// If a setting cannot be read.
@@ -54,7 +58,7 @@ pub fn sensor_simulator(env: &Env, settings: &mut Settings) -> Result<(), PlanEr
     // In event time, as the watermark's bound is: slowed down, it takes longer on the clock.
     let disorder = settings.take_span("out_of_order", ms(0))? * slowdown.max(1);
     let (partitions, at) = topic(settings)?;
-    restart_and_chain(env, settings)?;
+    survive_and_chain(env, settings)?;
     let by_sensor = |reading: &Reading| reading.key.bytes().map(u64::from).sum();
     sensors(env, settings, slowdown)?
         .sink("log-sink", log::sink(TOPIC, partitions, by_sensor).at(at).disorder(disorder));
@@ -141,13 +145,14 @@ fn store_and_sum(
     sensors: &Stream<Reading>,
 ) -> Result<(), PlanError> {
     env.clock(settings.take("time", Clock::Event)?);
-    restart_and_chain(env, settings)?;
+    survive_and_chain(env, settings)?;
+    let contract = Contract::take(settings)?;
     let db = settings.take("db", series::ADDRESS.to_owned())?;
     let tag = settings.take("tag", String::new())?;
     let parallelism = settings.take("parallelism", 1)?;
 
     let readings = series::sink(|reading: &Reading| reading.point("sensors"));
-    sensors.sink("sensors-sink", readings.at(&db).tagged(&tag));
+    contract.write(sensors, "sensors-sink", readings.at(&db).tagged(&tag));
 
     let sums = sensors
         .key_by(|reading| reading.key.clone())
@@ -158,15 +163,20 @@ fn store_and_sum(
         Reading::of(&pane.key, pane.window.start, pane.value).point("summedSensors")
     });
     let results = sums.results.named("sum(1 s)").parallelism(parallelism);
-    results.sink("summed-sensors-sink", summed.at(&db).tagged(&tag)).parallelism(parallelism);
+    contract
+        .write(&results, "summed-sensors-sink", summed.at(&db).tagged(&tag))
+        .parallelism(parallelism);
     // Walkthrough W14: late readings are counted, and stand in a series of their own.
     let late = series::sink(|reading: &Reading| reading.point("lateSensors"));
-    sums.late.sink("late-sensors-sink", late.at(&db).tagged(&tag)).parallelism(parallelism);
+    contract
+        .write(&sums.late, "late-sensors-sink", late.at(&db).tagged(&tag))
+        .parallelism(parallelism);
     Ok(())
 }
 
-fn restart_and_chain(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
-    env.restart(Restart::FixedDelay { attempts: 1_000, delay: secs(1) }).max_parallelism(8);
+fn survive_and_chain(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    survival::take(env, settings)?;
+    env.max_parallelism(8);
     env.chaining(settings.take("chaining", true)?);
     Ok(())
 }

@@ -60,6 +60,16 @@ fn every_job_has_a_plan_and_refuses_what_it_cannot_read() {
         ("oscon", ("wave", "0"), r#"parameter "wave": a wave has a step"#),
         ("oscon", ("every", "0s"), r#"parameter "every": a tick takes at least 1ms"#),
         ("oscon", ("wvae", "9"), r#"parameter "wvae": unknown, did you mean "wave"?"#),
+        (
+            "oscon",
+            ("checkpoint", "often"),
+            r#"parameter "checkpoint": cannot read "often": expected a span such as "100ms", "1s", "60m" or "2h", found "often", or "off""#,
+        ),
+        (
+            "ledger",
+            ("sink", "twophase"),
+            r#"parameter "sink": cannot read "twophase": expected "idempotent", "two_phase" or "naive", found "twophase""#,
+        ),
         ("oscon-log", ("partitions", "0"), r#"parameter "partitions": a topic has a partition"#),
         ("flights", ("out", "x"), r#"parameter "input": the job needs it"#),
     ];
@@ -68,4 +78,29 @@ fn every_job_has_a_plan_and_refuses_what_it_cannot_read() {
     }
     let clock = plan("oscon", &[("time", "evnet")]).expect_err("no clock");
     assert!(clock.contains(r#"expected "event" or "processing", found "evnet""#), "{clock}");
+}
+
+#[test]
+fn checkpoints_restarts_and_the_kind_of_sink_are_settings() {
+    let plain = plan("oscon", &[]).expect("a plan");
+    assert_eq!((&plain.checkpoints, plain.restart), (&None, Restart::fixed(1_000, secs(1))));
+    let settings = [
+        ("checkpoint", "1s"),
+        ("storage", "memory://"),
+        ("sink", "two_phase"),
+        ("restarts", "3"),
+        ("restart_delay", "10ms"),
+        ("latency", "50ms"),
+    ];
+    for job in ["oscon", "ledger", "oscon-log"] {
+        let graph = plan(job, &settings).expect("a plan");
+        let checkpoints = graph.checkpoints.as_ref().expect("asked for");
+        assert_eq!((checkpoints.interval, checkpoints.is_inline()), (Some(secs(1)), true));
+        assert_eq!(graph.restart, Restart::fixed(3, ms(10)));
+        assert_eq!((graph.has_two_phase_sink(), graph.latency_every), (true, Some(ms(50))));
+    }
+    assert!(!plan("ledger", &[("sink", "naive")]).expect("a plan").has_two_phase_sink());
+    let never = plan("oscon", &[("sink", "two_phase")]).expect_err("nothing would be seen");
+    assert!(never.contains("commits when a checkpoint completes"), "{never}");
+    assert_eq!(plan("oscon", &[("restarts", "0")]).expect("a plan").restart, Restart::None);
 }

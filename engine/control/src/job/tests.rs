@@ -35,6 +35,7 @@ impl Played {
             max_parallelism: 8,
             restart,
             checkpoints: None,
+            latency_every: None,
             vertices,
             edges,
         };

@@ -58,6 +58,7 @@ pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
         max_parallelism: draft.max_parallelism,
         restart: draft.restart,
         checkpoints: draft.checkpoints.clone(),
+        latency_every: draft.latency_every,
         vertices,
         edges: edges.edges,
     };

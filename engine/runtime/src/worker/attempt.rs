@@ -263,6 +263,8 @@ impl Supervised {
             return Err(failure);
         }
         self.report.report(execution, TaskStatus::Running);
-        task::run(Arc::clone(host), execution, instance, wires, *config).await
+        let latency_every = plan.graph.latency_every.or(config.latency_every);
+        let config = TaskConfig { latency_every, ..*config };
+        task::run(Arc::clone(host), execution, instance, wires, config).await
     }
 }

@@ -1,0 +1,98 @@
+//! How a demo job survives a failure: the settings that all of them share, and what they mean.
+//! Nothing here runs, and no default takes a checkpoint: the walkthrough turns them on by a line.
+//! What the words promise is the engine's; the jobs are beside this file.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use slackwater::core::checkpoint::DEFAULT_STORAGE;
+use slackwater::core::time::parse_span;
+use slackwater::prelude::*;
+
+/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `restarts` and
+/// `restart_delay` (the demo's: 1000, a second apart), `latency` (how often a source sends a marker
+/// that is measured where it ends; none: never).
+///
+/// # Errors
+/// If a setting cannot be read.
+pub(crate) fn take(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let storage = settings.take("storage", DEFAULT_STORAGE.to_owned())?;
+    if let Every(Some(interval)) = settings.take("checkpoint", Every(None))? {
+        env.checkpoints(CheckpointConfig { storage, ..CheckpointConfig::every(interval) });
+    }
+    let attempts = settings.take("restarts", 1_000)?;
+    let delay = settings.take_span("restart_delay", secs(1))?;
+    env.restart(if attempts == 0 { Restart::None } else { Restart::fixed(attempts, delay) });
+    let latency = settings.take_span("latency", ms(0))?;
+    if !latency.is_zero() {
+        env.latency_every(latency);
+    }
+    Ok(())
+}
+
+/// A span, or `off`.
+struct Every(Option<Duration>);
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        match parse_span(text) {
+            Ok(span) if span.is_zero() => Err("expected a span above 0, or \"off\"".into()),
+            Ok(span) => Ok(Self(Some(span))),
+            Err(error) => Err(format!("{error}, or \"off\"")),
+        }
+    }
+}
+
+/// The setting `sink`: which of the series database's sinks a job writes with.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Contract {
+    /// `idempotent`: a replay takes its own place.
+    Idempotent,
+    /// `two_phase`: seen once a checkpoint holds it.
+    TwoPhase,
+    /// `naive`: the demo's own, which loses data (walkthrough T6).
+    Naive,
+}
+
+impl FromStr for Contract {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "idempotent" => Ok(Self::Idempotent),
+            "two_phase" => Ok(Self::TwoPhase),
+            "naive" => Ok(Self::Naive),
+            other => {
+                let known = "\"idempotent\", \"two_phase\" or \"naive\"";
+                Err(format!("expected {known}, found {other:?}"))
+            }
+        }
+    }
+}
+
+impl Contract {
+    /// Takes the setting; idempotent unless it says otherwise.
+    pub(crate) fn take(settings: &mut Settings) -> Result<Self, PlanError> {
+        settings.take("sink", Self::Idempotent)
+    }
+
+    /// Writes a stream by a sink of this kind.
+    #[track_caller]
+    pub(crate) fn write<T: Data>(
+        self,
+        stream: &Stream<T>,
+        uid: &str,
+        sink: series::SeriesSink<T>,
+    ) -> StreamSink {
+        match self {
+            Self::Idempotent => stream.sink(uid, sink),
+            Self::TwoPhase => stream.sink_two_phase(uid, sink.two_phase()),
+            Self::Naive => stream.sink(uid, sink.naive()),
+        }
+    }
+}
