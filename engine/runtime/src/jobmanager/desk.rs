@@ -1,26 +1,31 @@
 //! Where everything that happens to a cluster arrives, one thing after the other.
-//! Executes what `control` commands, in order, and decides nothing: it maps messages both ways.
-//! Connections are [`super::door`]; the decisions are `slackwater_control::cluster`.
+//! Decides nothing: what comes in is a message to `control`, and what that commands is carried out
+//! in order by [`super::orders`]. Connections are [`super::door`]; the decisions are
+//! `slackwater_control::cluster`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slackwater_control::cluster::{Cluster, Command, JobView};
-use slackwater_control::job::Report;
+use slackwater_control::checkpoint::{Acknowledge, Decline};
+use slackwater_control::cluster::{Cluster, Findings, JobView};
+use slackwater_control::job::{Report, RestoreFailed};
 use slackwater_control::slots::OfferedWorker;
-use slackwater_core::fact::Fact;
-use slackwater_core::graph::JobGraph;
+use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{JobId, TaskManagerId, WorkerId};
 use slackwater_core::program::Program;
 use slackwater_dataflow::task::Programs;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::door::{Event, Term};
+use super::lane::{Lane, Stores};
 use super::leader::{Leader, Reign};
 use super::longer;
-use crate::deployment::{Deployment, Placed, TaskReport};
+use super::places::Places;
+use super::recovery::{Found, Reader};
+use crate::deployment::TaskReport;
 use crate::host::Host;
+use crate::store::{JobLog, StoreError};
 use crate::wire::message::{
     Answer, JobLine, Refused, Registration, Request, TaskManagerLine, ToJobManager, ToTaskManager,
 };
@@ -29,42 +34,69 @@ use crate::wire::session::SessionEnd;
 /// With nothing to wait for, the desk looks up this often.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
-struct Link {
+/// The connection of a task manager.
+pub(super) struct Link {
     caller: u64,
-    outgoing: mpsc::UnboundedSender<ToTaskManager>,
+    pub outgoing: mpsc::UnboundedSender<ToTaskManager>,
 }
 
+/// Whoever waits for an answer.
+type Asker = oneshot::Sender<Answer>;
+
+/// A job manager in its term.
 pub(super) struct Desk {
-    host: Arc<dyn Host>,
+    pub host: Arc<dyn Host>,
     programs: Arc<dyn Programs>,
-    cluster: Cluster,
+    pub cluster: Cluster,
     /// The connection of each task manager that is registered now.
-    links: BTreeMap<TaskManagerId, Link>,
+    pub links: BTreeMap<TaskManagerId, Link>,
+    /// Where the jobs write, those that do.
+    pub lanes: BTreeMap<JobId, Lane>,
+    pub places: Places,
+    /// Where what comes of their writing arrives, among everything else.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Who waits for a job to be accepted.
+    submitters: BTreeMap<JobId, Vec<Asker>>,
     /// After this span without a sign of life, a task manager's tasks have stopped for certain.
+    silence: Duration,
+    /// How much sooner than that a task manager stops by itself.
     fence_margin: Duration,
-    reign: Reign,
+    pub reign: Reign,
+    /// Why the term is over, if the store has said so.
+    pub deposed: Option<String>,
 }
 
 impl Desk {
     pub fn new(leader: &Leader, term: &Term, reign: Reign) -> Self {
         let config = &leader.config;
         let timeout = config.heartbeat.timeout;
+        let silence = longer(timeout) + config.fence_margin;
         Self {
             host: Arc::clone(&leader.host),
             programs: Arc::clone(&leader.programs),
             cluster: Cluster::new(term.epoch),
             links: BTreeMap::new(),
-            fence_margin: config.fence_margin + longer(timeout).saturating_sub(timeout),
+            lanes: BTreeMap::new(),
+            places: Places::new(&leader.host, leader.store.as_ref(), config),
+            events: term.events.clone(),
+            submitters: BTreeMap::new(),
+            silence,
+            fence_margin: silence.saturating_sub(timeout),
             reign,
+            deposed: None,
         }
     }
 
-    /// Serves until the term is over; says why it is.
+    /// Serves until the term is over; says why it is. `open` is called once the desk knows of all
+    /// jobs that there are.
     pub async fn run(
         mut self,
         mut events: mpsc::UnboundedReceiver<Event>,
         open: impl FnOnce(),
     ) -> String {
+        if let Err(fenced) = self.take_over().await {
+            return fenced.to_string();
+        }
         open();
         loop {
             let now = self.host.elapsed();
@@ -87,7 +119,29 @@ impl Desk {
                     self.execute(commands);
                 }
             }
+            if let Some(cause) = self.deposed.take() {
+                return cause;
+            }
         }
+    }
+
+    /// Takes up the jobs of the leader before.
+    async fn take_over(&mut self) -> Result<(), StoreError> {
+        let Some(store) = self.places.store.clone() else { return Ok(()) };
+        // Whoever is not back by then has stopped its tasks by itself (semantics rule 24).
+        let fenced_until = self.host.elapsed() + self.silence;
+        let (host, programs, places) = (&self.host, &self.programs, &self.places);
+        let reader = Reader { host, programs, places, epoch: self.cluster.epoch() };
+        for found in reader.read(&store).await? {
+            let Found { recovered, graph, complete, stores } = found;
+            if let Some(stores) = stores {
+                self.open_lane(recovered.job, stores);
+            }
+            let findings = Findings { graph, complete, fenced_until };
+            let commands = self.cluster.resume(self.host.elapsed(), &recovered, findings);
+            self.execute(commands);
+        }
+        Ok(())
     }
 
     fn take(&mut self, event: Event) {
@@ -96,19 +150,13 @@ impl Desk {
                 self.links.insert(id.clone(), Link { caller, outgoing });
                 self.register(id, registration);
             }
-            Event::Said { caller, message: ToJobManager::Report(report) } => {
-                self.report(caller, report);
-            }
-            Event::Said { message, .. } => {
-                let message = format!("word of a checkpoint from task {}", message.task());
-                let cause = "this job manager takes no checkpoints".to_owned();
-                self.host.tell(Fact::MessageFenced { message, cause });
-            }
+            Event::Said { caller, message } => self.hear(caller, message),
             Event::Left { caller, end } => self.leave(caller, &end),
-            Event::Asked { request, answer } => {
-                // A client that is gone does not hear the answer; what it asked for is done.
-                let _ = answer.send(self.answer(request));
+            Event::Written { job, outcome } => {
+                self.written(job, outcome);
+                self.answer_submitters(job);
             }
+            Event::Asked { request, answer } => self.answer(request, answer),
         }
     }
 
@@ -123,15 +171,29 @@ impl Desk {
         self.execute(commands);
     }
 
-    fn report(&mut self, caller: u64, report: TaskReport) {
+    fn hear(&mut self, caller: u64, message: ToJobManager) {
         if !self.links.values().any(|link| link.caller == caller) {
-            let message = format!("task {} {}", report.task, report.status);
+            let message = said(&message);
             let cause = "its task manager's registration is over".to_owned();
             return self.host.tell(Fact::MessageFenced { message, cause });
         }
-        let TaskReport { task, status, cause, fatal } = report;
-        let report = Report { task, status, cause, fatal };
-        let commands = self.cluster.report(self.host.elapsed(), &report);
+        let now = self.host.elapsed();
+        let commands = match message {
+            ToJobManager::Report(TaskReport { task, status, cause, fatal }) => {
+                self.cluster.report(now, &Report { task, status, cause, fatal })
+            }
+            ToJobManager::Acknowledged { task, checkpoint, state, times, .. } => {
+                self.cluster.acknowledge(now, Acknowledge { task, checkpoint, state, times })
+            }
+            ToJobManager::Declined { task, checkpoint, cause } => {
+                self.cluster.decline(now, &Decline { task, checkpoint, cause })
+            }
+            ToJobManager::SourceEnded { task } => self.cluster.source_ended(now, task),
+            ToJobManager::RestoreFailed { task, checkpoint, damaged, cause } => {
+                let failed = RestoreFailed { task, checkpoint, damaged, cause };
+                self.cluster.restore_failed(now, &failed)
+            }
+        };
         self.execute(commands);
     }
 
@@ -149,9 +211,9 @@ impl Desk {
         self.execute(commands);
     }
 
-    fn answer(&mut self, request: Request) -> Answer {
-        match request {
-            Request::Submit { job, program } => self.submit(job, program),
+    fn answer(&mut self, request: Request, asker: Asker) {
+        let answer = match request {
+            Request::Submit { job, program } => return self.submit(job, program, asker),
             Request::Cancel { job } => self.cancel(&job),
             Request::Jobs => {
                 let now = self.host.elapsed();
@@ -166,22 +228,51 @@ impl Desk {
                 };
                 Answer::TaskManagers(lines.map(line).collect())
             }
+        };
+        // A client that is gone does not hear the answer; what it asked for is done.
+        let _ = asker.send(answer);
+    }
+
+    fn submit(&mut self, job: JobId, program: Program, asker: Asker) {
+        match self.try_submit(job, program) {
+            Ok(()) => {
+                self.submitters.entry(job).or_default().push(asker);
+                self.answer_submitters(job);
+            }
+            // As above.
+            Err(refused) => drop(asker.send(Answer::Refused(refused))),
         }
     }
 
-    fn submit(&mut self, job: JobId, program: Program) -> Answer {
-        let graph = match self.programs.plan(&program) {
-            // Without a store there are no checkpoints.
-            Ok(plan) => JobGraph { checkpoints: None, ..plan.graph },
-            Err(error) => return Answer::Refused(Refused::BadProgram(error.to_string())),
-        };
-        match self.cluster.submit(self.host.elapsed(), job, program, graph) {
-            Ok(commands) => {
-                self.execute(commands);
-                Answer::Submitted(job)
-            }
-            Err(refusal) => Answer::Refused(Refused::BadJob(refusal.0)),
+    fn try_submit(&mut self, job: JobId, program: Program) -> Result<(), Refused> {
+        let bad = |error: &dyn std::fmt::Display| Refused::BadProgram(error.to_string());
+        let mut graph = self.programs.plan(&program).map_err(|error| bad(&error))?.graph;
+        self.places.settle(&mut graph);
+        let checkpoints = self.places.checkpoints(&graph).map_err(|error| bad(&error))?;
+        let is_new = !self.knows(job, |_| true);
+        let submitted = self.cluster.submit(self.host.elapsed(), job, program, graph);
+        let commands = submitted.map_err(|refusal| Refused::BadJob(refusal.0))?;
+        if is_new && (self.places.store.is_some() || checkpoints.is_some()) {
+            let store = self.places.store.clone();
+            let log = store.map(|store| JobLog::new(store, job, self.cluster.epoch()));
+            self.open_lane(job, Stores { log, checkpoints });
         }
+        self.execute(commands);
+        Ok(())
+    }
+
+    /// Tells those who wait that the job is accepted, once that is durable.
+    fn answer_submitters(&mut self, job: JobId) {
+        if self.submitters.contains_key(&job) && self.knows(job, |s| s != JobStatus::Created) {
+            for asker in self.submitters.remove(&job).unwrap_or_default() {
+                // A client that is gone does not hear the answer; the job is accepted.
+                let _ = asker.send(Answer::Submitted(job));
+            }
+        }
+    }
+
+    fn knows(&self, job: JobId, is: impl Fn(JobStatus) -> bool) -> bool {
+        self.cluster.jobs().iter().any(|known| known.id == job && is(known.status))
     }
 
     fn cancel(&mut self, prefix: &str) -> Answer {
@@ -205,90 +296,26 @@ impl Desk {
             Err(refusal) => refuse(refusal.0),
         }
     }
-
-    fn execute(&mut self, commands: Vec<Command>) {
-        let mut queue = VecDeque::from(commands);
-        while let Some(command) = queue.pop_front() {
-            queue.extend(self.obey(command));
-        }
-    }
-
-    /// Carries out one command; gives what follows from its outcome.
-    fn obey(&mut self, command: Command) -> Vec<Command> {
-        let (epoch, now) = (self.cluster.epoch(), self.host.elapsed());
-        match command {
-            Command::Tell(fact) => self.host.tell(fact),
-            Command::Persist { job, ticket, .. } => {
-                return self.cluster.persisted(now, job, ticket);
-            }
-            Command::Complete { job, metadata, .. } => {
-                let cause = "this job manager has no store";
-                return self.cluster.metadata_failed(now, job, metadata.checkpoint, cause);
-            }
-            // Without a store nothing lies about.
-            Command::Discard { .. } | Command::Sweep { .. } => {}
-            deploy @ Command::Deploy { .. } => self.deploy(deploy),
-            Command::Cancel { task_manager, job, attempt } => {
-                self.send(&task_manager, ToTaskManager::Cancel { epoch, job, attempt });
-            }
-            Command::Trigger { task_manager, job, attempt, barrier, subtasks } => {
-                let order = ToTaskManager::Trigger { epoch, job, attempt, barrier, subtasks };
-                self.send(&task_manager, order);
-            }
-            Command::Notify { task_manager, job, attempt, checkpoint, last } => {
-                let order = ToTaskManager::Completed { epoch, job, attempt, checkpoint, last };
-                self.send(&task_manager, order);
-            }
-            Command::AbortCheckpoint { task_manager, job, attempt, checkpoint } => {
-                let order = ToTaskManager::Aborted { epoch, job, attempt, checkpoint };
-                self.send(&task_manager, order);
-            }
-        }
-        Vec::new()
-    }
-
-    fn deploy(&self, command: Command) {
-        let Command::Deploy {
-            worker,
-            job,
-            attempt,
-            program,
-            checkpoints,
-            restore,
-            placement,
-            subtasks,
-        } = command
-        else {
-            return;
-        };
-        let placed = |place: slackwater_control::command::Placement| Placed {
-            subtask: place.subtask,
-            worker: place.worker,
-            address: place.address,
-        };
-        let deployment = Box::new(Deployment {
-            job,
-            epoch: self.cluster.epoch(),
-            attempt,
-            program,
-            placement: placement.into_iter().map(placed).collect(),
-            subtasks,
-            checkpoints,
-            restore,
-        });
-        let message = ToTaskManager::Deploy { worker: worker.index, deployment };
-        self.send(&worker.task_manager, message);
-    }
-
-    fn send(&self, to: &TaskManagerId, message: ToTaskManager) {
-        if let Some(link) = self.links.get(to) {
-            // A link that has just broken is about to say so, and its tasks are lost then.
-            let _ = link.outgoing.send(message);
-        }
-    }
 }
 
 fn line(job: JobView, now: Duration) -> JobLine {
     let JobView { id, name, status, attempt, submitted, cause, .. } = job;
     JobLine { id, name, status, attempt, age: now.saturating_sub(submitted), cause }
+}
+
+fn said(message: &ToJobManager) -> String {
+    let task = message.task();
+    match message {
+        ToJobManager::Report(report) => format!("task {task} {}", report.status),
+        ToJobManager::Acknowledged { checkpoint, .. } => {
+            format!("acknowledgement of checkpoint {checkpoint} by task {task}")
+        }
+        ToJobManager::Declined { checkpoint, .. } => {
+            format!("refusal of checkpoint {checkpoint} by task {task}")
+        }
+        ToJobManager::SourceEnded { .. } => format!("end of source {task}"),
+        ToJobManager::RestoreFailed { checkpoint, .. } => {
+            format!("restore of checkpoint {checkpoint} by task {task} failed")
+        }
+    }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::codec::{decode_message, encode_message};
-use slackwater_core::id::{JobEpoch, TaskManagerId};
+use slackwater_core::id::{JobEpoch, JobId, TaskManagerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::lane::Outcome;
 use crate::host::{Conn, Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Caller, Handshake, Role};
@@ -52,6 +53,8 @@ pub(super) enum Event {
     Said { caller: u64, message: ToJobManager },
     /// A task manager's connection is over.
     Left { caller: u64, end: SessionEnd },
+    /// A job's deed in a store is done.
+    Written { job: JobId, outcome: Outcome },
     /// A client asks.
     Asked { request: Request, answer: oneshot::Sender<Answer> },
 }

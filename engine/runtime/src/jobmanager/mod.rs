@@ -5,7 +5,11 @@
 
 mod desk;
 mod door;
+mod lane;
 mod leader;
+mod orders;
+mod places;
+mod recovery;
 
 use std::fmt;
 use std::io;
@@ -35,6 +39,9 @@ pub struct JobManagerConfig {
     /// job managers over one store are one leader and its standbys. `None`: in memory, for as long
     /// as the process lives, and it leads alone.
     pub store: Option<String>,
+    /// Where the checkpoints of jobs lie that do not say so. `None`: in the store, or, without one,
+    /// where jobs put them by default.
+    pub storage: Option<String>,
     /// Without a store, its leadership term; with one, the store knows.
     pub epoch: JobEpoch,
     /// How long a lease holds that is not renewed. It is renewed four times in this time.
@@ -53,6 +60,7 @@ impl Default for JobManagerConfig {
         Self {
             port: PORT,
             store: None,
+            storage: None,
             epoch: JobEpoch(1),
             lease_timeout: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),

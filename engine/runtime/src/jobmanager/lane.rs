@@ -1,0 +1,163 @@
+//! What one job has written to stores, one deed after the other, beside the desk.
+//! Never gives up on an entry of the log while its term lasts: whether it stands must be known before
+//! anything else takes its number. Never deletes what it was not told to delete.
+//! What is to be written, and what follows from it, is decided in `slackwater-control`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::checkpoint::CheckpointMetadata;
+use slackwater_core::id::{CheckpointId, JobId};
+use slackwater_core::joblog::LogEvent;
+use tokio::sync::mpsc;
+
+use super::Kept;
+use super::door::Event;
+use super::leader::Reign;
+use crate::host::Host;
+use crate::store::{JobLog, Store, StoreError, layout, write_metadata};
+
+/// How long to wait before an entry that could not be written is tried again.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Something to be done to a store.
+pub(super) enum Deed {
+    /// Append an entry to the job's log.
+    Persist { ticket: u64, event: LogEvent },
+    /// Write the metadata of a checkpoint, and then the entry that completes it.
+    Complete { metadata: Box<CheckpointMetadata>, event: LogEvent },
+    /// Delete what these checkpoints left.
+    Discard(Vec<CheckpointId>),
+    /// Delete what every checkpoint below `below` left, but for those to keep.
+    Sweep { keep: Vec<CheckpointId>, below: CheckpointId },
+}
+
+/// What came of a deed that somebody waits for.
+pub(super) enum Outcome {
+    /// The entry stands.
+    Persisted { ticket: u64 },
+    /// The checkpoint is complete.
+    Completed(CheckpointId),
+    /// The checkpoint could not be written, and never will be complete.
+    NotCompleted(CheckpointId, StoreError),
+    /// Somebody else leads.
+    Fenced(StoreError),
+}
+
+/// Where a job's deeds are done.
+pub(super) struct Stores {
+    /// Its log; `None` if nothing is to outlive the job manager.
+    pub log: Option<JobLog>,
+    /// Where its checkpoints lie; `None` if they stay in the job manager's memory.
+    pub checkpoints: Option<Store>,
+}
+
+/// The way of one job to its stores.
+pub(super) struct Lane {
+    deeds: mpsc::UnboundedSender<Deed>,
+    _writing: Kept,
+}
+
+impl Lane {
+    /// The lane of a job. What comes of its deeds is told as [`Event::Written`].
+    pub fn new(
+        host: &Arc<dyn Host>,
+        job: JobId,
+        stores: Stores,
+        (reign, events): (&Reign, &mpsc::UnboundedSender<Event>),
+    ) -> Self {
+        let (deeds, ordered) = mpsc::unbounded_channel();
+        let (host_of, reign, events) = (Arc::clone(host), reign.clone(), events.clone());
+        let writer = Writer { host: host_of, job, stores, reign, events };
+        let writing = host.spawn("job log", Box::pin(writer.run(ordered)));
+        Self { deeds, _writing: Kept(writing) }
+    }
+
+    /// Has something done, after all that was asked for before.
+    pub fn put(&self, deed: Deed) {
+        // The writer lives as long as this lane, unless it panicked, which was told.
+        let _ = self.deeds.send(deed);
+    }
+}
+
+/// Does what a lane was given, in order.
+struct Writer {
+    host: Arc<dyn Host>,
+    job: JobId,
+    stores: Stores,
+    reign: Reign,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Writer {
+    async fn run(mut self, mut deeds: mpsc::UnboundedReceiver<Deed>) {
+        while let Some(deed) = deeds.recv().await {
+            if let Some(outcome) = self.execute(deed).await {
+                // Without a desk the term is over, and this task with it.
+                let _ = self.events.send(Event::Written { job: self.job, outcome });
+            }
+        }
+    }
+
+    async fn execute(&mut self, deed: Deed) -> Option<Outcome> {
+        match deed {
+            Deed::Persist { ticket, event } => Some(match self.append(&event).await {
+                Ok(()) => Outcome::Persisted { ticket },
+                Err(fenced) => Outcome::Fenced(fenced),
+            }),
+            Deed::Complete { metadata, event } => Some(self.complete(&metadata, &event).await),
+            // What could not be deleted now is found by the next sweep.
+            Deed::Discard(gone) => {
+                drop(self.delete(|checkpoint| gone.contains(&checkpoint)).await);
+                None
+            }
+            Deed::Sweep { keep, below } => {
+                let may_go = |checkpoint| checkpoint < below && !keep.contains(&checkpoint);
+                drop(self.delete(may_go).await);
+                None
+            }
+        }
+    }
+
+    /// Appends an entry.
+    ///
+    /// # Errors
+    /// If it never will stand: somebody else leads.
+    async fn append(&mut self, event: &LogEvent) -> Result<(), StoreError> {
+        let Some(log) = &mut self.stores.log else { return Ok(()) };
+        loop {
+            match log.append(event.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_fenced() => return Err(error),
+                // It may stand or not: the same is tried again, and recognised.
+                Err(_) => self.host.sleep(TRY_AGAIN_AFTER).await,
+            }
+        }
+    }
+
+    async fn complete(&mut self, metadata: &CheckpointMetadata, event: &LogEvent) -> Outcome {
+        let checkpoint = metadata.checkpoint;
+        if let Some(store) = &self.stores.checkpoints
+            && let Err(error) = write_metadata(store, metadata).await
+        {
+            return Outcome::NotCompleted(checkpoint, error);
+        }
+        match self.append(event).await {
+            Ok(()) => Outcome::Completed(checkpoint),
+            Err(fenced) => Outcome::Fenced(fenced),
+        }
+    }
+
+    /// Deletes what lies in the folders of these checkpoints, for as long as this term lasts: the
+    /// next leader may need what this one does not know of.
+    async fn delete(&self, may_go: impl Fn(CheckpointId) -> bool) -> Result<(), StoreError> {
+        let Some(store) = &self.stores.checkpoints else { return Ok(()) };
+        for object in store.list(&layout::job_folder(self.job)).await? {
+            let goes = layout::checkpoint_of(&object.path).is_some_and(&may_go);
+            if goes && self.reign.lasts(self.host.elapsed()) {
+                store.delete(&object.path).await?;
+            }
+        }
+        Ok(())
+    }
+}
