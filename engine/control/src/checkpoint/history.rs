@@ -91,7 +91,7 @@ impl History {
         let next_older = self.complete.iter().rev().find(|kept| kept.checkpoint < checkpoint);
         let older = next_older.map(|metadata| metadata.checkpoint);
         let Some(older) = older else {
-            return Err(format!("{damaged}; there is no older one"));
+            return Err(format!("{damaged}; there is no older one that can be read"));
         };
         if self.two_phase {
             return Err(format!(
@@ -101,5 +101,71 @@ impl History {
         self.complete.retain(|kept| kept.checkpoint != checkpoint);
         self.litter.insert(checkpoint);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slackwater_core::checkpoint::{CheckpointKind, METADATA_FORMAT};
+    use slackwater_core::id::{Attempt, JobEpoch, JobId};
+    use slackwater_core::program::Program;
+    use slackwater_core::time::ProcessingTime;
+
+    use super::*;
+
+    fn metadata(job: u128, checkpoint: u64) -> CheckpointMetadata {
+        CheckpointMetadata {
+            format: METADATA_FORMAT,
+            job: JobId(job),
+            checkpoint: CheckpointId(checkpoint),
+            kind: CheckpointKind::Checkpoint,
+            epoch: JobEpoch(1),
+            attempt: Attempt(1),
+            program: Program::named("job"),
+            triggered: ProcessingTime::from_millis(0),
+            completed: ProcessingTime::from_millis(0),
+            max_parallelism: 8,
+            vertices: Vec::new(),
+            finished: Vec::new(),
+            last: false,
+        }
+    }
+
+    fn newest(history: &History) -> Option<(u128, u64)> {
+        history.newest().map(|metadata| (metadata.job.0, metadata.checkpoint.0))
+    }
+
+    #[test]
+    fn where_a_job_was_told_to_start_stays_its_fallback_until_its_first_own_checkpoint() {
+        let mut history = History::new(1, false, Some(metadata(9, 40)));
+        // However many attempts there are: each begins there.
+        assert_eq!((newest(&history), newest(&history)), (Some((9, 40)), Some((9, 40))));
+        let damaged = history.discredit(CheckpointId(40), "gone").expect_err("nothing else");
+        assert!(damaged.contains("where the job was told to start"), "{damaged}");
+        assert_eq!(newest(&history), Some((9, 40)), "it is never forgotten for nothing");
+        assert_eq!(history.add(metadata(1, 1)), [], "what a person named is not ours to delete");
+        assert_eq!(newest(&history), Some((1, 1)));
+    }
+
+    #[test]
+    fn what_is_kept_is_what_was_asked_for_and_at_least_one() {
+        for (retained, expected) in [(0, 1), (1, 1), (2, 2), (3, 3), (9, 5)] {
+            let mut history = History::new(retained, false, None);
+            let gone: usize = (1..=5).map(|id| history.add(metadata(1, id)).len()).sum();
+            assert_eq!((history.kept().len(), gone), (expected, 5 - expected), "{retained}");
+            assert_eq!(history.last_completed(), Some(CheckpointId(5)));
+        }
+    }
+
+    #[test]
+    fn damage_leads_to_older_ones_and_at_last_to_an_error() {
+        let mut history = History::new(3, false, None);
+        (1..=3).for_each(|id| drop(history.add(metadata(1, id))));
+        for (damaged, next) in [(3, 2), (2, 1)] {
+            assert_eq!(history.discredit(CheckpointId(damaged), "flipped"), Ok(()));
+            assert_eq!(newest(&history), Some((1, next)));
+        }
+        assert!(history.discredit(CheckpointId(1), "flipped").is_err());
+        assert_eq!(newest(&history), Some((1, 1)), "never nothing");
     }
 }

@@ -132,14 +132,16 @@ impl Coordinator {
                 Err(cause) => unreadable.push((checkpoint, cause)),
             }
         }
+        let readable = self.history.last_completed();
+        let mut verdict = Ok(());
         for (checkpoint, cause) in unreadable.iter().rev() {
             self.tell_unreadable(attempt, *checkpoint, cause, out);
-            let newest = self.history.last_completed();
-            if newest.is_none_or(|newest| newest < *checkpoint) {
-                self.history.discredit(*checkpoint, cause)?;
+            // One that is older than what can be read is not needed.
+            if readable.is_none_or(|readable| readable < *checkpoint) {
+                verdict = verdict.and(self.history.discredit(*checkpoint, cause));
             }
         }
-        Ok(())
+        verdict
     }
 
     /// Begins an attempt that is about to be deployed.

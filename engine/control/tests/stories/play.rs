@@ -1,0 +1,374 @@
+//! A job of two sources and two sinks on two task managers, played by a script of words.
+//! Decides nothing: it says to the cluster what the words say, and writes down what it commands.
+//! The stories: [`crate::checkpoints`], [`crate::leaders`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slackwater_control::checkpoint::{Acknowledge, Decline};
+use slackwater_control::cluster::{Cluster, Command, Findings};
+use slackwater_control::job::{Report, RestoreFailed};
+use slackwater_control::recovery::Recovered;
+use slackwater_control::slots::OfferedWorker;
+use slackwater_core::checkpoint::{
+    CheckpointConfig, CheckpointMetadata, CheckpointTimes, StateHandle,
+};
+use slackwater_core::fact::{Fact, JobStatus, TaskStatus};
+use slackwater_core::graph::{
+    Edge, JobGraph, OperatorInfo, OperatorKind, Partition, Restart, TWO_PHASE, Vertex,
+};
+use slackwater_core::id::{
+    Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId, WorkerId,
+};
+use slackwater_core::joblog::LogEvent;
+use slackwater_core::program::Program;
+use slackwater_core::schema::Fingerprint;
+
+pub const JOB: JobId = JobId(1);
+
+/// What the job is like.
+pub struct Setting {
+    pub checkpoints: Option<CheckpointConfig>,
+    pub restart: Restart,
+    pub two_phase: bool,
+}
+
+impl Default for Setting {
+    /// Every second, 3 s of patience, none may fail; three restarts, one second later.
+    fn default() -> Self {
+        Self {
+            checkpoints: Some(CheckpointConfig {
+                timeout: Duration::from_secs(3),
+                ..CheckpointConfig::every(Duration::from_secs(1))
+            }),
+            restart: Restart::fixed(3, Duration::from_secs(1)),
+            two_phase: false,
+        }
+    }
+}
+
+impl Setting {
+    pub fn with(mut self, change: impl FnOnce(&mut CheckpointConfig)) -> Self {
+        change(self.checkpoints.as_mut().expect("checkpoints"));
+        self
+    }
+
+    fn graph(&self) -> JobGraph {
+        let sink = OperatorInfo {
+            kind: OperatorKind::Sink,
+            name: "sink".into(),
+            uid: Some("sink".into()),
+            note: if self.two_phase { TWO_PHASE } else { "at least once" }.to_owned(),
+        };
+        let vertex = |id, operators| Vertex {
+            id: VertexId(id),
+            name: format!("v{id}"),
+            parallelism: 2,
+            operators,
+        };
+        let edge = Edge {
+            from: VertexId(0),
+            port: 0,
+            to: VertexId(1),
+            input: 0,
+            partition: Partition::Hash,
+            schema: Fingerprint(0),
+        };
+        JobGraph {
+            name: "job".into(),
+            max_parallelism: 8,
+            restart: self.restart,
+            checkpoints: self.checkpoints.clone(),
+            latency_every: None,
+            vertices: vec![vertex(0, Vec::new()), vertex(1, vec![sink])],
+            edges: vec![edge],
+        }
+    }
+}
+
+/// A cluster, and what it has said.
+pub struct Play {
+    pub cluster: Cluster,
+    setting: Setting,
+    pub now: Duration,
+    pub said: Vec<String>,
+    /// The log, which outlives job managers.
+    pub log: Vec<(JobEpoch, LogEvent)>,
+    /// The metadata that is being written, and how the entry reads that completes it.
+    writing: Option<(CheckpointMetadata, LogEvent)>,
+    /// What lies in the store.
+    pub stored: BTreeMap<CheckpointId, CheckpointMetadata>,
+    tasks: BTreeMap<Subtask, TaskStatus>,
+    attempt: Attempt,
+    newest: CheckpointId,
+    unwritten: Vec<(JobId, u64, LogEvent)>,
+    slow: bool,
+}
+
+impl Play {
+    /// Submits the job, registers `a` and `b`, and follows the script.
+    pub fn of(setting: Setting, script: &str) -> Self {
+        let mut play = Self {
+            cluster: Cluster::new(JobEpoch(1)),
+            setting,
+            now: Duration::ZERO,
+            said: Vec::new(),
+            log: Vec::new(),
+            writing: None,
+            stored: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            attempt: Attempt(0),
+            newest: CheckpointId(0),
+            unwritten: Vec::new(),
+            slow: false,
+        };
+        let graph = play.setting.graph();
+        let commands = play.cluster.submit(play.now, JOB, Program::named("job"), graph);
+        play.obeys(commands.expect("accepted"));
+        play.follow("back:a back:b");
+        play.said.clear();
+        play.follow(script);
+        play
+    }
+
+    pub fn follow(&mut self, script: &str) {
+        for word in script.split_whitespace() {
+            let (verb, object) = word.split_once(':').unwrap_or((word, ""));
+            let commands = self.hear(verb, object);
+            self.obeys(commands);
+        }
+    }
+
+    /// What is being written, which its writer will not live to say.
+    pub fn take_writing(&mut self) -> (JobEpoch, LogEvent, CheckpointMetadata) {
+        let (metadata, event) = self.writing.take().expect("one is being written");
+        (self.cluster.epoch(), event, metadata)
+    }
+
+    pub fn status(&self) -> JobStatus {
+        self.cluster.jobs()[0].status
+    }
+
+    fn hear(&mut self, verb: &str, object: &str) -> Vec<Command> {
+        let now = self.now;
+        match verb {
+            "up" => self.all(TaskStatus::Running),
+            "over" => self.all(TaskStatus::Canceled),
+            "wait" => {
+                self.now += Duration::from_millis(object.parse().expect("milliseconds"));
+                self.cluster.tick(self.now)
+            }
+            "acks" => {
+                let all = ["s0", "s1", "k0", "k1"];
+                all.iter().flat_map(|name| self.hear("ack", name)).collect()
+            }
+            "ack" | "old-ack" | "decline" => self.part(verb, object),
+            "end" => self.cluster.source_ended(now, self.task(object)),
+            "written" => {
+                let (metadata, event) = self.writing.take().expect("one is being written");
+                self.log.push((self.cluster.epoch(), event));
+                let checkpoint = metadata.checkpoint;
+                self.stored.insert(checkpoint, metadata);
+                self.cluster.metadata_written(now, JOB, checkpoint)
+            }
+            "unwritten" => {
+                let (metadata, _) = self.writing.take().expect("one is being written");
+                self.cluster.metadata_failed(now, JOB, metadata.checkpoint, "full")
+            }
+            "again" => self.cluster.metadata_written(now, JOB, self.newest),
+            "lose" => {
+                self.tasks.retain(|subtask, _| host(*subtask) != object);
+                self.cluster.lose(now, &TaskManagerId(object.into()), "killed", now)
+            }
+            "back" => {
+                let id = TaskManagerId(object.into());
+                let worker = WorkerId { task_manager: id.clone(), index: 0 };
+                let offered = OfferedWorker { id: worker, address: format!("{object}:1") };
+                self.cluster.register(now, id, 1, vec![offered])
+            }
+            "run" => self.report(object, TaskStatus::Running),
+            "fail" => self.report(object, TaskStatus::Failed),
+            "finish" => self.report(object, TaskStatus::Finished),
+            "damaged" | "flaky" => {
+                let (task, checkpoint) = (self.task(object), self.restored());
+                let (damaged, cause) = (verb == "damaged", "a bit flipped".to_owned());
+                self.cluster
+                    .restore_failed(now, &RestoreFailed { task, checkpoint, damaged, cause })
+            }
+            "cancel" => self.cluster.cancel(now, JOB).expect("it may be cancelled"),
+            "slow" => {
+                self.slow = true;
+                Vec::new()
+            }
+            "durable" => {
+                self.slow = false;
+                Vec::new()
+            }
+            "leader" => self.new_leader(object),
+            other => panic!("no verb {other}"),
+        }
+    }
+
+    /// Another job manager takes over; the metadata of these checkpoints is damaged.
+    fn new_leader(&mut self, damaged: &str) -> Vec<Command> {
+        let epoch = self.cluster.epoch().next();
+        self.cluster = Cluster::new(epoch);
+        (self.writing, self.unwritten) = (None, Vec::new());
+        self.tasks.clear();
+        self.log.push((epoch, LogEvent::Claimed));
+        let log = self.log.iter().map(|(epoch, event)| (*epoch, event));
+        let recovered = Recovered::from_log(JOB, log).expect("accepted");
+        let graph = self.setting.graph();
+        let retained = graph.checkpoints.as_ref().map_or(1, |config| config.retained);
+        let damaged: Vec<u64> = damaged.split(',').flat_map(str::parse).collect();
+        let read = |checkpoint: CheckpointId| match self.stored.get(&checkpoint) {
+            Some(metadata) if !damaged.contains(&checkpoint.0) => Ok(metadata.clone()),
+            Some(_) => Err("a bit flipped".to_owned()),
+            None => Err("it is missing".to_owned()),
+        };
+        let candidates = recovered.candidates(retained).iter();
+        let complete = candidates.map(|c| (c.checkpoint, read(c.checkpoint))).collect();
+        let fenced_until = self.now + Duration::from_secs(10);
+        let findings = Findings { graph, complete, fenced_until };
+        self.cluster.resume(self.now, &recovered, findings)
+    }
+
+    fn part(&mut self, verb: &str, object: &str) -> Vec<Command> {
+        let (name, id) = object.split_once('@').unwrap_or((object, ""));
+        let checkpoint = id.parse().map_or(self.newest, CheckpointId);
+        let mut task = self.task(name);
+        if verb == "decline" {
+            let cause = "the disk is full".to_owned();
+            return self.cluster.decline(self.now, &Decline { task, checkpoint, cause });
+        }
+        task.attempt.0 -= u32::from(verb == "old-ack");
+        let state = StateHandle::Inline(vec![7; 10]);
+        let times = CheckpointTimes { bytes: 10, ..CheckpointTimes::default() };
+        self.cluster.acknowledge(self.now, Acknowledge { task, checkpoint, state, times })
+    }
+
+    fn all(&mut self, status: TaskStatus) -> Vec<Command> {
+        let over = |status: &TaskStatus| {
+            matches!(status, TaskStatus::Finished | TaskStatus::Canceled | TaskStatus::Failed)
+        };
+        let live = self.tasks.iter().filter(|(_, status)| !over(status));
+        let live: Vec<_> = live.map(|(subtask, _)| name(*subtask)).collect();
+        live.iter().flat_map(|name| self.report(name, status)).collect()
+    }
+
+    fn report(&mut self, name: &str, status: TaskStatus) -> Vec<Command> {
+        let task = self.task(name);
+        self.tasks.insert(task.subtask, status);
+        let cause = format!("{name} said {status}");
+        self.cluster.report(self.now, &Report { task, status, cause, fatal: false })
+    }
+
+    fn task(&self, name: &str) -> Execution {
+        let (vertex, index) = name.split_at(1);
+        let vertex = VertexId(u32::from(vertex == "k"));
+        let subtask = Subtask { vertex, index: index.parse().expect("an index") };
+        Execution { job: JOB, epoch: self.cluster.epoch(), attempt: self.attempt, subtask }
+    }
+
+    fn restored(&self) -> CheckpointId {
+        let mut restored = self.said.iter().rev().filter_map(|word| word.strip_prefix("restored:"));
+        CheckpointId(restored.next().expect("restored").parse().expect("a number"))
+    }
+
+    fn obeys(&mut self, commands: Vec<Command>) {
+        let mut triggered = BTreeSet::new();
+        for command in commands {
+            match command {
+                Command::Tell(fact) => self.hears(&fact),
+                Command::Persist { job, ticket, event } => {
+                    self.unwritten.push((job, ticket, event));
+                }
+                Command::Deploy { attempt, restore, subtasks, .. } => {
+                    if self.attempt != attempt {
+                        (self.attempt, self.tasks) = (attempt, BTreeMap::new());
+                        self.said.extend(restore.is_none().then(|| "start".to_owned()));
+                    }
+                    self.tasks.extend(subtasks.iter().map(|s| (*s, TaskStatus::Deploying)));
+                }
+                Command::Cancel { .. } => {}
+                Command::Trigger { barrier, subtasks, .. } => {
+                    assert_eq!(barrier.checkpoint, self.newest, "told before it is commanded");
+                    triggered.extend(subtasks);
+                }
+                Command::Complete { metadata, event, .. } => {
+                    self.said.push(format!("write:{}", metadata.checkpoint));
+                    self.writing = Some((*metadata, event));
+                }
+                Command::Notify { task_manager, .. } => {
+                    self.said.push(format!("tell:{task_manager}"))
+                }
+                Command::AbortCheckpoint { .. } => {}
+                Command::Discard { checkpoints, .. } => {
+                    checkpoints.iter().for_each(|checkpoint| drop(self.stored.remove(checkpoint)));
+                    self.said.push(format!("discard:{}", list(&checkpoints)));
+                }
+                Command::Sweep { keep, below, .. } => {
+                    self.stored.retain(|id, _| *id >= below || keep.contains(id));
+                    self.said.push(format!("sweep-but:{}", list(&keep)));
+                }
+            }
+        }
+        assert!(triggered.iter().all(|subtask| subtask.vertex == VertexId(0)), "sources only");
+        while !self.slow && !self.unwritten.is_empty() {
+            let (job, ticket, event) = self.unwritten.remove(0);
+            self.log.push((self.cluster.epoch(), event));
+            let commands = self.cluster.persisted(self.now, job, ticket);
+            self.obeys(commands);
+        }
+    }
+
+    fn hears(&mut self, fact: &Fact) {
+        let last = |last: &bool| if *last { "-last" } else { "" };
+        let word = match fact {
+            Fact::CheckpointTriggered { checkpoint, last: l, .. } => {
+                assert!(*checkpoint > self.newest, "ids grow");
+                self.newest = *checkpoint;
+                format!("trigger{}:{checkpoint}", last(l))
+            }
+            Fact::CheckpointAckReceived { .. } => "+".to_owned(),
+            Fact::CheckpointDeclined { checkpoint, .. } => format!("declined:{checkpoint}"),
+            Fact::CheckpointCompleted { checkpoint, bytes, .. } => {
+                assert_eq!(*bytes, self.stored[checkpoint].bytes(), "every part is counted");
+                format!("complete:{checkpoint}")
+            }
+            Fact::CheckpointNotified { checkpoint, last: l, .. } => {
+                format!("notify{}:{checkpoint}", last(l))
+            }
+            Fact::CheckpointAborted { checkpoint, .. } => format!("abort:{checkpoint}"),
+            Fact::CheckpointSubsumed { checkpoint, .. } => format!("subsumed:{checkpoint}"),
+            Fact::CheckpointUnreadable { checkpoint, .. } => format!("unreadable:{checkpoint}"),
+            Fact::JobRestored { checkpoint, .. } => format!("restored:{checkpoint}"),
+            Fact::RestartCounted { restarts, .. } => format!("restart:{restarts}"),
+            Fact::JobResumed { attempt, .. } => format!("resumed:{attempt}"),
+            Fact::MessageFenced { .. } => "fenced".to_owned(),
+            Fact::JobStatusChanged { to, .. } if to.is_final() => to.to_string(),
+            _ => return,
+        };
+        self.said.push(word);
+    }
+}
+
+/// Plays each script; what was said must be this.
+pub fn check(setting: impl Fn() -> Setting, table: &[(&str, &str)]) {
+    for (script, expected) in table {
+        let said = Play::of(setting(), script).said.join(" ");
+        assert_eq!(said, *expected, "{script}");
+    }
+}
+
+fn host(subtask: Subtask) -> &'static str {
+    ["a", "b"][subtask.index as usize]
+}
+
+fn name(subtask: Subtask) -> String {
+    format!("{}{}", ["s", "k"][subtask.vertex.0 as usize], subtask.index)
+}
+
+fn list(checkpoints: &[CheckpointId]) -> String {
+    checkpoints.iter().map(CheckpointId::to_string).collect::<Vec<_>>().join(",")
+}
