@@ -18,7 +18,7 @@ use crate::host::{Host, within};
 /// How often to speak, and how long silence may last. The job manager's setting holds for both ends.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// A heartbeat is sent when this has gone by since the last.
+    /// A heartbeat is sent when this has gone by since the last, whatever else was said.
     pub every: Duration,
     /// A peer that was silent for this long is taken for lost; several times `every`.
     pub timeout: Duration,
@@ -84,8 +84,8 @@ pub struct Session {
     end: End,
     /// How many frames of the peer were heard, and when the last.
     heard: (u64, Duration),
-    /// When the last frame was sent.
-    spoke: Duration,
+    /// When the last heartbeat was sent. Messages are none: they do not say what was heard.
+    beaten: Duration,
     /// How many frames the peer has confirmed, and when the last of them was sent.
     confirmed: (u64, Duration),
     /// When the frames were sent that it has not confirmed.
@@ -102,7 +102,7 @@ impl Session {
     ) -> Self {
         let now = host.elapsed();
         let (heard, confirmed, unconfirmed) = ((0, now), (0, now), VecDeque::new());
-        Self { host, reader, writer, heartbeat, end, heard, spoke: now, confirmed, unconfirmed }
+        Self { host, reader, writer, heartbeat, end, heard, beaten: now, confirmed, unconfirmed }
     }
 
     /// Sends what comes out of `outgoing` and hands over what arrives, until either side ends.
@@ -156,7 +156,7 @@ impl Session {
             End::Landlord => Duration::MAX,
             End::Tenant => self.confirmed.1 + self.heartbeat.timeout,
         };
-        let next = silent.min(unanswered).min(self.spoke + self.heartbeat.every);
+        let next = silent.min(unanswered).min(self.beaten + self.heartbeat.every);
         next.saturating_sub(now)
     }
 
@@ -196,19 +196,19 @@ impl Session {
     }
 
     async fn beat_if_due(&mut self) -> Result<(), SessionEnd> {
-        let due = self.host.elapsed().saturating_sub(self.spoke) >= self.heartbeat.every;
+        let due = self.host.elapsed().saturating_sub(self.beaten) >= self.heartbeat.every;
         if due { self.beat().await } else { Ok(()) }
     }
 
     async fn beat(&mut self) -> Result<(), SessionEnd> {
+        self.beaten = self.host.elapsed();
         self.say(&Spoken::<()>::Beat { heard: self.heard.0 }).await
     }
 
     async fn say<M: Serialize>(&mut self, spoken: &Spoken<M>) -> Result<(), SessionEnd> {
         let bytes = encode_message(spoken).map_err(|e| SessionEnd::Closed(e.to_string()))?;
         self.writer.push(&[&bytes]).map_err(|e| SessionEnd::Closed(e.to_string()))?;
-        self.spoke = self.host.elapsed();
-        self.unconfirmed.push_back(self.spoke);
+        self.unconfirmed.push_back(self.host.elapsed());
         let timeout = self.heartbeat.timeout;
         match within(&*self.host, timeout, self.writer.flush()).await {
             Some(Ok(())) => Ok(()),
