@@ -30,23 +30,32 @@ impl Future for Gate {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match self.node.admit(self.incarnation, cx.waker()) {
-            Admission::Pass => self.step(cx),
+            Admission::Pass => {
+                // A cue may kill or stop the process before this very step.
+                let cued = self.realm.count_step();
+                match cued.then(|| self.node.look(self.incarnation, cx.waker())) {
+                    None | Some(Admission::Pass | Admission::Requeue) => self.step(cx),
+                    Some(Admission::Parked) => Poll::Pending,
+                    Some(Admission::Dead) => self.die(),
+                }
+            }
             Admission::Parked => Poll::Pending,
             Admission::Requeue => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Admission::Dead => {
-                self.inner = None;
-                Poll::Ready(())
-            }
+            Admission::Dead => self.die(),
         }
     }
 }
 
 impl Gate {
+    fn die(&mut self) -> Poll<()> {
+        self.inner = None;
+        Poll::Ready(())
+    }
+
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.realm.count_step();
         let Some(inner) = &mut self.inner else { return Poll::Ready(()) };
         match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
             Ok(polled) => polled,

@@ -5,6 +5,7 @@
 //! `net` beneath [`World::run`] and leave nodes, gates, disks and everything outside as they are.
 
 pub mod cluster;
+mod cue;
 mod disk;
 mod gate;
 mod host;
@@ -27,6 +28,7 @@ use slackwater_runtime::host::{Host, LocalFuture};
 use crate::fault::Fault;
 use crate::journal::{Entry, Journal};
 
+pub use cue::{Cue, Deeds};
 pub use host::EPOCH;
 pub use net::Delay;
 pub use node::Clocks;
@@ -61,6 +63,7 @@ pub struct World {
     nodes: Vec<(String, Option<Main>)>,
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
+    cues: Vec<(Cue, Deeds)>,
     stops: Vec<(Stop, Watch)>,
     store: BTreeMap<String, Vec<u8>>,
 }
@@ -126,7 +129,7 @@ pub struct Run {
     pub journal: Journal,
     /// Virtual time that went by.
     pub time: Duration,
-    /// Polls of gated tasks.
+    /// Polls of gated tasks, segments that arrived, operations of the store.
     pub steps: u64,
     /// Processor time that was spent. Not reproducible: for reports of speed only.
     pub cpu: Duration,
@@ -151,6 +154,7 @@ impl World {
             nodes: Vec::new(),
             clocks: BTreeMap::new(),
             script: Vec::new(),
+            cues: Vec::new(),
             stops: Vec::new(),
             store: BTreeMap::new(),
         }
@@ -223,6 +227,14 @@ impl World {
     #[must_use]
     pub fn at(mut self, time: Duration, action: impl Into<Action>) -> Self {
         self.script.push((time, action.into()));
+        self
+    }
+
+    /// Lets deeds wait for a cue. A kill or a pause without delay is done at the very step; any
+    /// other deed at the beginning of the tick in which its time has come.
+    #[must_use]
+    pub fn on(mut self, cue: Cue, deeds: Deeds) -> Self {
+        self.cues.push((cue, deeds));
         self
     }
 

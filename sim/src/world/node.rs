@@ -110,6 +110,22 @@ struct Task {
     abort: Option<AbortHandle>,
 }
 
+impl State {
+    fn look(&mut self, incarnation: u32, waker: &Waker) -> Admission {
+        if self.incarnation != incarnation {
+            return Admission::Dead;
+        }
+        match self.life {
+            Life::Down | Life::Dark => Admission::Dead,
+            Life::Paused => {
+                self.parked.push(waker.clone());
+                Admission::Parked
+            }
+            Life::Up => Admission::Pass,
+        }
+    }
+}
+
 impl Node {
     pub(super) fn new(index: u16, name: &str, clocks: Clocks, shuffle: Shuffle) -> Self {
         let state = State {
@@ -175,18 +191,15 @@ impl Node {
     /// Decides about one poll of a task of `incarnation`.
     pub(super) fn admit(&self, incarnation: u32, waker: &Waker) -> Admission {
         let state = &mut *self.state();
-        if state.incarnation != incarnation {
-            return Admission::Dead;
+        match state.look(incarnation, waker) {
+            Admission::Pass if state.shuffle.draw() => Admission::Requeue,
+            admission => admission,
         }
-        match state.life {
-            Life::Down | Life::Dark => Admission::Dead,
-            Life::Paused => {
-                state.parked.push(waker.clone());
-                Admission::Parked
-            }
-            Life::Up if state.shuffle.draw() => Admission::Requeue,
-            Life::Up => Admission::Pass,
-        }
+    }
+
+    /// As [`Node::admit`], without a draw.
+    pub(super) fn look(&self, incarnation: u32, waker: &Waker) -> Admission {
+        self.state().look(incarnation, waker)
     }
 
     /// Enters a task before it is spawned; `scope` is 0 for the process, else a worker.

@@ -3,16 +3,18 @@
 //! Nodes are in [`super::node`], links in [`super::net`]; the loop that moves time is [`super::stage`].
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::fact::{Detail, Down, Fact};
 
+use super::cue::{Cues, Deeds};
 use super::net::Links;
-use super::node::Node;
+use super::node::{Life, Node};
 use super::store::Objects;
-use crate::journal::{Journal, NodeIndex};
+use crate::fault::Fault;
+use crate::journal::{Entry, Journal, NodeIndex};
 
 /// One world, as its nodes share it.
 pub(super) struct Realm {
@@ -25,6 +27,12 @@ pub(super) struct Realm {
     journal: Mutex<Journal>,
     tick_began_micros: AtomicU64,
     steps: AtomicU64,
+    cues: Mutex<Cues>,
+    /// The next step that a cue waits for, and whether any waits for a fact: asked all the time.
+    next_cue: AtomicU64,
+    facts_cue: AtomicBool,
+    /// Deeds that cues have set off, each with its time; taken by the loop of time.
+    due: Mutex<Vec<(Duration, Fault)>>,
 }
 
 impl Realm {
@@ -45,8 +53,23 @@ impl Realm {
             journal: Mutex::new(Journal::new(names)),
             tick_began_micros: AtomicU64::new(0),
             steps: AtomicU64::new(0),
+            cues: Mutex::default(),
+            next_cue: AtomicU64::new(u64::MAX),
+            facts_cue: AtomicBool::new(false),
+            due: Mutex::default(),
             nodes,
         }
+    }
+
+    /// Arms the cues of the world, before it begins.
+    pub(super) fn arm(&self, cues: Cues) {
+        *locked(&self.cues) = cues;
+        self.note_cues(&locked(&self.cues));
+    }
+
+    fn note_cues(&self, cues: &Cues) {
+        self.next_cue.store(cues.next_step(), Ordering::Relaxed);
+        self.facts_cue.store(cues.wait_for_facts(), Ordering::Relaxed);
     }
 
     pub(super) fn node(&self, name: &str) -> Option<&Arc<Node>> {
@@ -65,22 +88,90 @@ impl Realm {
     }
 
     pub(super) fn tell(&self, node: NodeIndex, fact: Fact) {
-        if self.detail > Detail::Off {
-            let now = self.now();
-            self.with_journal(|journal| journal.push(now, node, fact));
+        if self.detail == Detail::Off {
+            return;
+        }
+        let time = self.now();
+        if !self.facts_cue.load(Ordering::Relaxed) {
+            return self.with_journal(|journal| journal.push(time, node, fact));
+        }
+        let entry = Entry { time, node, fact };
+        let fired = self.fire(|cues| cues.on_fact(&entry));
+        self.with_journal(|journal| journal.push(entry.time, entry.node, entry.fact));
+        fired.into_iter().for_each(|deeds| self.set_off(deeds));
+    }
+
+    fn fire(&self, on: impl FnOnce(&mut Cues) -> Vec<Deeds>) -> Vec<Deeds> {
+        let mut cues = locked(&self.cues);
+        let fired = on(&mut cues);
+        self.note_cues(&cues);
+        fired
+    }
+
+    /// Does at once what can be done within a step, and leaves the rest to the loop of time.
+    fn set_off(&self, deeds: Deeds) {
+        let now = self.now();
+        for (delay, fault) in deeds {
+            match &fault {
+                Fault::Kill { node } if delay.is_zero() => self.end(node, Down::Kill),
+                Fault::Pause { node } if delay.is_zero() => self.pause(node),
+                _ => locked(&self.due).push((now + delay, fault)),
+            }
+        }
+    }
+
+    /// The deeds that have come due.
+    pub(super) fn take_due(&self, now: Duration) -> Vec<Fault> {
+        let mut all = locked(&self.due);
+        let mut due: Vec<_> = all.extract_if(.., |(time, _)| *time <= now).collect();
+        due.sort_by_key(|(time, _)| *time);
+        due.into_iter().map(|(_, fault)| fault).collect()
+    }
+
+    /// Ends a node's process. A machine that goes dark is parted from its peers by the caller.
+    pub(super) fn end(&self, node: &str, how: Down) {
+        let Some(node) = self.node(node) else { return };
+        let life = if how == Down::PowerLoss { Life::Dark } else { Life::Down };
+        match node.life() {
+            Life::Dark => return,
+            Life::Down if life == Life::Down => return,
+            Life::Down | Life::Up | Life::Paused => {}
+        }
+        node.end(life);
+        self.tell(node.index, Fact::NodeDown { node: node.name.clone(), how });
+    }
+
+    pub(super) fn pause(&self, node: &str) {
+        let Some(node) = self.node(node) else { return };
+        if node.life() == Life::Up {
+            node.pause();
+            let fact = Fact::NodeDown { node: node.name.clone(), how: Down::Pause };
+            self.tell(node.index, fact);
         }
     }
 
     pub(super) fn with_journal<T>(&self, use_it: impl FnOnce(&mut Journal) -> T) -> T {
-        use_it(&mut self.journal.lock().unwrap_or_else(PoisonError::into_inner))
+        use_it(&mut locked(&self.journal))
     }
 
-    pub(super) fn count_step(&self) {
-        self.steps.fetch_add(1, Ordering::Relaxed);
+    /// Counts a step that is about to be taken, and does what waits for it: whether anything did.
+    pub(super) fn count_step(&self) -> bool {
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_cue = step >= self.next_cue.load(Ordering::Relaxed);
+        if is_cue {
+            let fired = self.fire(|cues| cues.on_step(step));
+            fired.into_iter().for_each(|deeds| self.set_off(deeds));
+        }
+        is_cue
     }
 
-    /// How many polls of gated tasks there were.
+    /// How many steps there were: polls of gated tasks, segments that arrived, operations of the
+    /// store.
     pub(super) fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,6 +13,7 @@ use slackwater_core::fact::{Down, Fact};
 use slackwater_core::random::RandomStream;
 use turmoil::Sim;
 
+use super::cue::Cues;
 use super::gate::message;
 use super::net::Links;
 use super::node::{Life, Node, Shuffle};
@@ -56,6 +57,7 @@ impl Stage {
     fn build(mut world: World) -> Self {
         world.script.sort_by_key(|(time, _)| *time);
         let realm = realm(&mut world);
+        realm.arm(Cues::new(std::mem::take(&mut world.cues)));
         let mut sim = turmoil::Builder::new()
             .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
             .simulation_duration(Duration::MAX)
@@ -98,6 +100,9 @@ impl Stage {
         while let Some((_, action)) = self.script.next_if(|(time, _)| *time <= now) {
             self.perform(action);
         }
+        for fault in self.realm.take_due(now) {
+            self.perform(fault.into());
+        }
         match catch_unwind(AssertUnwindSafe(|| self.sim.step())) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Some(End::Broken(error.to_string())),
@@ -133,7 +138,7 @@ impl Stage {
             Action::Fault(Fault::PowerLoss { node }) => {
                 self.end(self.place(&node), Down::PowerLoss)
             }
-            Action::Fault(Fault::Pause { node }) => self.pause(self.place(&node)),
+            Action::Fault(Fault::Pause { node }) => self.realm.pause(&node),
             Action::Fault(Fault::Resume { node }) => self.resume(self.place(&node)),
             Action::Fault(Fault::Start { node }) => self.start(self.place(&node)),
             Action::Fault(Fault::Store(fault)) => self.realm.store.befall(&self.realm, fault),
@@ -184,33 +189,17 @@ impl Stage {
 
     fn end(&mut self, index: usize, how: Down) {
         let node = Arc::clone(&self.cast[index].node);
-        let life = if how == Down::PowerLoss { Life::Dark } else { Life::Down };
-        match node.life() {
-            Life::Dark => return,
-            Life::Down if life == Life::Down => return,
-            Life::Down | Life::Up | Life::Paused => {}
-        }
-        if life == Life::Dark {
+        if how == Down::PowerLoss && node.life() != Life::Dark {
             // Before the process ends: a machine without power says no goodbyes.
             self.for_lit_peers(index, |sim, a, b| sim.partition(a, b));
         }
-        node.end(life);
-        self.realm.tell(node.index, Fact::NodeDown { node: node.name.clone(), how });
+        self.realm.end(&node.name, how);
     }
 
     fn for_lit_peers(&self, index: usize, deed: impl Fn(&Sim<'static>, IpAddr, IpAddr)) {
         let lit = self.cast.iter().filter(|peer| peer.node.life() != Life::Dark);
         let ip = self.cast[index].ip;
         lit.filter(|peer| peer.ip != ip).for_each(|peer| deed(&self.sim, ip, peer.ip));
-    }
-
-    fn pause(&mut self, index: usize) {
-        let node = &self.cast[index].node;
-        if node.life() == Life::Up {
-            node.pause();
-            let fact = Fact::NodeDown { node: node.name.clone(), how: Down::Pause };
-            self.realm.tell(node.index, fact);
-        }
     }
 
     fn resume(&mut self, index: usize) {
