@@ -275,6 +275,8 @@ facts! {
     /// What a task counted over its life, told when it ends.
     TaskCounted = "task.counted" { task: Execution, records_in: u64, records_out: u64, late: u64 }
 
+    /// Something befell the world: a deed that is not told as the end or the start of a node.
+    FaultDone = "fault.done" { deed: String }
     /// A node of the world started.
     NodeStarted = "node.started" { node: String, incarnation: u32 }
     /// A node of the world went down.

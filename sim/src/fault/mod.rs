@@ -4,6 +4,9 @@
 
 mod store;
 
+use std::fmt;
+use std::time::Duration;
+
 use crate::world::Delay;
 
 pub use store::{Object, StoreFault};
@@ -44,6 +47,76 @@ pub enum Fault {
         /// From now on.
         delay: Delay,
     },
+    /// From now on nothing arrives that one node sends the other; it arrives in order after
+    /// [`Fault::Release`]. Held both ways, it is a partition that heals: calls hang meanwhile.
+    Hold {
+        /// Who is not heard.
+        from: String,
+        /// Who does not hear.
+        to: String,
+    },
+    /// What was held between two nodes arrives.
+    Release {
+        /// The two nodes.
+        between: (String, String),
+    },
+    /// Every connection between two nodes ends with a reset; what a reader still gets of the data
+    /// under way is a piece of it: a frame is cut.
+    Reset {
+        /// The two nodes.
+        between: (String, String),
+    },
+    /// Every connection between two nodes is gone for one of them, and the other does not know: it
+    /// hears nothing, and what it writes vanishes. New connections are whole.
+    HalfOpen {
+        /// For whom they are gone.
+        gone: String,
+        /// Who does not know.
+        unaware: String,
+    },
+    /// Everything that leaves or reaches a node takes this much longer; zero: no longer.
+    Slow {
+        /// The node.
+        node: String,
+        /// By how much.
+        by: Duration,
+    },
+    /// The wall clock of a node jumps.
+    ClockStep {
+        /// The node.
+        node: String,
+        /// Forward, or back if negative.
+        by_ms: i64,
+    },
+    /// All clocks of a node run at another speed from now on.
+    ClockDrift {
+        /// The node.
+        node: String,
+        /// Parts per million by which they are too fast, or too slow if negative.
+        ppm: i32,
+    },
     /// A deed done to the object store.
     Store(StoreFault),
+}
+
+impl fmt::Display for Fault {
+    /// `verb node`, as a fact tells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill { node } => write!(f, "kill {node}"),
+            Self::PowerLoss { node } => write!(f, "power_loss {node}"),
+            Self::Pause { node } => write!(f, "pause {node}"),
+            Self::Resume { node } => write!(f, "resume {node}"),
+            Self::Start { node } => write!(f, "start {node}"),
+            Self::Delay { between: (a, b), .. } => write!(f, "delay {a} {b}"),
+            Self::Hold { from, to } => write!(f, "hold {from} {to}"),
+            Self::Release { between: (a, b) } => write!(f, "release {a} {b}"),
+            Self::Reset { between: (a, b) } => write!(f, "reset {a} {b}"),
+            Self::HalfOpen { gone, unaware } => write!(f, "half_open {gone} {unaware}"),
+            Self::Slow { node, by } => write!(f, "slow {node} {}ms", by.as_millis()),
+            Self::ClockStep { node, by_ms } => write!(f, "clock_step {node} {by_ms}ms"),
+            Self::ClockDrift { node, ppm } => write!(f, "clock_drift {node} {ppm}ppm"),
+            Self::Store(fault) => write!(f, "store {fault}"),
+        }
+    }
 }

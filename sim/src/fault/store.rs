@@ -2,6 +2,7 @@
 //! Nothing here is drawn: which object and which bit is chosen before the world begins.
 //! Carried out by the store itself, in [`crate::world`].
 
+use std::fmt;
 use std::time::Duration;
 
 /// A deed done to the store.
@@ -44,6 +45,22 @@ pub enum StoreFault {
         /// Which.
         object: Object,
     },
+}
+
+impl fmt::Display for StoreFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow { by } => write!(f, "slow {}ms", by.as_millis()),
+            Self::Refuse { node: Some(node) } => write!(f, "refuse {node}"),
+            Self::Refuse { node: None } => f.write_str("refuse"),
+            Self::Full => f.write_str("full"),
+            Self::Heal => f.write_str("heal"),
+            Self::Tear { node } => write!(f, "tear {node}"),
+            Self::Flip { .. } => f.write_str("flip"),
+            Self::Delete { .. } => f.write_str("delete"),
+            Self::Foreign { .. } => f.write_str("foreign"),
+        }
+    }
 }
 
 /// An object, by what it is: of several, the one that was put last.

@@ -64,9 +64,6 @@ impl Cues {
     }
 
     pub(super) fn on_fact(&mut self, entry: &Entry) -> Vec<Deeds> {
-        self.facts
-            .extract_if(.., |(watch, _)| watch(entry))
-            .map(|(_, deeds)| deeds)
-            .collect()
+        self.facts.extract_if(.., |(watch, _)| watch(entry)).map(|(_, deeds)| deeds).collect()
     }
 }

@@ -30,6 +30,7 @@ pub(super) struct SimHost {
     pub(super) realm: Arc<Realm>,
     pub(super) node: Arc<Node>,
     pub(super) incarnation: u32,
+    /// What the node had measured when this incarnation began.
     pub(super) began: Duration,
     /// 0 for the process itself, else the worker within which tasks are spawned.
     pub(super) scope: u64,
@@ -67,22 +68,22 @@ impl Host for SimHost {
     }
 
     fn elapsed(&self) -> Duration {
-        self.node.clocks.measured(self.realm.now().saturating_sub(self.began))
+        self.node.measured(self.realm.now()).saturating_sub(self.began)
     }
 
     fn wall(&self) -> ProcessingTime {
-        let measured = span_millis(self.node.clocks.measured(self.realm.now()));
+        let measured = span_millis(self.node.measured(self.realm.now()));
         let millis = EPOCH.as_millis().saturating_add(measured);
-        ProcessingTime::from_millis(millis.saturating_add(self.node.clocks.offset_ms))
+        ProcessingTime::from_millis(millis.saturating_add(self.node.offset_ms()))
     }
 
     fn sleep(&self, span: Duration) -> LocalFuture<()> {
-        Box::pin(net::sleep(self.node.clocks.truth(span)))
+        Box::pin(net::sleep(self.node.truth(span)))
     }
 
     fn connect(&self, address: &str, within: Duration) -> LocalFuture<io::Result<Conn>> {
         let (realm, node) = (Arc::clone(&self.realm), Arc::clone(&self.node));
-        let within = node.clocks.truth(within);
+        let within = node.truth(within);
         Box::pin(net::dial(realm, node, address.to_owned(), within))
     }
 

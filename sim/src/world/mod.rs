@@ -9,6 +9,7 @@ mod cue;
 mod disk;
 mod gate;
 mod host;
+mod link;
 mod net;
 mod node;
 mod realm;
@@ -30,7 +31,7 @@ use crate::journal::{Entry, Journal};
 
 pub use cue::{Cue, Deeds};
 pub use host::EPOCH;
-pub use net::Delay;
+pub use link::Delay;
 pub use node::Clocks;
 
 /// What a process runs: called once per incarnation, on the world's thread.

@@ -1,153 +1,23 @@
-//! The network between simulated nodes: delays per link, and connections that fail as a kernel's do.
-//! A segment is never lost on a link that is whole, and never overtakes another of its connection.
-//! turmoil carries the bytes; here stand the delays and what turmoil does not model (refusal by a
-//! dead process, the silence of a dark or stopped machine, loopback). Used by [`super::host`].
+//! The network between simulated nodes: connections that fail as a kernel's do.
+//! Nothing is delayed or broken here of its own accord: each connection asks its [`super::link`].
+//! turmoil carries the bytes; here stands what it does not model (refusal by a dead process, the
+//! silence of a dark or stopped machine, resets, loopback). Used by [`super::host`].
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use slackwater_core::random::RandomStream;
 use slackwater_runtime::host::{Accepted, Conn, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::node::{Life, Node};
+use super::link::{Flow, Link};
+use super::node::{Admission, Life, Node};
 use super::realm::Realm;
-
-/// How long a segment is on its way. Resolution: 1 ms and the world's tick, whichever is coarser.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Delay {
-    /// Anything between the two, each as likely.
-    Uniform {
-        /// The shortest.
-        min: Duration,
-        /// The longest.
-        max: Duration,
-    },
-    /// Mostly short, now and then long: `min` plus an exponential of `mean`, cut at `max`.
-    Exponential {
-        /// The shortest.
-        min: Duration,
-        /// What it is longer than that on average, before the cut.
-        mean: Duration,
-        /// The longest.
-        max: Duration,
-    },
-}
-
-impl Delay {
-    /// Always this long.
-    pub fn fixed(delay: Duration) -> Self {
-        Self::Uniform { min: delay, max: delay }
-    }
-
-    fn draw(self, stream: &mut RandomStream) -> Duration {
-        let drawn = match self {
-            Self::Uniform { min, max } => {
-                let span = max.saturating_sub(min).as_micros() as u64;
-                min + Duration::from_micros(stream.below(span + 1))
-            }
-            Self::Exponential { min, mean, max } => {
-                (min + mean.mul_f64(-(1.0 - stream.unit()).ln())).min(max)
-            }
-        };
-        // Below 1 ms a message could arrive within the tick in which it was sent.
-        drawn.max(Duration::from_millis(1))
-    }
-
-    fn is_fixed(self) -> bool {
-        matches!(self, Self::Uniform { min, max } if min == max)
-    }
-}
-
-/// The links of a world: one per unordered pair of nodes.
-pub(super) struct Links {
-    nodes: usize,
-    links: Vec<Arc<Link>>,
-}
-
-/// One link. Its delay holds for every segment of a tick and is drawn anew after a tick with traffic.
-pub(super) struct Link {
-    pub(super) ends: (usize, usize),
-    state: Mutex<LinkState>,
-    used: AtomicBool,
-}
-
-struct LinkState {
-    delay: Delay,
-    now: Duration,
-    draws: RandomStream,
-}
-
-impl Link {
-    fn state(&self) -> MutexGuard<'_, LinkState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The delay of the current tick.
-    pub(super) fn delay(&self) -> Duration {
-        self.state().now
-    }
-
-    fn mark(&self) {
-        self.used.store(true, Ordering::Relaxed);
-    }
-
-    /// Changes the distribution, and draws.
-    pub(super) fn set(&self, delay: Delay) {
-        self.state().delay = delay;
-        self.draw();
-    }
-
-    fn draw(&self) {
-        let state = &mut *self.state();
-        state.now = state.delay.draw(&mut state.draws);
-    }
-
-    /// Draws anew if the link was used since the last call and its delay varies.
-    pub(super) fn redraw(&self) -> bool {
-        let due = self.used.swap(false, Ordering::Relaxed) && !self.state().delay.is_fixed();
-        if due {
-            self.draw();
-        }
-        due
-    }
-}
-
-impl Links {
-    pub(super) fn new(seed: u64, names: &[&str], delay: Delay) -> Self {
-        let mut links = Vec::new();
-        for (b, name_b) in names.iter().enumerate() {
-            for (a, name_a) in names[..b].iter().enumerate() {
-                let mut draws = RandomStream::named(seed, &format!("net/{name_a}/{name_b}"));
-                let state = LinkState { delay, now: delay.draw(&mut draws), draws };
-                let used = AtomicBool::new(false);
-                links.push(Arc::new(Link { ends: (a, b), state: Mutex::new(state), used }));
-            }
-        }
-        Self { nodes: names.len(), links }
-    }
-
-    /// The link between two different nodes.
-    pub(super) fn between(&self, a: usize, b: usize) -> Option<&Arc<Link>> {
-        let (low, high) = (a.min(b), a.max(b));
-        if low == high || high >= self.nodes {
-            None
-        } else {
-            self.links.get(high * (high - 1) / 2 + low)
-        }
-    }
-
-    pub(super) fn all(&self) -> &[Arc<Link>] {
-        &self.links
-    }
-}
 
 /// Connects `from` to `address`, or fails within `within` (true time).
 pub(super) async fn dial(
@@ -165,7 +35,7 @@ pub(super) async fn dial(
     }
 }
 
-async fn dial_unbounded(realm: &Realm, from: &Node, address: &str) -> io::Result<Conn> {
+async fn dial_unbounded(realm: &Arc<Realm>, from: &Node, address: &str) -> io::Result<Conn> {
     let (name, port) = parse(address)?;
     let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no host is called {name:?}"));
     let to = realm.node(name).ok_or_else(unknown)?;
@@ -181,7 +51,7 @@ async fn dial_unbounded(realm: &Realm, from: &Node, address: &str) -> io::Result
         return Ok(Box::new(ours));
     };
     // turmoil queues the call of a peer that nobody answers and panics at the 65th: we do not call.
-    while matches!(to.life(), Life::Paused | Life::Dark) {
+    while matches!(to.life(), Life::Paused | Life::Dark) || link.is_held() {
         sleep(ANSWER_POLL).await;
     }
     link.mark();
@@ -191,7 +61,7 @@ async fn dial_unbounded(realm: &Realm, from: &Node, address: &str) -> io::Result
         return Err(refused());
     }
     let stream = TcpStream::connect((name, port)).await?;
-    Ok(Box::new(Wire { stream, link: Arc::clone(link) }))
+    Ok(Box::new(Wire::new(realm, stream, link, ends.0)))
 }
 
 /// Completes after `span` of true time.
@@ -254,9 +124,11 @@ impl Listener for Port {
                     let (stream, peer) = accepted?;
                     let name = turmoil::reverse_lookup(peer.ip()).unwrap_or_default();
                     let peer = self.realm.by_name.get(&name).copied().unwrap_or(usize::MAX);
-                    let link = self.realm.links.between(usize::from(self.node.index.0), peer);
+                    let here = usize::from(self.node.index.0);
+                    let link = self.realm.links.between(here, peer);
                     let link = link.ok_or_else(|| io::Error::other("a peer of another world"))?;
-                    Ok((Box::new(Wire { stream, link: Arc::clone(link) }) as Conn, name))
+                    let wire = Wire::new(&self.realm, stream, link, here);
+                    Ok((Box::new(wire) as Conn, name))
                 }
                 Either::Right((Some(conn), _)) => {
                     Ok((Box::new(conn) as Conn, self.node.name.clone()))
@@ -273,10 +145,58 @@ impl Drop for Port {
     }
 }
 
-/// A connection between two nodes; notes when its link is used.
+/// A connection between two nodes; notes when its link is used, and obeys what befalls it.
 struct Wire {
     stream: TcpStream,
     link: Arc<Link>,
+    realm: Arc<Realm>,
+    /// The node at this end.
+    here: usize,
+    id: u64,
+    /// How often the link had been broken when the connection was made.
+    born: u64,
+    /// Whether the piece of data that a reset leaves has been read.
+    torn: bool,
+}
+
+/// What a reader still gets of data that a reset cuts, in bytes: less than a frame's head.
+const PIECE: usize = 3;
+
+impl Wire {
+    fn new(realm: &Arc<Realm>, stream: TcpStream, link: &Arc<Link>, here: usize) -> Self {
+        let (link, realm) = (Arc::clone(link), Arc::clone(realm));
+        let (id, born) = link.connect();
+        Self { stream, link, realm, here, id, born, torn: false }
+    }
+
+    fn flow(&self) -> Flow {
+        self.link.flow(self.here, self.born)
+    }
+
+    /// Reads a piece of what is there, once; then the reset.
+    fn read_torn(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.torn, true) {
+            let mut piece = [0; PIECE];
+            let room = buf.remaining().min(PIECE);
+            let mut piece = ReadBuf::new(&mut piece[..room]);
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut piece);
+            if matches!(read, Poll::Ready(Ok(()))) && !piece.filled().is_empty() {
+                buf.put_slice(piece.filled());
+                return Ok(());
+            }
+        }
+        Err(reset())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.link.leave(self.id);
+    }
+}
+
+fn reset() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer")
 }
 
 impl AsyncRead for Wire {
@@ -285,7 +205,30 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        match self.flow() {
+            Flow::Open => {}
+            Flow::Reset => return Poll::Ready(self.read_torn(cx, buf)),
+            Flow::Held | Flow::Silent => {
+                self.link.park(self.id, cx);
+                return Poll::Pending;
+            }
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            let cued = self.realm.count_step();
+            let node = &self.realm.nodes[self.here];
+            if cued && node.look(node.incarnation(), cx.waker()) != Admission::Pass {
+                // The process ended as the segment arrived: nobody reads it.
+                buf.set_filled(before);
+                return Poll::Pending;
+            }
+        }
+        if read.is_pending() {
+            // Whatever breaks the link later must be heard by a reader that sleeps.
+            self.link.park(self.id, cx);
+        }
+        read
     }
 }
 
@@ -295,6 +238,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        match self.flow() {
+            Flow::Open | Flow::Held => {}
+            Flow::Reset => return Poll::Ready(Err(reset())),
+            Flow::Silent => return Poll::Ready(Ok(buf.len())),
+        }
         self.link.mark();
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -305,39 +253,5 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_delay_stays_within_its_range() {
-        let ms = Duration::from_millis;
-        let mut stream = RandomStream::named(1, "delay");
-        for delay in [
-            Delay::Uniform { min: ms(2), max: ms(9) },
-            Delay::Exponential { min: ms(2), mean: ms(3), max: ms(9) },
-        ] {
-            let drawn: Vec<_> = (0..500).map(|_| delay.draw(&mut stream)).collect();
-            assert!(drawn.iter().all(|drawn| (ms(2)..=ms(9)).contains(drawn)), "{delay:?}");
-            assert!(drawn.iter().any(|drawn| *drawn < ms(3)), "{delay:?}");
-            assert!(drawn.iter().any(|drawn| *drawn > ms(8)), "{delay:?}");
-        }
-    }
-
-    #[test]
-    fn every_pair_of_nodes_has_its_own_link() {
-        let links = Links::new(1, &["a", "b", "c", "d"], Delay::fixed(Duration::from_millis(1)));
-        for a in 0..4 {
-            for b in 0..a {
-                let link = links.between(a, b).expect("two nodes");
-                assert_eq!(link.ends, (b, a));
-                assert!(Arc::ptr_eq(link, links.between(b, a).expect("two nodes")));
-            }
-            assert!(links.between(a, a).is_none());
-        }
-        assert_eq!(links.all().len(), 6);
     }
 }

@@ -76,7 +76,6 @@ pub(super) enum Admission {
 pub(super) struct Node {
     pub(super) index: NodeIndex,
     pub(super) name: String,
-    pub(super) clocks: Clocks,
     pub(super) disk: Disk,
     /// Rings for the supervisor: a call has come, or the last task has left.
     pub(super) bell: Notify,
@@ -84,6 +83,9 @@ pub(super) struct Node {
 }
 
 struct State {
+    clocks: Clocks,
+    /// When the drift last changed, in truth and as this node has measured it.
+    since: (Duration, Duration),
     life: Life,
     incarnation: u32,
     tasks: BTreeMap<u64, Task>,
@@ -111,6 +113,11 @@ struct Task {
 }
 
 impl State {
+    fn measured(&self, now: Duration) -> Duration {
+        let (since, measured) = self.since;
+        measured + self.clocks.measured(now.saturating_sub(since))
+    }
+
     fn look(&mut self, incarnation: u32, waker: &Waker) -> Admission {
         if self.incarnation != incarnation {
             return Admission::Dead;
@@ -129,6 +136,8 @@ impl State {
 impl Node {
     pub(super) fn new(index: u16, name: &str, clocks: Clocks, shuffle: Shuffle) -> Self {
         let state = State {
+            clocks,
+            since: (Duration::ZERO, Duration::ZERO),
             life: Life::Down,
             incarnation: 0,
             tasks: BTreeMap::new(),
@@ -139,11 +148,39 @@ impl Node {
         };
         let index = NodeIndex(index);
         let (disk, bell, state) = (Disk::default(), Notify::new(), Mutex::new(state));
-        Self { index, name: name.into(), clocks, disk, bell, state }
+        Self { index, name: name.into(), disk, bell, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this node has measured since the world began, at the true time `now`.
+    pub(super) fn measured(&self, now: Duration) -> Duration {
+        self.state().measured(now)
+    }
+
+    /// How far ahead its wall clock is, in milliseconds.
+    pub(super) fn offset_ms(&self) -> i64 {
+        self.state().clocks.offset_ms
+    }
+
+    /// How long it truly takes until this node has measured `span`.
+    pub(super) fn truth(&self, span: Duration) -> Duration {
+        self.state().clocks.truth(span)
+    }
+
+    /// Sets its wall clock this much ahead of what it showed, or back.
+    pub(super) fn step_clock(&self, by_ms: i64) {
+        let mut state = self.state();
+        state.clocks.offset_ms = state.clocks.offset_ms.saturating_add(by_ms);
+    }
+
+    /// Lets its clocks run at another speed from `now` on; no clock jumps.
+    pub(super) fn set_drift(&self, now: Duration, ppm: i32) {
+        let mut state = self.state();
+        state.since = (now, state.measured(now));
+        state.clocks.drift_ppm = ppm;
     }
 
     pub(super) fn life(&self) -> Life {

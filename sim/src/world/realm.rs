@@ -10,7 +10,7 @@ use std::time::Duration;
 use slackwater_core::fact::{Detail, Down, Fact};
 
 use super::cue::{Cues, Deeds};
-use super::net::Links;
+use super::link::Links;
 use super::node::{Life, Node};
 use super::store::Objects;
 use crate::fault::Fault;

@@ -15,7 +15,7 @@ use turmoil::Sim;
 
 use super::cue::Cues;
 use super::gate::message;
-use super::net::Links;
+use super::link::{Link, Links};
 use super::node::{Life, Node, Shuffle};
 use super::realm::Realm;
 use super::store::Objects;
@@ -141,14 +141,62 @@ impl Stage {
             Action::Fault(Fault::Pause { node }) => self.realm.pause(&node),
             Action::Fault(Fault::Resume { node }) => self.resume(self.place(&node)),
             Action::Fault(Fault::Start { node }) => self.start(self.place(&node)),
-            Action::Fault(Fault::Store(fault)) => self.realm.store.befall(&self.realm, fault),
-            Action::Fault(Fault::Delay { between: (a, b), delay }) => {
-                let (a, b) = (self.place(&a), self.place(&b));
-                let link = self.realm.links.between(a, b).expect("a link has two different ends");
-                link.set(delay);
-                self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
+            Action::Fault(fault) => {
+                let deed = fault.to_string();
+                self.befall(fault);
+                self.realm.tell(self.realm.nodes[0].index, Fact::FaultDone { deed });
             }
         }
+    }
+
+    /// Deeds done to links, clocks and the store.
+    fn befall(&self, fault: Fault) {
+        match fault {
+            Fault::Store(fault) => self.realm.store.befall(&self.realm, fault),
+            Fault::Delay { between, delay } => {
+                self.on_link(&between, |link| link.set(delay));
+            }
+            Fault::Hold { from, to } => {
+                let node = self.place(&to);
+                self.on_link(&(from, to), |link| link.hold(node));
+            }
+            Fault::Release { between } => self.on_link(&between, Link::release),
+            Fault::Reset { between } => {
+                self.on_link(&between, |link| link.break_connections(None));
+            }
+            Fault::HalfOpen { gone, unaware } => {
+                let node = self.place(&unaware);
+                self.on_link(&(gone, unaware), |link| link.break_connections(Some(node)));
+            }
+            Fault::Slow { node, by } => {
+                let node = self.place(&node);
+                for (index, link) in self.realm.links.all().iter().enumerate() {
+                    if link.ends.0 == node || link.ends.1 == node {
+                        link.slow_down(node, by);
+                        self.apply_delay(index);
+                    }
+                }
+            }
+            Fault::ClockStep { node, by_ms } => {
+                self.cast[self.place(&node)].node.step_clock(by_ms);
+            }
+            Fault::ClockDrift { node, ppm } => {
+                let now = self.realm.now();
+                self.cast[self.place(&node)].node.set_drift(now, ppm);
+            }
+            Fault::Kill { .. }
+            | Fault::PowerLoss { .. }
+            | Fault::Pause { .. }
+            | Fault::Resume { .. }
+            | Fault::Start { .. } => {}
+        }
+    }
+
+    fn on_link(&self, between: &(String, String), deed: impl FnOnce(&Link)) {
+        let (a, b) = (self.place(&between.0), self.place(&between.1));
+        let link = self.realm.links.between(a, b).expect("a link has two different ends");
+        deed(link);
+        self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
     }
 
     fn place(&self, node: &str) -> usize {

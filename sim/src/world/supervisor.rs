@@ -60,6 +60,7 @@ fn start(realm: &Arc<Realm>, node: &Arc<Node>, call: Call) {
     let id = node.enter(0);
     let scope = if is_process { 0 } else { id };
     let (realm, node) = (Arc::clone(realm), Arc::clone(node));
+    let began = node.measured(began);
     let host = SimHost { realm, node, incarnation, began, scope };
     let ended = Arc::clone(&host.node);
     let realm = Arc::clone(&host.realm);

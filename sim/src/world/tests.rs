@@ -299,3 +299,123 @@ fn a_mesh_under_faults_never_breaks_the_world_and_repeats_itself() {
         );
     }
 }
+
+/// How many answers the caller got within each second of 6.
+fn answers_by_second(run: &Run) -> Vec<usize> {
+    let mut seconds = vec![0; 6];
+    for entry in run.journal.entries() {
+        if entry.fact.to_string().contains("answer ") {
+            seconds[entry.time.as_secs() as usize] += 1;
+        }
+    }
+    seconds
+}
+
+fn talk() -> World {
+    World::new(3)
+        .node("a", caller("b:7"))
+        .node("b", echo())
+        .delay(Delay::fixed(ms(10)))
+        .limit(ms(6_000))
+}
+
+fn both() -> (String, String) {
+    ("a".to_owned(), "b".to_owned())
+}
+
+#[test]
+fn what_is_held_arrives_in_order_and_nothing_is_lost() {
+    let (from, to) = both();
+    let run = talk()
+        .at(ms(1_000), Fault::Hold { from, to })
+        .at(ms(3_000), Fault::Release { between: both() })
+        .run();
+    let text = run.journal.text();
+    let seconds = answers_by_second(&run);
+    assert!(seconds[0] > 5 && seconds[1] + seconds[2] <= 1 && seconds[4] > 5, "{seconds:?}");
+    assert!(!text.contains("the connection ended"), "the peer only waited: {text}");
+}
+
+#[test]
+fn a_reset_ends_both_ends_and_a_new_connection_is_whole() {
+    let run = talk().at(ms(2_000), Fault::Reset { between: both() }).run();
+    let text = run.journal.text();
+    assert_eq!(text.matches("the connection ended").count(), 1, "{text}");
+    assert!(text.contains("2 so far") && answers_by_second(&run)[4] > 5, "{text}");
+}
+
+#[test]
+fn half_open_one_side_waits_for_ever_and_the_other_begins_anew() {
+    let half = |gone: &str, unaware: &str| {
+        let (gone, unaware) = (gone.to_owned(), unaware.to_owned());
+        talk().at(ms(2_000), Fault::HalfOpen { gone, unaware }).run()
+    };
+    // The caller does not know: it waits for an answer that never comes.
+    let seconds = answers_by_second(&half("b", "a"));
+    assert_eq!((seconds[3], seconds[4]), (0, 0), "{seconds:?}");
+    // The server does not know: the caller is told, and calls again.
+    let run = half("a", "b");
+    assert!(run.journal.text().contains("2 so far") && answers_by_second(&run)[4] > 5);
+}
+
+#[test]
+fn a_slow_node_answers_late_until_it_is_healed() {
+    let slow = |by| Fault::Slow { node: "b".to_owned(), by };
+    let run = talk().at(ms(1_000), slow(ms(300))).at(ms(4_000), slow(ms(0))).run();
+    let seconds = answers_by_second(&run);
+    assert!((1..=2).contains(&seconds[2]) && seconds[5] > 5, "{seconds:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_or_runs_fast_changes_what_its_node_measures() {
+    let main: Main = Arc::new(|host| {
+        Box::pin(async move {
+            for _ in 0..3 {
+                host.sleep(ms(1_000)).await;
+                let wall = host.wall().millis_since(EPOCH);
+                say(&*host, format!("elapsed {} wall {wall}", host.elapsed().as_millis()));
+            }
+        })
+    });
+    let node = || "a".to_owned();
+    let run = World::new(4)
+        .node("a", main)
+        .at(ms(500), Fault::ClockStep { node: node(), by_ms: -5_000 })
+        .at(ms(1_500), Fault::ClockDrift { node: node(), ppm: 100_000 })
+        .limit(ms(4_000))
+        .run();
+    let text = run.journal.text();
+    assert!(text.contains("elapsed 1000 wall -4000"), "{text}");
+    assert!(text.contains("elapsed 3"), "{text}");
+}
+
+#[test]
+fn a_process_killed_at_a_step_takes_no_further_one_and_the_past_stays_as_it_was() {
+    let calm = talk().run();
+    let down = vec![
+        (ms(0), Fault::Kill { node: "a".into() }),
+        (ms(500), Fault::Start { node: "a".into() }),
+    ];
+    for step in [1, 2, 17, calm.steps / 2] {
+        let run = talk().on(Cue::Step(step), down.clone()).run();
+        let killed =
+            run.journal.entries().iter().position(|e| matches!(e.fact, Fact::NodeDown { .. }));
+        let killed = killed.unwrap_or_else(|| panic!("nobody was killed at step {step}"));
+        let same = |at: usize| run.journal.entries()[at] == calm.journal.entries()[at];
+        assert!((0..killed).all(same), "step {step}: {}", run.journal.text());
+        assert!(run.journal.text()[..].contains("incarnation=2"), "it started again");
+    }
+}
+
+#[test]
+fn a_fact_sets_off_a_deed_at_once_or_later() {
+    let seen = |entry: &crate::journal::Entry| entry.fact.to_string().contains("answer 5");
+    let kill = |after| vec![(ms(after), Fault::Kill { node: "a".into() })];
+    for (after, most) in [(0, 1), (300, 5)] {
+        let run = talk().on(Cue::Fact(Box::new(seen)), kill(after)).run();
+        let text = run.journal.text();
+        let later =
+            text.split("answer 5").nth(1).expect("it was answered").matches("answer").count();
+        assert!(text.contains("how=kill") && later < most, "{text}");
+    }
+}
