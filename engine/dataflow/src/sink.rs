@@ -210,3 +210,6 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

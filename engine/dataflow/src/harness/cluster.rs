@@ -6,26 +6,31 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use slackwater_core::element::{Barrier, BarrierKind, Signal};
 use slackwater_core::fact::{Detail, Fact};
-use slackwater_core::graph::JobGraph;
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
 use slackwater_core::time::ProcessingTime;
 
 use crate::connector::Outside;
 use crate::gate::Gate;
 use crate::operator::{Context, Counts, Outgoing, Outputs, Progress, Step};
 use crate::packet::Packet;
+use crate::state::{Fork, Restored, Section, sections};
 use crate::task::{Chain, Plan, Port};
 
 /// The tasks of a plan, and what has left them.
 pub(super) struct Cluster {
-    graph: JobGraph,
+    plan: Plan,
     /// By vertex and index.
     tasks: Vec<Vec<Task>>,
     clock: ProcessingTime,
     facts: RefCell<Vec<Fact>>,
     /// By the uid of the sink.
     taken: BTreeMap<String, Vec<Packet>>,
+    /// What was kept as barriers passed.
+    kept: Vec<Box<dyn Fork>>,
+    /// How many snapshots have been taken.
+    snapshots: u64,
 }
 
 struct Task {
@@ -53,7 +58,19 @@ enum Call {
 
 impl Cluster {
     /// Opens every task.
-    pub(super) fn start(plan: &Plan) -> Self {
+    pub(super) fn start(plan: Plan) -> Self {
+        Self {
+            tasks: Self::open(&plan),
+            plan,
+            clock: ProcessingTime::from_millis(0),
+            facts: RefCell::default(),
+            taken: BTreeMap::new(),
+            kept: Vec::new(),
+            snapshots: 0,
+        }
+    }
+
+    fn open(plan: &Plan) -> Vec<Vec<Task>> {
         let vertices = plan.graph.vertices.iter().zip(&plan.vertices);
         let tasks = vertices.map(|(vertex, code)| {
             let open = |index| {
@@ -72,12 +89,29 @@ impl Cluster {
             };
             (0..vertex.parallelism).map(open).collect()
         });
-        Self {
-            graph: plan.graph.clone(),
-            tasks: tasks.collect(),
-            clock: ProcessingTime::from_millis(0),
-            facts: RefCell::default(),
-            taken: BTreeMap::new(),
+        tasks.collect()
+    }
+
+    /// Sends a barrier through every task, as a checkpoint does; what the operators keep.
+    pub(super) fn snapshot(&mut self) -> Vec<Section> {
+        self.snapshots += 1;
+        let checkpoint = CheckpointId(self.snapshots);
+        let barrier = Barrier { checkpoint, kind: BarrierKind::Checkpoint };
+        self.push(Packet::Signal(Signal::Barrier(barrier)));
+        let mut all = Vec::new();
+        for mut fork in std::mem::take(&mut self.kept) {
+            all.extend(sections(&mut *fork).unwrap_or_else(|refused| panic!("{refused}")));
+        }
+        all
+    }
+
+    /// Opens every task anew, with the state of these sections.
+    pub(super) fn restore(&mut self, sections: Vec<Section>) {
+        self.tasks = Self::open(&self.plan);
+        let restored = Restored { checkpoint: None, sections };
+        for task in self.tasks.iter_mut().flatten() {
+            let done = task.chain.restore(&restored);
+            done.unwrap_or_else(|refused| panic!("{refused}"));
         }
     }
 
@@ -143,6 +177,7 @@ impl Cluster {
                 None => task.chain.resume(&mut cx),
             };
             let progress = progress.unwrap_or_else(|failed| panic!("{failed}"));
+            self.kept.append(&mut outputs.kept);
             for outgoing in outputs.pending {
                 self.leave(VertexId(vertex), index, outgoing, &mut moving);
             }
@@ -162,11 +197,14 @@ impl Cluster {
     ) {
         let task = &self.tasks[vertex.0 as usize][index as usize];
         match &task.ports[port as usize] {
+            // A barrier means nothing to a reader of the stream.
+            Port::Sink(_) if matches!(packet, Packet::Signal(Signal::Barrier(_))) => {}
             Port::Sink(sink) => {
                 self.taken.entry(sink.uid().0.clone()).or_default().push(packet);
             }
             Port::Edge(edge) => {
-                let receivers = self.graph.receivers(&self.graph.edges[*edge as usize], index);
+                let receivers =
+                    self.plan.graph.receivers(&self.plan.graph.edges[*edge as usize], index);
                 match (channel, packet) {
                     (Some(channel), packet) => {
                         let to = receivers[channel as usize];
@@ -185,10 +223,10 @@ impl Cluster {
 
     /// Finds the channel of the receiver's gate: edges in order, and senders in order within one.
     fn addressed(&self, (edge, from, to): (u32, u32, u32), packet: Packet) -> Moving {
-        let vertex = self.graph.edges[edge as usize].to;
-        let before = self.graph.inputs(vertex).take_while(|(index, _)| *index < edge);
-        let before: usize = before.map(|(_, edge)| self.graph.senders(edge, to).len()).sum();
-        let senders = self.graph.senders(&self.graph.edges[edge as usize], to);
+        let vertex = self.plan.graph.edges[edge as usize].to;
+        let before = self.plan.graph.inputs(vertex).take_while(|(index, _)| *index < edge);
+        let before: usize = before.map(|(_, edge)| self.plan.graph.senders(edge, to).len()).sum();
+        let senders = self.plan.graph.senders(&self.plan.graph.edges[edge as usize], to);
         let place = senders.iter().position(|sender| *sender == from);
         let place = place.expect("a receiver knows its senders");
         Moving { vertex: vertex.0, index: to, channel: before + place, packet }

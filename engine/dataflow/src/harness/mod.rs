@@ -13,6 +13,7 @@ use slackwater_core::fact::Fact;
 use slackwater_core::time::{EventTime, ProcessingTime};
 
 use crate::packet::{AnyBatch, Packet};
+use crate::state::Section;
 use crate::stream::{Env, Stream};
 use crate::watermark::{Generators, Quantum, Watermarks};
 use cluster::Cluster;
@@ -70,7 +71,7 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
         configure(&env);
         build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
         let plan = env.plan().unwrap_or_else(|refused| panic!("no plan: {refused}"));
-        Self { cluster: Cluster::start(&plan), generators: None, of: PhantomData }
+        Self { cluster: Cluster::start(plan), generators: None, of: PhantomData }
     }
 
     /// From now on watermarks follow from the records.
@@ -118,6 +119,36 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     /// at its time. It never goes back.
     pub fn clock(&mut self, millis: i64) -> &mut Self {
         self.cluster.advance_clock(ProcessingTime::from_millis(millis));
+        self
+    }
+
+    /// The state of every operator as it is now, as a checkpoint would hold it.
+    ///
+    /// # Panics
+    /// If state cannot be written; the message says why.
+    pub fn snapshot(&mut self) -> Vec<Section> {
+        self.cluster.snapshot()
+    }
+
+    /// Ends every operator and starts it anew with this state, as after a failure: of this harness
+    /// or of another one whose operators have the same uids, at whatever parallelism.
+    ///
+    /// # Panics
+    /// If the state is refused; the message says why.
+    pub fn restore(&mut self, sections: &[Section]) -> &mut Self {
+        self.cluster.restore(sections.to_vec());
+        self
+    }
+
+    /// Takes a snapshot and starts every operator anew with it: whoever reads the output must not
+    /// be able to tell.
+    ///
+    /// # Panics
+    /// If state is refused, or is not the same, byte for byte, once it has been restored.
+    pub fn snapshot_and_restore(&mut self) -> &mut Self {
+        let sections = self.snapshot();
+        self.restore(&sections);
+        assert_eq!(self.snapshot(), sections, "what was restored is what was there");
         self
     }
 

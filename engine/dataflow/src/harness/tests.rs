@@ -2,6 +2,7 @@
 //! What a single operator computes is shown by its own example; this is about how they stand together.
 //! The same plans on real channels are tried in `slackwater-runtime` and `slackwater-sim`.
 
+use proptest::prelude::*;
 use slackwater_core::time::{Clock, secs};
 
 use super::*;
@@ -134,4 +135,129 @@ fn marks_keep_their_place_when_records_are_left_out_or_multiplied() {
     });
     let shown: Vec<_> = shown.collect();
     assert_eq!(shown.join(" "), "w0 2 w1 4 4 w3 w4");
+}
+
+/// Every kind of state: one value, a value a key, windows.
+fn all_state(readings: Stream<Reading>) -> WindowOut<String, i64, Reading> {
+    let numbered = readings.scan("number", 0, |number: &mut i64, (key, value)| {
+        *number += 1;
+        (key, value * 1_000 + *number)
+    });
+    let keyed = numbered.key_by(|(key, _): &Reading| key.clone());
+    let sums = keyed.scan("running", 0, |sum: &mut i64, (key, value): Reading| {
+        *sum += value;
+        (key, *sum)
+    });
+    let keyed = sums.key_by(|(key, _): &Reading| key.clone());
+    let windows = tumbling(secs(1)).allowed_lateness(secs(1));
+    keyed.window(windows).sum("sums", |(_, value)| *value)
+}
+
+/// What is given to operators: a record of a key at a time, or a watermark.
+#[derive(Clone, Debug)]
+enum Given {
+    Record(u8, i64),
+    Watermark(i64),
+}
+
+fn given() -> impl Strategy<Value = Vec<(bool, Given)>> {
+    let one = prop_oneof![
+        4 => (0u8..9, 0i64..2_000).prop_map(|(key, time)| Given::Record(key, time)),
+        1 => (0i64..1_000).prop_map(Given::Watermark),
+    ];
+    let drift = |steps: Vec<(bool, Given)>| {
+        let mut greatest = i64::MIN;
+        let at = |(index, (stop, step)): (usize, (bool, Given))| {
+            let now = index as i64 * 150;
+            let step = match step {
+                Given::Record(key, time) => Given::Record(key, now + time),
+                Given::Watermark(time) => {
+                    // Sources remember how far they were: no watermark goes back.
+                    greatest = greatest.max(now + time);
+                    Given::Watermark(greatest)
+                }
+            };
+            (stop, step)
+        };
+        steps.into_iter().enumerate().map(at).collect()
+    };
+    prop::collection::vec((prop::bool::weighted(0.15), one), 1..60).prop_map(drift)
+}
+
+fn give<O: Data>(h: &mut Harness<Reading, O, Reading>, step: &Given) {
+    match step {
+        Given::Record(key, time) => h.record(*time, (format!("k{key}"), time % 97)),
+        Given::Watermark(time) => h.watermark(*time),
+    };
+}
+
+fn at_parallelism(parallelism: u32) -> Harness<Reading, Pane<String, i64>, Reading> {
+    let configure = |env: &Env| {
+        env.parallelism(parallelism);
+    };
+    Harness::with(configure, all_state)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn whoever_reads_cannot_tell_that_everything_was_restored(steps in given()) {
+        let (mut calm, mut stopped) = (at_parallelism(1), at_parallelism(1));
+        for (stop, step) in &steps {
+            give(&mut calm, step);
+            give(&mut stopped, step);
+            if *stop {
+                stopped.snapshot_and_restore();
+            }
+            prop_assert_eq!(calm.take_records(), stopped.take_records());
+            prop_assert_eq!(records(calm.take_late()), records(stopped.take_late()));
+        }
+        prop_assert_eq!(calm.end().take_records(), stopped.end().take_records());
+    }
+
+    #[test]
+    fn state_follows_its_keys_through_every_change_of_parallelism(steps in given()) {
+        let mut calm = at_parallelism(1);
+        steps.iter().for_each(|(_, step)| give(&mut calm, step));
+        let expected = (shown(calm.end().take_values()), records(calm.take_late()).len());
+        let (mut panes, mut late) = (Vec::new(), 0);
+        let mut state: Option<Vec<Section>> = None;
+        let share = steps.len().div_ceil(4);
+        let last = steps.len().div_ceil(share) - 1;
+        for (index, (part, parallelism)) in steps.chunks(share).zip([1, 4, 2, 8]).enumerate() {
+            let mut h = at_parallelism(parallelism);
+            if let Some(state) = &state {
+                h.restore(state);
+            }
+            part.iter().for_each(|(_, step)| give(&mut h, step));
+            state = Some(match index == last {
+                true => { h.end(); Vec::new() },
+                false => h.snapshot(),
+            });
+            panes.extend(h.take_values());
+            late += records(h.take_late()).len();
+        }
+        prop_assert_eq!((shown(panes), late), expected);
+    }
+}
+
+#[test]
+fn windows_of_the_clock_that_ended_during_an_outage_fire_at_once() {
+    let start = || {
+        let follow_the_clock = |env: &Env| {
+            env.clock(Clock::Processing);
+        };
+        Harness::with(follow_the_clock, sums)
+    };
+    let mut before = start();
+    before.clock(5_100).record(900, ("a".into(), 1)).record(200, ("a".into(), 2));
+    let state = before.snapshot();
+    assert_eq!(shown(before.take_values()), [""; 0]);
+    let mut after = start();
+    after.clock(9_700).restore(&state).clock(9_700);
+    assert_eq!(shown(after.take_values()), ["5000 a 3"]);
+    let mut soon = start();
+    soon.clock(5_300).restore(&state).record(0, ("a".into(), 4)).clock(6_000);
+    assert_eq!(shown(soon.take_values()), ["5000 a 7"]);
 }

@@ -7,11 +7,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use slackwater_core::codec::decode_batch;
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask};
+use slackwater_core::element::BarrierKind;
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask};
 use slackwater_core::time::ms;
 
 use super::*;
 use crate::operator::{Counts, Outputs, Progress};
+use crate::state::sections;
 
 /// Brings what the script says.
 struct Script {
@@ -55,8 +57,9 @@ impl SourceReader for Script {
     }
 
     fn positions(&self) -> Vec<Position> {
-        let (offset, note) = (self.offset, Vec::new());
-        vec![Position { split: 0, offset, note, ended: false }]
+        let offset = self.offset;
+        let at = |split| Position { split, offset, note: Vec::new(), ended: false };
+        [0, 1].map(at).into()
     }
 
     fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError> {
@@ -82,7 +85,10 @@ impl Chain for Seen {
         Ok(())
     }
     fn signal(&mut self, signal: Signal, _: &mut Context<'_>) -> Step {
-        self.0.push(format!("{signal:?}").to_lowercase());
+        self.0.push(match signal {
+            Signal::Barrier(barrier) => format!("#{}", barrier.checkpoint.0),
+            signal => format!("{signal:?}").to_lowercase(),
+        });
         Ok(())
     }
     fn resume(&mut self, _: &mut Context<'_>) -> Result<Progress, OperatorError> {
@@ -99,6 +105,18 @@ impl Chain for Seen {
     }
 }
 
+/// A source with splits 0 and 1, which is idle after 100 ms; windows of a second read it.
+fn source(steps: &Rc<RefCell<VecDeque<String>>>) -> SourceTask<Script> {
+    let reader = Script { steps: steps.clone(), offset: 0, skipped: None };
+    let settings = SourceTaskSettings {
+        uid: "source".into(),
+        splits: vec![0, 1],
+        batch_rows: 10,
+        quantum: Quantum::of_millis(1_000),
+    };
+    SourceTask::new(settings, reader, Watermarks::ascending().idle_after(ms(100)))
+}
+
 /// What a played script left behind.
 struct Played {
     /// By step: what the chain saw, then what the poll said.
@@ -107,31 +125,38 @@ struct Played {
     next_timer: Option<ProcessingTime>,
 }
 
-/// Plays `time: step` after `time: step` on a source with splits 0 and 1, which is idle after
-/// 100 ms; windows of a second read it.
+/// Plays `time: step` after `time: step`. A step is what the reader brings, or `barrier 3`, which
+/// lets a barrier pass, or `again`, which begins anew with what the last barrier kept.
 fn play(script: &[&str]) -> Played {
     let steps = Rc::new(RefCell::new(VecDeque::new()));
-    let reader = Script { steps: steps.clone(), offset: 0, skipped: None };
-    let settings = SourceTaskSettings {
-        uid: "source".into(),
-        splits: vec![0, 1],
-        batch_rows: 10,
-        quantum: Quantum::of_millis(1_000),
-    };
-    let watermarks = Watermarks::ascending().idle_after(ms(100));
-    let mut source = SourceTask::new(settings, reader, watermarks);
+    let mut source = source(&steps);
     let facts = RefCell::new(Vec::new());
     let tell = |fact| facts.borrow_mut().push(fact);
     let subtask = Subtask { vertex: slackwater_core::id::VertexId(0), index: 0 };
     let task = Execution { job: JobId(1), epoch: JobEpoch(1), attempt: Attempt(1), subtask };
     let (counts, mut outputs) = (Counts::default(), Outputs::default());
+    let mut stored = Vec::new();
     let played = script.iter().map(|line| {
         let (time, step) = line.split_once(": ").expect("a time and a step");
-        steps.borrow_mut().push_back(step.to_owned());
         let now = ProcessingTime::from_millis(time.parse().expect("a time"));
         let told: (Detail, &dyn Fn(Fact)) = (Detail::Records, &tell);
         let mut cx = Context::new(task, now, told, &mut outputs, &counts);
         let mut seen = Seen::default();
+        if let Some(number) = step.strip_prefix("barrier ") {
+            let checkpoint = CheckpointId(number.parse().expect("a number"));
+            let barrier = Barrier { checkpoint, kind: BarrierKind::Checkpoint };
+            source.barrier(barrier, &mut seen, &mut cx).expect("passes");
+            let mut kept = outputs.kept.pop().expect("a source keeps its positions");
+            stored = sections(&mut *kept).expect("plain data");
+            return seen.0.join(" | ");
+        }
+        if step == "again" {
+            source = self::source(&steps);
+            let restored = Restored { checkpoint: None, sections: stored.clone() };
+            source.restore(&restored).expect("positions of its own");
+            return format!("from {}", source.reader.offset);
+        }
+        steps.borrow_mut().push_back(step.to_owned());
         let waker = &mut Waker::from_waker(std::task::Waker::noop());
         let polled = match source.poll(waker, &mut seen, &mut cx) {
             Poll::Pending => "pending".to_owned(),
@@ -237,4 +262,55 @@ fn failures_and_skipped_records_name_the_source() {
     let skipped = played.facts.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     assert!(matches!(played.facts[0], Fact::RecordSkipped { rows: 1, .. }), "{skipped}");
     assert!(skipped.contains("cause=\"line 7 has no value\""), "{skipped}");
+}
+
+#[test]
+fn a_barrier_follows_the_marks_that_made_no_difference_yet() {
+    check(&[
+        ("0: 0 2500", "2500 | batch"),
+        ("0: 1 1200 1400", "1200 1400 1199@1 | batch"),
+        ("0: barrier 1", "1399@0 | #1"),
+        ("0: barrier 2", "#2"),
+        ("0: 1 1900", "1900 | batch"),
+        ("0: 1 2100", "2100 2099@1 | batch"),
+    ]);
+}
+
+#[test]
+fn a_restored_source_goes_on_where_the_barrier_passed_and_knows_how_far_time_had_come() {
+    check(&[
+        ("0: 0 2500 900", "2500 900 | batch"),
+        ("0: 1 1200", "1200 1199@1 | batch"),
+        ("0: barrier 1", "#1"),
+        ("0: 1 9000", "9000 2499@1 | batch"),
+        ("0: again", "from 3"),
+        ("0: 1 1300", "1300 1199@0 | batch"),
+        ("0: 1 3000", "3000 2499@1 | batch"),
+    ]);
+}
+
+#[test]
+fn a_source_that_had_ended_is_at_its_end_at_once_and_barriers_still_pass() {
+    check(&[
+        ("0: 0 100", "100 | batch"),
+        ("0: end", "MAX@0 | endofinput | end"),
+        ("0: barrier 7", "#7"),
+        ("0: again", "from 1"),
+        ("0: never read", "MAX@0 | endofinput | end"),
+        ("0: barrier 8", "#8"),
+    ]);
+}
+
+#[test]
+fn a_split_that_had_ended_is_not_waited_for_after_a_restore_and_idleness_is_forgotten() {
+    check(&[
+        ("0: endof 0", "nothing"),
+        ("0: 1 1500", "1500 1499@1 | batch"),
+        ("0: nothing 1", "nothing"),
+        ("100: wait", "idle | nothing"),
+        ("200: barrier 1", "#1"),
+        ("200: again", "from 1"),
+        ("200: wait", "1499@0 | nothing"),
+        ("200: 1 2600", "2600 2599@1 | batch"),
+    ]);
 }

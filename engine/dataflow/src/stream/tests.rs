@@ -6,15 +6,17 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
+use slackwater_core::checkpoint::CheckpointConfig;
 use slackwater_core::element::Batch;
-use slackwater_core::graph::{OperatorKind, Partition};
+use slackwater_core::graph::{OperatorKind, Partition, TWO_PHASE};
+use slackwater_core::id::CheckpointId;
 use slackwater_core::program::Program;
 use slackwater_core::time::{ProcessingTime, ms, secs};
 
 use super::*;
 use crate::connector::{
     ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
-    SinkWriter, Source, SourceReader, Splits,
+    SinkWriter, Source, SourceReader, Splits, Transaction, TwoPhaseSink, TwoPhaseWriter,
 };
 use crate::task::{Plan, PlanError, Programs};
 use crate::watermark::Watermarks;
@@ -368,4 +370,93 @@ fn a_type_without_a_shape_is_refused_by_name_where_it_crosses_between_tasks() {
     });
     let refused = refused.expect_err("refused").to_string();
     assert!(refused.contains("Shapeless has no fixed shape"), "{refused}");
+}
+
+/// A source without end.
+struct Endless;
+
+impl Source for Endless {
+    type Item = u64;
+    type Reader = Nowhere<u64>;
+    fn splits(&self) -> Splits {
+        Splits::One
+    }
+    fn is_bounded(&self) -> bool {
+        false
+    }
+    fn open(&self, _: Opening) -> Result<Nowhere<u64>, ConnectorError> {
+        Ok(from_nowhere(Splits::One))
+    }
+}
+
+/// A sink that commits when a checkpoint completes.
+struct Committing;
+
+impl TwoPhaseSink for Committing {
+    type Item = u64;
+    type Writer = Nowhere<u64>;
+    fn open(&self, _: Opening) -> Result<Nowhere<u64>, ConnectorError> {
+        Ok(to_nowhere())
+    }
+}
+
+impl TwoPhaseWriter for Nowhere<u64> {
+    type Item = u64;
+    fn write(&mut self, _: Batch<u64>) -> LocalFuture<'_, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn prepare(
+        &mut self,
+        _: CheckpointId,
+    ) -> LocalFuture<'_, Result<Option<Transaction>, ConnectorError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    fn commit<'a>(
+        &'a mut self,
+        _: &'a [Transaction],
+    ) -> LocalFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn recover<'a>(
+        &'a mut self,
+        _: &'a [Transaction],
+    ) -> LocalFuture<'a, Result<(), ConnectorError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[test]
+fn a_two_phase_sink_without_checkpoints_is_refused_where_nothing_would_ever_commit() {
+    let endless = |env: &Env| {
+        let numbers = env.source("endless", Endless, Watermarks::ascending());
+        numbers.sink_two_phase("ledger", Committing);
+    };
+    let error = planned(endless).expect_err("refused").to_string();
+    assert!(error.starts_with("sink \"ledger\" (declared at "), "{error}");
+    let why = "commits when a checkpoint completes, none is taken, and source \"endless\" may never \
+               end: take checkpoints at an interval, or use a sink that is not two-phase";
+    assert!(error.ends_with(why), "{error}");
+    let plan = planned(|env| {
+        env.checkpoint_every(secs(1));
+        endless(env);
+    });
+    let graph = plan.expect("with checkpoints it commits").graph;
+    assert_eq!(graph.vertices[0].operators[1].note, TWO_PHASE);
+    let plan = planned(|env| {
+        let source = from_nowhere::<u64>(Splits::One);
+        let numbers = env.source("bounded", source, Watermarks::ascending());
+        numbers.sink_two_phase("ledger", Committing);
+    });
+    plan.expect("a job that ends commits at its end");
+}
+
+#[test]
+fn an_interval_leaves_what_was_said_of_checkpoints_before() {
+    let env = Env::new("checkpointed");
+    let storage = "file:///elsewhere".to_owned();
+    env.checkpoints(CheckpointConfig { storage: storage.clone(), ..CheckpointConfig::default() });
+    env.checkpoint_every(secs(3));
+    numbers(&env, Splits::One).discard();
+    let config = env.plan().expect("a plan").graph.checkpoints.expect("checkpoints");
+    assert_eq!((config.interval, config.storage), (Some(secs(3)), storage));
 }

@@ -531,6 +531,8 @@ fn state_of_another_window_size_is_refused_by_name() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
     #[test]
     fn a_fork_is_the_state_of_its_moment_whatever_comes_in_and_fires_meanwhile(
         steps in steps(),
