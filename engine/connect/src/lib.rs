@@ -10,4 +10,6 @@ pub mod series;
 pub mod ticks;
 
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod testing;

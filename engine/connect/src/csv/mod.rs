@@ -11,7 +11,7 @@ pub use sink::{CsvSink, CsvWriter, sink};
 pub use source::{CsvReader, CsvSource, source};
 
 /// A row with its place in the file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Row<T> {
     /// Which record of the file, from 1, the header not counted.
     pub record: u64,

@@ -154,6 +154,19 @@ impl MemoryLog {
         })
     }
 
+    /// Refuses an offset behind the end: whoever read so far read another log, for this one keeps
+    /// every record.
+    fn check(&self, (topic, partition): (&str, u32), offset: u64) -> Result<(), String> {
+        let records = self.with(topic, partition, |kept| kept.records.len() as u64);
+        if offset <= records {
+            return Ok(());
+        }
+        Err(format!(
+            "partition {partition} of topic {topic:?} has {records} records, and {offset} had been \
+             read of it: it is another log"
+        ))
+    }
+
     fn fetch(&self, (topic, partition): (&str, u32), offset: u64, max: usize) -> Fetched {
         self.with(topic, partition, |kept| kept.fetch(offset, max))
     }

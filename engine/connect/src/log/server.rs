@@ -74,6 +74,7 @@ impl LogServer {
                         Request::Fetch { topic, partition, offset, max, wait } => {
                             let place = (topic.as_str(), partition);
                             let from = (offset, max as usize);
+                            log.check(place, offset)?;
                             Ok(Reply::Fetched(fetch(host.as_ref(), &log, place, from, wait).await))
                         }
                     }
