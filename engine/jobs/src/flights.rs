@@ -5,6 +5,8 @@
 use slackwater::connect::csv::{OnBadRecord, Row};
 use slackwater::prelude::*;
 
+use crate::survival;
+
 /// A line of the input: a departure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flight {
@@ -39,7 +41,8 @@ struct Late {
 }
 
 /// Settings: `input` (a file), `out` (a folder), `bound` (how late a plane may be), and
-/// `on_bad_record` (`fail` or `skip`).
+/// `on_bad_record` (`fail` or `skip`); `checkpoint`, `storage`, `restarts` (none), `restart_delay` and
+/// `latency` as of [`crate::oscon::oscon`]. With checkpoints the files are written in transactions.
 ///
 /// # Errors
 /// If a setting is missing or cannot be read.
@@ -48,6 +51,7 @@ pub fn flights(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     let out: String = required(settings, "out")?;
     let bound = settings.take_span("bound", mins(60))?;
     let on_bad_record = settings.take("on_bad_record", OnBadRecord::Fail)?;
+    let checkpoints = survival::take(env, settings, 0)?;
     // One key group: results of one firing leave in the order of their keys, and so stand the rows.
     env.max_parallelism(1);
 
@@ -61,38 +65,27 @@ pub fn flights(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
             *count += 1;
             *sum += row.value.value;
         });
-    hours
-        .results
-        .map(|pane| Hour {
-            key: pane.key,
-            window_start: pane.window.start.as_millis(),
-            window_end: pane.window.end.as_millis(),
-            count: pane.value.0,
-            sum: pane.value.1,
-        })
-        .sink(
-            "windows-csv",
-            csv::sink(
-                format!("{out}/windows.csv"),
-                ["key", "window_start", "window_end", "count", "sum"],
-            ),
-        );
-    hours
-        .late
-        .map(|Row { record, value: Flight { key, event_ts_ms, value, flight } }| Late {
+    let windows = hours.results.map(|pane| Hour {
+        key: pane.key,
+        window_start: pane.window.start.as_millis(),
+        window_end: pane.window.end.as_millis(),
+        count: pane.value.0,
+        sum: pane.value.1,
+    });
+    let columns = ["key", "window_start", "window_end", "count", "sum"];
+    let file = csv::sink(format!("{out}/windows.csv"), columns);
+    checkpoints.write(&windows, "windows-csv", file);
+    let late =
+        hours.late.map(|Row { record, value: Flight { key, event_ts_ms, value, flight } }| Late {
             key,
             event_ts_ms,
             value,
             flight,
             record,
-        })
-        .sink(
-            "late-csv",
-            csv::sink(
-                format!("{out}/late.csv"),
-                ["key", "event_ts_ms", "value", "flight", "record"],
-            ),
-        );
+        });
+    let columns = ["key", "event_ts_ms", "value", "flight", "record"];
+    let file = csv::sink(format!("{out}/late.csv"), columns);
+    checkpoints.write(&late, "late-csv", file);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 
 use slackwater::prelude::*;
 
-use crate::survival::{self, Contract};
+use crate::survival::{self, Contract, DEMO_RESTARTS};
 
 /// One side of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ fn scramble(mut bits: u64) -> u64 {
 pub fn ledger(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     let parallelism = settings.take("parallelism", 1)?;
     env.parallelism(parallelism).chaining(settings.take("chaining", true)?);
-    survival::take(env, settings)?;
+    survival::take(env, settings, DEMO_RESTARTS)?;
     let contract = Contract::take(settings)?;
     let db = settings.take("db", series::ADDRESS.to_owned())?;
     let entries = entries(env, settings)?;

@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 
 use slackwater::prelude::*;
 
-use crate::survival::{self, Contract};
+use crate::survival::{self, Contract, DEMO_RESTARTS};
 
 /// What a sensor said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -175,7 +175,7 @@ fn store_and_sum(
 }
 
 fn survive_and_chain(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
-    survival::take(env, settings)?;
+    survival::take(env, settings, DEMO_RESTARTS)?;
     env.max_parallelism(8);
     env.chaining(settings.take("chaining", true)?);
     Ok(())

@@ -9,25 +9,58 @@ use slackwater::core::checkpoint::DEFAULT_STORAGE;
 use slackwater::core::time::parse_span;
 use slackwater::prelude::*;
 
-/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `restarts` and
-/// `restart_delay` (the demo's: 1000, a second apart), `latency` (how often a source sends a marker
+/// How often the demo starts again.
+pub(crate) const DEMO_RESTARTS: u32 = 1_000;
+
+/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `restarts` (0 for
+/// none; the demo's are 1000) and `restart_delay` (a second), `latency` (how often a source sends a marker
 /// that is measured where it ends; none: never).
 ///
 /// # Errors
 /// If a setting cannot be read.
-pub(crate) fn take(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+pub(crate) fn take(
+    env: &Env,
+    settings: &mut Settings,
+    restarts: u32,
+) -> Result<Checkpoints, PlanError> {
     let storage = settings.take("storage", DEFAULT_STORAGE.to_owned())?;
-    if let Every(Some(interval)) = settings.take("checkpoint", Every(None))? {
+    let Every(interval) = settings.take("checkpoint", Every(None))?;
+    if let Some(interval) = interval {
         env.checkpoints(CheckpointConfig { storage, ..CheckpointConfig::every(interval) });
     }
-    let attempts = settings.take("restarts", 1_000)?;
+    let attempts = settings.take("restarts", restarts)?;
     let delay = settings.take_span("restart_delay", secs(1))?;
     env.restart(if attempts == 0 { Restart::None } else { Restart::fixed(attempts, delay) });
     let latency = settings.take_span("latency", ms(0))?;
     if !latency.is_zero() {
         env.latency_every(latency);
     }
-    Ok(())
+    Ok(if interval.is_some() { Checkpoints::On } else { Checkpoints::Off })
+}
+
+/// Whether a job takes checkpoints.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpoints {
+    /// At an interval.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Checkpoints {
+    /// Writes a stream to a file: in transactions if there are checkpoints to commit them.
+    #[track_caller]
+    pub(crate) fn write<T: Data>(
+        self,
+        stream: &Stream<T>,
+        uid: &str,
+        sink: csv::CsvSink<T>,
+    ) -> StreamSink {
+        match self {
+            Self::On => stream.sink_two_phase(uid, sink.two_phase()),
+            Self::Off => stream.sink(uid, sink),
+        }
+    }
 }
 
 /// A span, or `off`.

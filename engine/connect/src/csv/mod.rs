@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 mod sink;
 mod source;
+mod transactional;
 
 pub use sink::{CsvSink, CsvWriter, sink};
 pub use source::{CsvReader, CsvSource, source};
+pub use transactional::{TransactionalCsv, TransactionalCsvWriter};
 
 /// A row with its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use slackwater_core::element::Batch;
+use slackwater_core::id::{Attempt, CheckpointId, JobId};
 use slackwater_core::time::EventTime;
-use slackwater_dataflow::connector::{Sink, SinkWriter, Source, SourceReader, flush};
+use slackwater_dataflow::connector::{
+    Sink, SinkWriter, Source, SourceReader, TwoPhaseSink, TwoPhaseWriter, flush,
+};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::RealHost;
 
@@ -86,4 +89,66 @@ fn a_file_is_begun_anew_and_appended_to_by_each_flush() {
     });
     let text = String::from_utf8(text.expect("a runtime")).expect("text");
     assert_eq!(text, "key,value\n\"a,1\",0\n\"a,1\",1\n");
+}
+
+fn row(value: i64) -> Batch<Line> {
+    let mut batch = Batch::default();
+    batch.push(EventTime::from_millis(0), Line { key: "a".into(), value });
+    batch
+}
+
+#[test]
+fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out/rows.csv").display().to_string();
+    let host = RealHost::named("here").expect("randomness");
+    slackwater_runtime::host::real::run(host, |host| async move {
+        let files = host.files();
+        let text = || {
+            let bytes = files.read_at(&path, 0, 999).expect("written");
+            String::from_utf8(bytes).expect("text").replace("key,value\n", "|").replace('\n', " ")
+        };
+        let sink = || sink::<Line>(&*path, ["key", "value"]).two_phase();
+        assert!(sink().open(opening(&host, 0, 2)).is_err(), "two tasks, one file");
+        let attempt = |job: u128, attempt: u32| {
+            let mut opening = opening(&host, 0, 1);
+            (opening.task.job, opening.task.attempt) = (JobId(job), Attempt(attempt));
+            sink().open(opening).expect("opens")
+        };
+        let mut first = attempt(1, 1);
+        first.recover(&[]).await.expect("begins");
+        assert_eq!(first.prepare(CheckpointId(1)).await.expect("nothing"), None);
+        first.write(row(1)).await.expect("encodes");
+        let one = first.prepare(CheckpointId(2)).await.expect("room").expect("a row");
+        assert_eq!((text(), one.rows), ("|".into(), 1));
+        first.commit(std::slice::from_ref(&one)).await.expect("room");
+        first.write(row(2)).await.expect("encodes");
+        let two = first.prepare(CheckpointId(3)).await.expect("room").expect("a row");
+        first.write(row(9)).await.expect("encodes");
+        first.prepare(CheckpointId(4)).await.expect("room").expect("a row that nobody lists");
+        assert_eq!(text(), "|a,1 ");
+
+        // The checkpoint lists both; the commit of the second was torn.
+        files.append(&path, b"a").expect("room");
+        let mut heir = attempt(1, 2);
+        heir.recover(&[one.clone(), two.clone()]).await.expect("the same job");
+        heir.commit(&[one, two]).await.expect("room");
+        assert_eq!(text(), "|a,1 a,2 ");
+        heir.write(row(3)).await.expect("encodes");
+        let three = heir.prepare(CheckpointId(5)).await.expect("room").expect("a row");
+        heir.commit(std::slice::from_ref(&three)).await.expect("room");
+
+        // A checkpoint that lists nothing: everything that it holds is visible.
+        let mut last = attempt(1, 3);
+        last.recover(&[]).await.expect("the same job");
+        last.write(row(4)).await.expect("encodes");
+        let four = last.prepare(CheckpointId(6)).await.expect("room").expect("a row");
+        last.commit(&[three, four]).await.expect("room");
+        assert_eq!(text(), "|a,1 a,2 a,3 a,4 ");
+
+        let mut other = attempt(2, 1);
+        other.recover(&[]).await.expect("another job");
+        assert_eq!(text(), "|");
+    })
+    .expect("a runtime");
 }
