@@ -36,6 +36,8 @@ type Build = fn(&Env, &Kit);
 /// What a program of these tests is made of, and what a test turns and reads.
 #[derive(Clone, Default)]
 struct Kit {
+    /// The parallelism of what is spread.
+    width: u32,
     left: Tap,
     right: Tap,
     vault: Vault,
@@ -53,14 +55,15 @@ struct One {
 }
 
 impl Programs for One {
-    fn plan(&self, _: &Program) -> Result<Plan, PlanError> {
+    fn plan(&self, program: &Program) -> Result<Plan, PlanError> {
         let env = Env::new("one");
         env.checkpoint_every(std::time::Duration::from_secs(1));
-        (self.build)(&env, &self.kit);
+        let width = if program.name == "wide" { 3 } else { 2 };
+        (self.build)(&env, &Kit { width, ..self.kit.clone() });
         env.plan()
     }
     fn names(&self) -> Vec<String> {
-        vec!["one".into()]
+        vec!["narrow".into(), "wide".into()]
     }
 }
 
@@ -68,6 +71,9 @@ impl Programs for One {
 struct Driver {
     host: Arc<dyn Host>,
     kit: Kit,
+    programs: Arc<dyn Programs>,
+    /// What is deployed next.
+    program: Program,
     plan: Plan,
     workers: Vec<(WorkerId, WorkerHandle, String)>,
     events: mpsc::UnboundedReceiver<WorkerEvent>,
@@ -92,7 +98,8 @@ impl Driver {
     ) -> Self {
         let kit = Kit::default();
         let programs: Arc<dyn Programs> = Arc::new(One { build, kit: kit.clone() });
-        let plan = programs.plan(&Program::named("one")).expect("a plan");
+        let program = Program::named("narrow");
+        let plan = programs.plan(&program).expect("a plan");
         let (sender, mut events) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
         for index in 0..2 {
@@ -109,6 +116,8 @@ impl Driver {
         Self {
             host,
             kit,
+            programs,
+            program,
             plan,
             workers,
             events,
@@ -120,6 +129,12 @@ impl Driver {
             acks,
             trouble,
         }
+    }
+
+    /// The next attempt has another width.
+    fn change_to(&mut self, program: &str) {
+        self.program = Program::named(program);
+        self.plan = self.programs.plan(&self.program).expect("a plan");
     }
 
     fn subtasks(&self) -> Vec<Subtask> {
@@ -157,7 +172,7 @@ impl Driver {
                 job: JOB,
                 epoch: JobEpoch(1),
                 attempt: Attempt(self.attempt),
-                program: Program::named("one"),
+                program: self.program.clone(),
                 placement: placement.clone(),
                 subtasks: ours.map(|placed| placed.subtask).collect(),
                 checkpoints: Some(config),
@@ -316,12 +331,14 @@ fn on_every_storage(build: Build, test: impl AsyncFn(&mut Driver)) {
 
 /// How often each of 100 keys was seen, said with each record: the last of a key is its count.
 fn counts(env: &Env, kit: &Kit) {
-    let spread = kit.source(env, "left", &kit.left).rebalance().map(|n: u64| n).parallelism(2);
+    let spread = kit.source(env, "left", &kit.left).rebalance();
+    let spread = spread.map(|n: u64| n).parallelism(kit.width);
     let seen = spread.key_by(|n: &u64| n % 100).scan("count", 0, |seen: &mut u64, n: u64| {
         *seen += 1;
         n % 100 * 1_000_000 + *seen
     });
-    let _ = seen.parallelism(2).sink_two_phase("vault", kit.vault.clone()).parallelism(2);
+    let seen = seen.parallelism(kit.width);
+    let _ = seen.sink_two_phase("vault", kit.vault.clone()).parallelism(kit.width);
 }
 
 /// What [`counts`] says of records 0..to, sorted.
@@ -389,6 +406,27 @@ fn a_killed_attempt_goes_on_from_its_checkpoint_and_nothing_is_lost_or_doubled()
         let restored = driver.subtasks().len();
         assert_eq!(driver.probes("checkpoint.restored"), restored);
         assert!(driver.probes("sink.prepared") > 0);
+        assert!(driver.trouble.is_empty(), "{:?}", driver.trouble);
+    });
+}
+
+#[test]
+fn an_attempt_of_another_width_shares_the_state_out_anew() {
+    on_every_storage(counts, async |driver| {
+        let mut point = None;
+        for (number, program) in (1..).zip(["narrow", "wide", "narrow"]) {
+            driver.change_to(program);
+            driver.kit.left.open(number * 10_000);
+            driver.deploy(point.as_ref());
+            driver.kit.left.drained().await;
+            point = Some(driver.checkpoint(number).await);
+            driver.cancel();
+            driver.over().await;
+        }
+        driver.kit.left.end_at(40_000);
+        driver.deploy(point.as_ref());
+        driver.finish(4).await;
+        assert!(driver.kit.vault.visible() == counted(40_000), "every record once");
         assert!(driver.trouble.is_empty(), "{:?}", driver.trouble);
     });
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use slackwater_core::fact::{Detail, Fact, JobStatus};
 use slackwater_core::graph::Restart;
-use slackwater_core::id::{Attempt, JobId};
+use slackwater_core::id::{Attempt, JobEpoch, JobId};
 use slackwater_core::program::Program;
 use slackwater_dataflow::stream::{Catalog, Env};
 use slackwater_dataflow::task::Programs;
@@ -229,4 +229,41 @@ fn a_missing_job_manager_is_named_by_its_address() {
     });
     let said = said.expect("a runtime");
     assert!(said.starts_with("no job manager answers at jm:"), "{said}");
+}
+
+#[test]
+fn a_task_manager_asks_one_job_manager_after_the_other_and_none_of_an_older_term() {
+    in_town(async |town| {
+        let (mut addresses, mut serving) = (vec![], vec![]);
+        for epoch in [5, 4, 6] {
+            let epoch = JobEpoch(epoch);
+            let config = JobManagerConfig { port: 0, epoch, ..JobManagerConfig::default() };
+            let programs = Arc::clone(&town.programs);
+            let bound = JobManager::bind(Arc::clone(&town.host), config, programs);
+            let bound = bound.await.expect("a free port");
+            addresses.push(format!("jm:{}", bound.port()));
+            let serve = Box::pin(async move { drop(bound.serve().await) });
+            serving.push(town.host.spawn("jm", serve));
+        }
+        let job_manager = format!("jm:1, {}", addresses.join(","));
+        let config = TaskManagerConfig { job_manager, ..Default::default() };
+        let running = taskmanager::run(Arc::clone(&town.host), config, Arc::clone(&town.programs));
+        town.host.spawn("tm", Box::pin(async move { drop(running.await) }));
+        let registered = |fact: &Fact| matches!(fact, Fact::TaskManagerRegistered { .. });
+        town.hears(registered).await;
+        town.facts.lock().expect("whole").clear();
+        serving[0].abort();
+        let fenced = |fact: &Fact| match fact {
+            Fact::MessageFenced { message, cause } => {
+                let admission = format!("admission by job manager {}", addresses[1]);
+                *message == admission && cause == "epoch 4 is older than 5"
+            }
+            _ => false,
+        };
+        town.hears(fenced).await;
+        // Each of the other two took it in, and one of them was left at once.
+        while town.told("task_manager.registered") < 2 {
+            tokio::task::yield_now().await;
+        }
+    });
 }
