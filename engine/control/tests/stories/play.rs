@@ -10,6 +10,7 @@ use slackwater_control::cluster::{Cluster, Command, Findings};
 use slackwater_control::job::{Report, RestoreFailed};
 use slackwater_control::recovery::Recovered;
 use slackwater_control::slots::OfferedWorker;
+use slackwater_control::tasks::is_over;
 use slackwater_core::checkpoint::{
     CheckpointConfig, CheckpointMetadata, CheckpointTimes, StateHandle,
 };
@@ -103,6 +104,19 @@ pub struct Play {
     newest: CheckpointId,
     unwritten: Vec<(JobId, u64, LogEvent)>,
     slow: bool,
+    witness: Witness,
+}
+
+/// What must hold whatever is said: remembered from the commands and facts alone.
+#[derive(Default)]
+struct Witness {
+    pending: Option<CheckpointId>,
+    /// The tasks that lived when the pending one was triggered and have not said their part.
+    missing: BTreeSet<Subtask>,
+    /// Those that somebody was told of.
+    complete: BTreeSet<CheckpointId>,
+    /// The attempts that ended in a restart, under any leader.
+    failed: BTreeSet<(JobEpoch, Attempt)>,
 }
 
 impl Play {
@@ -121,6 +135,7 @@ impl Play {
             newest: CheckpointId(0),
             unwritten: Vec::new(),
             slow: false,
+            witness: Witness::default(),
         };
         let graph = play.setting.graph();
         let commands = play.cluster.submit(play.now, JOB, Program::named("job"), graph);
@@ -143,6 +158,19 @@ impl Play {
     pub fn take_writing(&mut self) -> (JobEpoch, LogEvent, CheckpointMetadata) {
         let (metadata, event) = self.writing.take().expect("one is being written");
         (self.cluster.epoch(), event, metadata)
+    }
+
+    /// Whether the word makes sense now.
+    pub fn can(&self, word: &str) -> bool {
+        let restored = self.said.iter().any(|word| word.starts_with("restored"));
+        match word.split_once(':').map_or(word, |(verb, _)| verb) {
+            "written" | "unwritten" => self.writing.is_some(),
+            "again" => self.writing.is_none(),
+            "old-ack" => self.attempt.0 > 0,
+            "cancel" => !self.status().is_final(),
+            "damaged" | "flaky" => restored,
+            _ => true,
+        }
     }
 
     pub fn status(&self) -> JobStatus {
@@ -182,6 +210,10 @@ impl Play {
             }
             "back" => {
                 let id = TaskManagerId(object.into());
+                if self.cluster.task_managers().iter().any(|(known, ..)| *known == id) {
+                    // It was restarted faster than anybody saw.
+                    self.tasks.retain(|subtask, _| host(*subtask) != object);
+                }
                 let worker = WorkerId { task_manager: id.clone(), index: 0 };
                 let offered = OfferedWorker { id: worker, address: format!("{object}:1") };
                 self.cluster.register(now, id, 1, vec![offered])
@@ -215,6 +247,7 @@ impl Play {
         self.cluster = Cluster::new(epoch);
         (self.writing, self.unwritten) = (None, Vec::new());
         self.tasks.clear();
+        self.witness.pending = None;
         self.log.push((epoch, LogEvent::Claimed));
         let log = self.log.iter().map(|(epoch, event)| (*epoch, event));
         let recovered = Recovered::from_log(JOB, log).expect("accepted");
@@ -242,23 +275,27 @@ impl Play {
             return self.cluster.decline(self.now, &Decline { task, checkpoint, cause });
         }
         task.attempt.0 -= u32::from(verb == "old-ack");
+        if task.attempt == self.attempt && self.witness.pending == Some(checkpoint) {
+            self.witness.missing.remove(&task.subtask);
+        }
         let state = StateHandle::Inline(vec![7; 10]);
         let times = CheckpointTimes { bytes: 10, ..CheckpointTimes::default() };
         self.cluster.acknowledge(self.now, Acknowledge { task, checkpoint, state, times })
     }
 
     fn all(&mut self, status: TaskStatus) -> Vec<Command> {
-        let over = |status: &TaskStatus| {
-            matches!(status, TaskStatus::Finished | TaskStatus::Canceled | TaskStatus::Failed)
-        };
-        let live = self.tasks.iter().filter(|(_, status)| !over(status));
+        let live = self.tasks.iter().filter(|(_, status)| !is_over(**status));
         let live: Vec<_> = live.map(|(subtask, _)| name(*subtask)).collect();
         live.iter().flat_map(|name| self.report(name, status)).collect()
     }
 
     fn report(&mut self, name: &str, status: TaskStatus) -> Vec<Command> {
         let task = self.task(name);
-        self.tasks.insert(task.subtask, status);
+        if let Some(known) = self.tasks.get_mut(&task.subtask)
+            && !is_over(*known)
+        {
+            *known = status;
+        }
         let cause = format!("{name} said {status}");
         self.cluster.report(self.now, &Report { task, status, cause, fatal: false })
     }
@@ -285,6 +322,9 @@ impl Play {
                 }
                 Command::Deploy { attempt, restore, subtasks, .. } => {
                     if self.attempt != attempt {
+                        let over = self.tasks.values().all(|status| is_over(*status));
+                        assert!(over && attempt > self.attempt, "one attempt lives at a time");
+                        self.begins_with(restore.as_ref().map(|point| point.checkpoint));
                         (self.attempt, self.tasks) = (attempt, BTreeMap::new());
                         self.said.extend(restore.is_none().then(|| "start".to_owned()));
                     }
@@ -296,10 +336,13 @@ impl Play {
                     triggered.extend(subtasks);
                 }
                 Command::Complete { metadata, event, .. } => {
+                    assert_eq!(self.witness.missing, BTreeSet::new(), "every part is in");
+                    assert_eq!(self.witness.pending, Some(metadata.checkpoint));
                     self.said.push(format!("write:{}", metadata.checkpoint));
                     self.writing = Some((*metadata, event));
                 }
-                Command::Notify { task_manager, .. } => {
+                Command::Notify { task_manager, checkpoint, .. } => {
+                    assert!(self.stored.contains_key(&checkpoint), "told when it is durable");
                     self.said.push(format!("tell:{task_manager}"))
                 }
                 Command::AbortCheckpoint { .. } => {}
@@ -322,7 +365,42 @@ impl Play {
         }
     }
 
+    /// An attempt begins with the newest checkpoint that anybody was told of, and it is there.
+    fn begins_with(&self, restore: Option<CheckpointId>) {
+        let unreadable = |id: &&CheckpointId| !self.said.contains(&format!("unreadable:{id}"));
+        let newest = self.witness.complete.iter().filter(unreadable).next_back();
+        assert!(restore >= newest.copied(), "{restore:?} is older than {newest:?}");
+        assert!(restore.is_none_or(|id| self.stored.contains_key(&id)), "{restore:?} is deleted");
+    }
+
+    fn witnesses(&mut self, fact: &Fact) {
+        let witness = &mut self.witness;
+        match fact {
+            Fact::CheckpointTriggered { checkpoint, .. } => {
+                let before = witness.pending.replace(*checkpoint);
+                assert_eq!(before, None, "one is pending at a time");
+                let live = self.tasks.iter().filter(|(_, status)| !is_over(**status));
+                witness.missing = live.map(|(subtask, _)| *subtask).collect();
+            }
+            Fact::CheckpointCompleted { checkpoint, .. } => {
+                assert_eq!(witness.pending.take(), Some(*checkpoint), "it was pending");
+                assert!(self.stored.contains_key(checkpoint), "it is durable");
+                witness.complete.insert(*checkpoint);
+            }
+            Fact::CheckpointAborted { checkpoint, .. } => {
+                assert_eq!(witness.pending.take(), Some(*checkpoint), "it was pending");
+                assert!(!self.stored.contains_key(checkpoint), "what is complete is not aborted");
+            }
+            Fact::RestartCounted { attempt, .. } => {
+                let failed = (self.cluster.epoch(), *attempt);
+                assert!(witness.failed.insert(failed), "a failure is counted once per attempt");
+            }
+            _ => {}
+        }
+    }
+
     fn hears(&mut self, fact: &Fact) {
+        self.witnesses(fact);
         let last = |last: &bool| if *last { "-last" } else { "" };
         let word = match fact {
             Fact::CheckpointTriggered { checkpoint, last: l, .. } => {
