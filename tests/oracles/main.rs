@@ -2,6 +2,7 @@
 //! rejects it, and lets the same journal pass without that thing. Oracles judge facts, so these are
 //! facts made by hand (see `runs`); no world is run here.
 
+mod lasting;
 mod runs;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use slackwater_sim::journal::{Divergence, Entry, Journal, NodeIndex};
 
 /// An oracle's name, the facts that it accepts, and what is done to them.
 struct Case {
+    /// The name of its journal.
+    journal: &'static str,
     check: &'static str,
     good: Vec<Fact>,
     wrong: fn(&mut Vec<Fact>),
@@ -21,6 +24,7 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let case = |check, good: fn() -> Vec<Fact>, wrong| Case {
+        journal: check,
         check,
         good: good(),
         wrong,
@@ -51,11 +55,69 @@ fn cases() -> Vec<Case> {
         case("window_sums_expected", runs::waves, runs::a_reading_in_the_next_window),
         case("window_sums_zero", runs::waves, runs::a_sum_that_is_not_zero),
     ]
+    .into_iter()
+    .chain(cases_of_checkpoints())
+    .collect()
+}
+
+type Wrong = fn(&mut Vec<Fact>);
+
+/// The oracles of checkpoints: most of them can be wrong in more than one way.
+fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
+    let at = |place| Args::default().with_text("at", place);
+    let plain = Args::default;
+    let soon = || plain().with_span("within", ms(15)).with_span("timeout", ms(20));
+    let cases: [(&str, &str, Wrong, Args); _] = [
+        ("consistent_cut", "", lasting::a_record_behind_the_barrier, plain()),
+        ("consistent_cut", "window", lasting::a_window_that_is_left_out, plain()),
+        ("consistent_cut", "watermark", lasting::a_watermark_ahead_of_its_records, plain()),
+        ("consistent_cut", "offset", lasting::an_offset_that_nobody_has_read, plain()),
+        ("consistent_cut", "transaction", lasting::a_transaction_that_is_forgotten, plain()),
+        ("ledger", "", lasting::a_commit_before_its_checkpoint, plain()),
+        ("ledger", "twice", lasting::a_transaction_that_commits_twice, plain()),
+        ("ledger", "never", lasting::a_transaction_that_never_commits, plain()),
+        ("ledger", "differs", lasting::an_overwrite_with_another_value, plain()),
+        ("fenced", "", lasting::an_ack_of_a_dead_attempt, plain()),
+        ("fenced", "leader", lasting::an_old_leader_that_goes_on, plain()),
+        ("fenced", "restore", lasting::a_restore_behind_what_was_told, plain()),
+        ("fenced", "zombie", lasting::a_zombie_that_writes, plain()),
+        ("store_whole", "", lasting::a_named_file_that_is_deleted, plain()),
+        ("store_whole", "torn", lasting::a_torn_file_that_is_named, plain()),
+        ("store_whole", "left", lasting::a_file_that_is_left_behind, plain()),
+        ("census", "", lasting::a_slot_that_is_kept, plain()),
+        ("checkpoint_ids_monotonic", "", lasting::an_id_that_is_used_twice, plain()),
+        ("legal_states", "", lasting::a_checkpoint_that_rises_again, plain()),
+        ("legal_states", "job", lasting::a_job_that_leaps, plain()),
+        ("exactly_once", "", lasting::a_row_that_never_came, at("sink.visible")),
+        ("exactly_once", "raw", lasting::a_row_that_is_written_twice, at("sink.raw")),
+        ("exactly_once", "state", lasting::a_record_behind_the_barrier, at("state")),
+        ("same_output_as_without_faults", "", lasting::a_row_that_never_came, plain()),
+        ("checkpoints_used", "", lasting::nothing_waits_behind_a_barrier, plain()),
+        ("live", "", lasting::a_checkpoint_that_stays_pending, soon()),
+        ("latency", "", lasting::records_that_wait, plain()),
+    ];
+    cases.into_iter().map(|(check, way, wrong, args)| {
+        let good = match check {
+            "live" => lasting::reviving(),
+            "latency" => lasting::markers(),
+            _ => lasting::lasting(),
+        };
+        // A journal for each way; names live as long as the test.
+        let journal = if way.is_empty() { check } else { format!("{check}.{way}").leak() };
+        Case { journal, check, good, wrong, args }
+    })
 }
 
 fn journal(facts: impl IntoIterator<Item = Fact>) -> Journal {
-    let entry = |(index, fact)| Entry { time: ms(100 + index), node: NodeIndex(0), fact };
-    Journal::of(["jm".to_owned()], (0u64..).zip(facts).map(entry).collect())
+    let mut now = ms(100);
+    let entry = |fact| {
+        let entry = Entry { time: now, node: NodeIndex(0), fact };
+        // The world goes on for a while after its jobs.
+        let ended = matches!(&entry.fact, Fact::JobStatusChanged { to, .. } if to.is_final());
+        now += if ended { ms(2_000) } else { ms(1) };
+        entry
+    };
+    Journal::of(["jm".to_owned()], facts.into_iter().map(entry).collect())
 }
 
 fn judge(case: &Case, journal: &Journal) -> Outcome {
@@ -65,6 +127,10 @@ fn judge(case: &Case, journal: &Journal) -> Outcome {
     if case.check == "same_output" {
         let (calm, other) = (check::table(&calm), check::table(journal));
         outcome.broken = check::differ(("calm", &calm), ("other", &other));
+    }
+    if case.check == "latency" {
+        let first = (check.judge)(&Evidence::of(&calm), &case.args);
+        outcome.broken = check::worse(("off", &first), ("on", &outcome));
     }
     outcome
 }
@@ -89,7 +155,7 @@ fn the_committed_journals_hold_one_wrong_thing_each() {
         (case.wrong)(&mut facts);
         let lines = facts.iter().map(|fact| serde_json::to_string(fact).expect("plain data"));
         let text = lines.collect::<Vec<_>>().join("\n");
-        settings.bind(|| insta::assert_snapshot!(case.check, text));
+        settings.bind(|| insta::assert_snapshot!(case.journal, text));
     }
 }
 
@@ -97,10 +163,10 @@ fn the_committed_journals_hold_one_wrong_thing_each() {
 fn every_oracle_rejects_its_bad_journal_and_accepts_the_good_one() {
     for case in cases() {
         let good = judge(&case, &journal(case.good.clone()));
-        assert!(good.saw > 0, "{} saw nothing", case.check);
-        assert_eq!(good.broken, None, "{} accepts what is right", case.check);
-        let bad = judge(&case, &committed(case.check));
-        assert!(bad.broken.is_some(), "{} rejects what is wrong", case.check);
+        assert!(good.saw > 0, "{} saw nothing", case.journal);
+        assert_eq!(good.broken, None, "{} accepts what is right", case.journal);
+        let bad = judge(&case, &committed(case.journal));
+        assert!(bad.broken.is_some(), "{} rejects what is wrong", case.journal);
     }
 }
 

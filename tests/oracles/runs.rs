@@ -16,31 +16,31 @@ use slackwater_core::point::Point;
 use slackwater_core::time::EventTime;
 use slackwater_sim::check::LedgerEntry;
 
-const JOB: JobId = JobId(7);
+pub const JOB: JobId = JobId(7);
 
 fn task(vertex: u32, index: u32) -> Execution {
     let subtask = Subtask { vertex: VertexId(vertex), index };
     Execution { job: JOB, epoch: JobEpoch(1), attempt: Attempt(1), subtask }
 }
 
-fn at(millis: i64) -> EventTime {
+pub fn at(millis: i64) -> EventTime {
     EventTime::from_millis(millis)
 }
 
 /// An account in this one of two key groups.
-fn account(group: u64) -> u32 {
+pub fn account(group: u64) -> u32 {
     (0u32..).find(|account| account.hash64() % 2 == group).expect("half of them are")
 }
 
-fn entry(id: u64, group: u64, amount: i64, millis: i64) -> LedgerEntry {
+pub fn entry(id: u64, group: u64, amount: i64, millis: i64) -> LedgerEntry {
     LedgerEntry { id, transaction: 1, account: account(group), amount, at: at(millis) }
 }
 
-fn submitted() -> Fact {
+pub fn submitted() -> Fact {
     Fact::JobSubmitted { job: JOB, name: "job".into(), slots: 1 }
 }
 
-fn status(from: JobStatus, to: JobStatus, attempt: u32) -> Fact {
+pub fn status(from: JobStatus, to: JobStatus, attempt: u32) -> Fact {
     let attempt = Attempt(attempt);
     Fact::JobStatusChanged { job: JOB, attempt, from, to, cause: String::new() }
 }
@@ -128,7 +128,7 @@ pub fn ledger() -> Vec<Fact> {
 }
 
 /// The first fact that this is said of.
-fn first(facts: &mut [Fact], is: impl Fn(&Fact) -> bool) -> &mut Fact {
+pub fn first(facts: &mut [Fact], is: impl Fn(&Fact) -> bool) -> &mut Fact {
     facts.iter_mut().find(|fact| is(fact)).expect("it is in the run")
 }
 

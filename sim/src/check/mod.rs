@@ -8,28 +8,44 @@ use std::time::Duration;
 use crate::scenario::values::Arg;
 use slackwater_core::time::parse_span;
 
+mod archive;
+mod calm_output;
+mod census;
 mod conservation;
+mod cut;
 mod evidence;
+mod exactly_once;
 mod exchange;
+mod fence;
 mod gathered;
 mod idle;
+mod ids;
 mod key_groups;
 mod late;
+mod latency;
+mod ledger;
+mod live;
 mod model;
 mod no_loss;
 mod order;
 mod recovery;
 mod same_output;
+mod sections;
+mod states;
+mod store;
 mod subtasks;
+mod used;
 mod watermark;
 mod window_sums;
 
 pub use evidence::{Evidence, LedgerEntry, Reading, Visible};
 pub(crate) use evidence::{float, rows};
 pub use exchange::{Crossed, crossed};
+pub use latency::worse;
 pub use order::{Arrival, arrivals};
 pub use same_output::{Table, differ, table};
 pub use subtasks::per_subtask;
+pub use used::{Used, used};
 
 /// A check by its name in scenarios.
 #[derive(Debug)]
@@ -219,18 +235,30 @@ impl Broken {
 
 /// Every check there is.
 pub const CHECKS: &[Check] = &[
+    calm_output::CHECK,
+    census::CHECK,
     conservation::CHECK,
+    cut::CHECK,
+    exactly_once::CHECK,
     exchange::CHECK,
+    fence::CHECK,
     gathered::CHECK,
     idle::CHECK,
+    ids::CHECK,
     key_groups::CHECK,
     late::CHECK,
+    latency::CHECK,
+    ledger::CHECK,
+    live::CHECK,
     model::CHECK,
     no_loss::CHECK,
     order::CHECK,
     recovery::CHECK,
     same_output::CHECK,
+    states::CHECK,
+    store::CHECK,
     subtasks::CHECK,
+    used::CHECK,
     watermark::CHECK,
     window_sums::EXPECTED,
     window_sums::ZERO,

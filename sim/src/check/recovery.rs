@@ -1,6 +1,7 @@
 //! A job whose node went down runs again, by itself, and its watermark goes on.
-//! Measures virtual time from the end of the node to RUNNING in a newer attempt; what was lost on
-//! the way is [`super::no_loss`]'s to say.
+//! Measures virtual time from the last fault that met it while it stood still to RUNNING in a newer
+//! attempt, or (`from = "return"`) from when the last node came back; what was lost on the way is
+//! [`super::no_loss`]'s to say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,48 +14,55 @@ use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
 pub(super) const CHECK: Check = Check {
     name: "recovered",
     about: "every job that a fault stopped runs again in a newer attempt",
-    keys: &[("within", Kind::Span)],
+    keys: &[("within", Kind::Span), ("from", Kind::Text)],
     measures: &["restarts", "seconds"],
     needs: Needs::Run,
     judge,
 };
 
+/// What is known of a job.
+#[derive(Default)]
+struct Job {
+    /// The newest attempt that ran.
+    ran: Option<Attempt>,
+    /// Since when it does not run: from there its recovery is measured.
+    stopped: Option<Duration>,
+}
+
+struct Recovery {
+    /// Whether time counts from when nodes came back.
+    from_return: bool,
+    within: Duration,
+    downs: u64,
+    restarts: u64,
+    /// The last fault that took something away; a later one than that which stopped a job prolongs
+    /// its recovery, and is no reason to blame it.
+    last_down: Option<Duration>,
+    jobs: BTreeMap<JobId, Job>,
+    longest: Duration,
+}
+
 fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
-    let within = args.span("within", Duration::from_secs(60));
-    let (mut downs, mut restarts) = (0u64, 0u64);
-    let mut down_since = None;
-    // By job: the newest attempt that ran, and since when it does not.
-    let mut jobs = BTreeMap::<JobId, (Option<Attempt>, Option<Duration>)>::new();
-    let (mut longest, mut wrong) = (Duration::ZERO, None);
+    let from_return = match args.text("from", "fault") {
+        "fault" => false,
+        "return" => true,
+        other => return Outcome::saw(0, format!("from = {other:?} is neither fault nor return")),
+    };
+    let mut recovery = Recovery {
+        from_return,
+        within: args.span("within", Duration::from_secs(60)),
+        downs: 0,
+        restarts: 0,
+        last_down: None,
+        jobs: BTreeMap::new(),
+        longest: Duration::ZERO,
+    };
+    let mut wrong = None;
     for entry in run.entries() {
-        match &entry.fact {
-            Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
-                downs += 1;
-                down_since = Some(entry.time);
-            }
-            Fact::JobStatusChanged { job, attempt, to, .. } => {
-                let (known, stopped) = jobs.entry(*job).or_default();
-                match to {
-                    JobStatus::Restarting => *stopped = down_since.or(Some(entry.time)),
-                    JobStatus::Running if known.is_none() => *known = Some(*attempt),
-                    JobStatus::Running if Some(*attempt) > *known => {
-                        restarts += 1;
-                        *known = Some(*attempt);
-                        let took = entry.time - stopped.take().unwrap_or(entry.time);
-                        longest = longest.max(took);
-                        if took > within {
-                            let what =
-                                format!("job took {took:?} to run again, more than {within:?}");
-                            wrong = wrong.or(Some(Broken::at(entry.time, what)));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
+        wrong = wrong.or(recovery.step(&entry.fact, entry.time));
     }
-    let never = jobs.values().find_map(|(_, stopped)| *stopped);
+    let Recovery { downs, restarts, longest, jobs, .. } = recovery;
+    let never = jobs.values().find_map(|job| job.stopped);
     let never = never.map(|at| Broken::at(at, "a job stopped here and never ran again"));
     let unmoved = (downs > 0 && restarts == 0)
         .then(|| Broken::somewhere("a node went down and no job started again"));
@@ -64,4 +72,59 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
         .broken_by(wrong)
         .broken_by(never)
         .broken_by(unmoved)
+}
+
+impl Recovery {
+    fn step(&mut self, fact: &Fact, now: Duration) -> Option<Broken> {
+        match fact {
+            Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
+                self.downs += 1;
+                self.last_down = Some(now);
+                self.prolong(now);
+            }
+            Fact::NodeStarted { incarnation, .. } if *incarnation > 1 && self.from_return => {
+                self.prolong(now);
+            }
+            Fact::JobStatusChanged { job, attempt, to, .. } => {
+                return self.status(*job, (*attempt, *to), now);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Jobs that stand still are measured from here.
+    fn prolong(&mut self, now: Duration) {
+        self.jobs.values_mut().filter_map(|job| job.stopped.as_mut()).for_each(|at| *at = now);
+    }
+
+    fn status(
+        &mut self,
+        id: JobId,
+        (attempt, to): (Attempt, JobStatus),
+        now: Duration,
+    ) -> Option<Broken> {
+        let since = self.last_down.unwrap_or(now);
+        let job = self.jobs.entry(id).or_default();
+        match to {
+            JobStatus::Failing | JobStatus::Restarting => {
+                job.stopped.get_or_insert(since);
+            }
+            JobStatus::Running if job.ran.is_none() => job.ran = Some(attempt),
+            JobStatus::Running if Some(attempt) > job.ran => {
+                self.restarts += 1;
+                job.ran = Some(attempt);
+                let took = now - job.stopped.take().unwrap_or(now);
+                self.longest = self.longest.max(took);
+                let within = self.within;
+                return (took > within).then(|| {
+                    let what = format!("job took {took:?} to run again, more than {within:?}");
+                    Broken::at(now, what)
+                });
+            }
+            ended if ended.is_final() => job.stopped = None,
+            _ => {}
+        }
+        None
+    }
 }

@@ -1,0 +1,184 @@
+//! LEDGER: the append-only log of the database: a transaction commits at most once, only after its
+//! checkpoint has completed, and every one of a completed checkpoint commits in the end; an
+//! overwrite carries the same value. Names of transactions say whose they are; nothing is read of
+//! the table that a user sees, which is [`super::exactly_once`]'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slackwater_core::fact::Fact;
+use slackwater_core::id::{CheckpointId, JobId};
+
+use super::archive::{Archive, completes};
+use super::{Args, Broken, Check, Evidence, Needs, Outcome};
+
+pub(super) const CHECK: Check = Check {
+    name: "ledger",
+    about: "transactions commit once, only when their checkpoint is complete, and all of them do; \
+            an overwrite carries the same value",
+    keys: &[],
+    measures: &["transactions", "rows", "overwritten"],
+    needs: Needs::Run,
+    judge,
+};
+
+/// What is known of a transaction.
+#[derive(Clone, Debug, Default)]
+struct Transaction {
+    prepared: Option<(Duration, CheckpointId, u64)>,
+    committed: Option<Duration>,
+    aborted: Option<Duration>,
+    /// Rows that became visible with it.
+    shown: u64,
+}
+
+#[derive(Default)]
+struct Ledger<'a> {
+    archive: Archive<'a>,
+    /// By job: the checkpoints that its log completes.
+    complete: BTreeMap<JobId, BTreeSet<CheckpointId>>,
+    transactions: BTreeMap<&'a str, Transaction>,
+    /// Rows that are in no transaction, and those that were written over another.
+    rows: u64,
+    overwritten: u64,
+}
+
+fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
+    let (mut ledger, mut wrong) = (Ledger::default(), None);
+    for entry in run.entries() {
+        if let Some((job, _, appended)) = ledger.archive.note(&entry.fact)
+            && let Some(complete) = completes(job, &appended)
+        {
+            ledger.complete.entry(job).or_default().insert(complete.checkpoint);
+        }
+        let step = ledger.step(&entry.fact, entry.time);
+        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+    }
+    let left = ledger.left(run.finished());
+    let transactions = ledger.transactions.len();
+    let summary = match (transactions, ledger.overwritten) {
+        (0, 0) => "every row was written once".to_owned(),
+        (0, _) => "every row that was written again is the same".to_owned(),
+        _ => "every transaction of a completed checkpoint was committed, once".to_owned(),
+    };
+    Outcome::saw(transactions as u64 + ledger.rows, summary)
+        .measured("transactions", transactions as f64)
+        .measured("rows", ledger.rows as f64)
+        .measured("overwritten", ledger.overwritten as f64)
+        .broken_by(wrong)
+        .broken_by(left)
+}
+
+impl<'a> Ledger<'a> {
+    fn step(&mut self, fact: &'a Fact, now: Duration) -> Result<(), String> {
+        match fact {
+            Fact::PointWritten { point, writer, differs, overwrote, transaction } => {
+                self.rows += 1;
+                self.overwritten += u64::from(*overwrote);
+                if *differs {
+                    return Err(format!("{writer} wrote {point} over another value"));
+                }
+                if let Some(of) = self.transactions.get_mut(transaction.as_str()) {
+                    of.shown += 1;
+                }
+                Ok(())
+            }
+            Fact::TransactionStaged { id, .. } => {
+                let known = self.transactions.entry(id).or_default();
+                match known.prepared {
+                    Some(_) => Err(format!("rows were added to {id}, which was prepared")),
+                    None => Ok(()),
+                }
+            }
+            Fact::TransactionPrepared { id, checkpoint, rows, .. } => {
+                let known = self.transactions.entry(id).or_default();
+                known.prepared.get_or_insert((now, *checkpoint, *rows));
+                Ok(())
+            }
+            Fact::TransactionCommitted { id, again, rows, .. } => {
+                self.commit(id, (*again, *rows), now)
+            }
+            Fact::TransactionAborted { id, .. } => {
+                let known = self.transactions.entry(id).or_default();
+                known.aborted.get_or_insert(now);
+                match known.committed {
+                    Some(_) => Err(format!("{id} was aborted, and is committed")),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn commit(
+        &mut self,
+        id: &'a str,
+        (again, rows): (bool, u64),
+        now: Duration,
+    ) -> Result<(), String> {
+        let known = self.transactions.entry(id).or_default();
+        if known.aborted.is_some() {
+            return Err(format!("{id} was committed, and is aborted"));
+        }
+        let Some((_, checkpoint, prepared)) = known.prepared else {
+            return Err(format!("{id} was committed, and nobody prepared it"));
+        };
+        match (known.committed, again) {
+            (Some(_), true) => return Ok(()),
+            (Some(_), false) => return Err(format!("{id} was committed twice")),
+            (None, true) => return Err(format!("{id} is called committed, and was not")),
+            (None, false) => known.committed = Some(now),
+        }
+        if prepared != rows {
+            return Err(format!("{id} was prepared with {prepared} rows, committed with {rows}"));
+        }
+        // The end of a job without checkpoints is later than any of them.
+        let last = CheckpointId(u64::MAX);
+        let complete = job_of(id).and_then(|job| self.complete.get(&job));
+        // A transaction of an aborted checkpoint is listed by the next that completes.
+        let covered = complete.is_some_and(|of_job| of_job.last() >= Some(&checkpoint));
+        match covered || checkpoint == last {
+            true => Ok(()),
+            false => Err(format!("{id} was committed before checkpoint {checkpoint} completed")),
+        }
+    }
+
+    /// What should have been committed by now: at the end of a job everything that a completed
+    /// checkpoint holds; in the middle all but what belongs to the newest one.
+    fn left(&self, finished: bool) -> Option<Broken> {
+        let due = |id: &str, checkpoint: CheckpointId| {
+            let complete = job_of(id).and_then(|job| self.complete.get(&job));
+            let newest = complete.and_then(BTreeSet::last);
+            newest.is_some_and(
+                |newest| if finished { checkpoint <= *newest } else { checkpoint < *newest },
+            )
+        };
+        self.transactions.iter().find_map(|(id, transaction)| {
+            let (at, checkpoint, rows) = transaction.prepared?;
+            if transaction.committed.is_some() {
+                let shown = transaction.shown;
+                return (shown != rows).then(|| {
+                    Broken::at(at, format!("{id} holds {rows} rows, and {shown} became visible"))
+                });
+            }
+            let what = match (due(id, checkpoint), transaction.aborted) {
+                (false, _) => return None,
+                (true, Some(_)) if !self.was_complete(id, checkpoint) => return None,
+                (true, Some(_)) => "was aborted",
+                (true, None) => "was never committed",
+            };
+            Some(Broken::at(at, format!("{id} of completed checkpoint {checkpoint} {what}")))
+        })
+    }
+
+    /// Whether the very checkpoint of a transaction completed.
+    fn was_complete(&self, id: &str, checkpoint: CheckpointId) -> bool {
+        let complete = job_of(id).and_then(|job| self.complete.get(&job));
+        complete.is_some_and(|of_job| of_job.contains(&checkpoint))
+    }
+}
+
+/// The job that a transaction's name begins with.
+pub(super) fn job_of(id: &str) -> Option<JobId> {
+    id.split_once('/')?.0.parse().ok()
+}

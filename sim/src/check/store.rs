@@ -1,0 +1,174 @@
+//! STORE: at every instant, and so at every crash, each retained checkpoint is whole: all files that
+//! it names are there, with the length and the checksum that it names. In the end nothing lies about.
+//! A file may go once its checkpoint was given up; what a fault damaged is the fault's, not the
+//! engine's. What the files mean is [`super::cut`]'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slackwater_core::fact::{Down, Fact, JobStatus};
+use slackwater_core::id::{CheckpointId, JobId};
+
+use super::archive::{Archive, Complete, Place, completes, place_of};
+use super::{Args, Broken, Check, Evidence, Needs, Outcome};
+
+pub(super) const CHECK: Check = Check {
+    name: "store_whole",
+    about: "whatever crashes when, every retained checkpoint is whole; no file is left behind",
+    keys: &[],
+    measures: &["checkpoints", "crashes", "deleted", "left"],
+    needs: Needs::Run,
+    judge,
+};
+
+#[derive(Default)]
+struct Shelf<'a> {
+    archive: Archive<'a>,
+    /// Every checkpoint that is complete and was not given up, with the files that it names.
+    retained: BTreeMap<(JobId, CheckpointId), (Complete, BTreeSet<String>)>,
+    pending: BTreeSet<(JobId, CheckpointId)>,
+    over: BTreeSet<JobId>,
+    checkpoints: u64,
+    crashes: u64,
+    deleted: u64,
+}
+
+fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
+    let (mut shelf, mut wrong) = (Shelf::default(), None);
+    for entry in run.entries() {
+        let step = shelf.step(&entry.fact);
+        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+    }
+    let orphans = shelf.orphans();
+    let left = orphans.first().filter(|_| shelf.is_quiet(run)).map(|path| {
+        let many = orphans.len();
+        Broken::somewhere(format!("{many} files are left that nobody names, such as {path}"))
+    });
+    let crashed = if shelf.crashes > 0 { ", also when a node went down" } else { "" };
+    Outcome::saw(shelf.checkpoints, format!("every retained checkpoint was whole{crashed}"))
+        .measured("checkpoints", shelf.checkpoints as f64)
+        .measured("crashes", shelf.crashes as f64)
+        .measured("deleted", shelf.deleted as f64)
+        .measured("left", orphans.len() as f64)
+        .broken_by(wrong)
+        .broken_by(left)
+}
+
+impl<'a> Shelf<'a> {
+    fn step(&mut self, fact: &'a Fact) -> Result<(), String> {
+        let appended = self.archive.note(fact);
+        if let Some(complete) = appended.and_then(|(job, _, entry)| completes(job, &entry)) {
+            self.checkpoints += 1;
+            return self.complete(complete);
+        }
+        match fact {
+            Fact::StoreDeleted { path } => {
+                self.deleted += 1;
+                self.touched(path, "was deleted")
+            }
+            Fact::StorePut { path, .. } => self.touched(path, "was written again"),
+            Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
+                self.crashes += 1;
+                self.all_whole()
+            }
+            Fact::CheckpointTriggered { job, checkpoint, .. } => {
+                self.pending.insert((*job, *checkpoint));
+                Ok(())
+            }
+            Fact::CheckpointAborted { job, checkpoint, .. } => {
+                self.pending.remove(&(*job, *checkpoint));
+                Ok(())
+            }
+            Fact::CheckpointSubsumed { job, checkpoint, .. }
+            | Fact::CheckpointUnreadable { job, checkpoint, .. } => {
+                self.retained.remove(&(*job, *checkpoint));
+                Ok(())
+            }
+            Fact::JobStatusChanged { job, to, .. } if to.is_final() => {
+                self.over.insert(*job);
+                // Nobody resumes what has ended well; what has failed waits for a person.
+                if *to != JobStatus::Failed {
+                    self.retained.retain(|(of, _), _| of != job);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A checkpoint completes: from now on every file of it must stay.
+    fn complete(&mut self, complete: Complete) -> Result<(), String> {
+        let metadata = self.archive.metadata(&complete)?;
+        let mut named = BTreeSet::from([complete.metadata()]);
+        for file in metadata.files() {
+            let whole = self.archive.whole(file);
+            whole.map_err(|why| format!("checkpoint {}: {why}", complete.checkpoint))?;
+            named.insert(file.path.clone());
+        }
+        let key = (complete.job, complete.checkpoint);
+        self.pending.remove(&key);
+        self.retained.insert(key, (complete, named));
+        Ok(())
+    }
+
+    /// Nobody touches a file that a retained checkpoint names.
+    fn touched(&self, path: &str, verb: &str) -> Result<(), String> {
+        let Place::Checkpoint(..) = place_of(path) else { return Ok(()) };
+        let named = self.retained.values().find(|(_, files)| files.contains(path));
+        match named {
+            Some((complete, _)) => {
+                let checkpoint = complete.checkpoint;
+                Err(format!("{path} {verb}, and retained checkpoint {checkpoint} names it"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Every retained checkpoint reads as it should; the newest of a job is among them.
+    fn all_whole(&self) -> Result<(), String> {
+        for (complete, files) in self.retained.values() {
+            let damaged = |path: &String| self.archive.get(path).is_none_or(|o| o.damaged);
+            if files.iter().any(damaged) {
+                // A fault's doing; that it is noticed and refused, others say.
+                continue;
+            }
+            let metadata = self.archive.metadata(complete)?;
+            for file in metadata.files() {
+                let whole = self.archive.whole(file);
+                whole.map_err(|why| format!("checkpoint {}: {why}", complete.checkpoint))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files in folders of checkpoints that no retained one names and no pending one may.
+    fn orphans(&self) -> Vec<&'a str> {
+        let named: BTreeSet<&str> = self
+            .retained
+            .values()
+            .flat_map(|(_, files)| files.iter().map(String::as_str))
+            .collect();
+        let orphan = |path: &&str| match place_of(path) {
+            Place::Checkpoint(job, checkpoint) => {
+                !named.contains(*path) && !self.pending.contains(&(job, checkpoint))
+            }
+            _ => false,
+        };
+        self.archive.paths().filter(orphan).collect()
+    }
+
+    /// Whether the run went on for a while after its jobs had ended.
+    fn is_quiet(&self, run: &Evidence<'_>) -> bool {
+        let last_end = run.entries().iter().rev().find_map(|entry| match &entry.fact {
+            Fact::JobStatusChanged { to, .. } if to.is_final() => Some(entry.time),
+            _ => None,
+        });
+        let end = run.entries().last().map_or(Duration::ZERO, |entry| entry.time);
+        !self.over.is_empty()
+            && run.finished()
+            && last_end.is_some_and(|last| end.saturating_sub(last) >= QUIET)
+    }
+}
+
+/// How long after the end of its jobs a world has to be tidy.
+pub(super) const QUIET: Duration = Duration::from_secs(1);
