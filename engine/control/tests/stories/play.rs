@@ -368,7 +368,7 @@ impl Play {
     /// An attempt begins with the newest checkpoint that anybody was told of, and it is there.
     fn begins_with(&self, restore: Option<CheckpointId>) {
         let unreadable = |id: &&CheckpointId| !self.said.contains(&format!("unreadable:{id}"));
-        let newest = self.witness.complete.iter().filter(unreadable).next_back();
+        let newest = self.witness.complete.iter().rfind(unreadable);
         assert!(restore >= newest.copied(), "{restore:?} is older than {newest:?}");
         assert!(restore.is_none_or(|id| self.stored.contains_key(&id)), "{restore:?} is deleted");
     }
