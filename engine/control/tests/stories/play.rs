@@ -208,16 +208,7 @@ impl Play {
                 self.tasks.retain(|subtask, _| host(*subtask) != object);
                 self.cluster.lose(now, &TaskManagerId(object.into()), "killed", now)
             }
-            "back" => {
-                let id = TaskManagerId(object.into());
-                if self.cluster.task_managers().iter().any(|(known, ..)| *known == id) {
-                    // It was restarted faster than anybody saw.
-                    self.tasks.retain(|subtask, _| host(*subtask) != object);
-                }
-                let worker = WorkerId { task_manager: id.clone(), index: 0 };
-                let offered = OfferedWorker { id: worker, address: format!("{object}:1") };
-                self.cluster.register(now, id, 1, vec![offered])
-            }
+            "back" => self.back(object),
             "run" => self.report(object, TaskStatus::Running),
             "fail" => self.report(object, TaskStatus::Failed),
             "finish" => self.report(object, TaskStatus::Finished),
@@ -239,6 +230,18 @@ impl Play {
             "leader" => self.new_leader(object),
             other => panic!("no verb {other}"),
         }
+    }
+
+    /// A task manager registers.
+    fn back(&mut self, object: &str) -> Vec<Command> {
+        let id = TaskManagerId(object.into());
+        if self.cluster.task_managers().iter().any(|(known, ..)| *known == id) {
+            // It was restarted faster than anybody saw.
+            self.tasks.retain(|subtask, _| host(*subtask) != object);
+        }
+        let worker = WorkerId { task_manager: id.clone(), index: 0 };
+        let offered = OfferedWorker { id: worker, address: format!("{object}:1") };
+        self.cluster.register(self.now, id, 1, vec![offered])
     }
 
     /// Another job manager takes over; the metadata of these checkpoints is damaged.
