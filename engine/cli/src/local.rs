@@ -51,6 +51,8 @@ pub struct LocalRun {
     pub slots: u32,
     /// The folder for the series database, if a job writes series.
     pub data: Option<PathBuf>,
+    /// The folder for the checkpoints of jobs that do not name one.
+    pub checkpoints: PathBuf,
     /// Stop after this time.
     pub span: Option<Duration>,
     /// The ports of job manager and series database; 0 for any.
@@ -96,7 +98,9 @@ async fn drive(
     }
     serve_log(&host, &places).await?;
 
-    let job_manager = JobManagerConfig { port: run.ports.0, ..Default::default() };
+    // What a task loses comes back from there; the jobs themselves end with this process.
+    let storage = Some(run.checkpoints.display().to_string());
+    let job_manager = JobManagerConfig { port: run.ports.0, storage, ..Default::default() };
     let workers = run.slots.clamp(1, WORKERS_MAX);
     let task_manager = TaskManagerConfig { slots: run.slots, workers, ..Default::default() };
     let cluster =

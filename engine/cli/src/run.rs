@@ -35,7 +35,8 @@ pub struct RunArgs {
     /// repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
-    /// The folder for the series database
+    /// With --local: the folder for the series database, and for checkpoints. They outlive a failed
+    /// task and not this process: a cluster whose jobs do is `jobmanager --store`
     #[arg(long, value_name = "DIR", default_value = "slackwater-data")]
     pub data: PathBuf,
     /// Stop by itself after this time, such as `5s`
@@ -124,6 +125,7 @@ pub fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
         slots: graphs.iter().map(JobGraph::slots).sum(),
         programs,
         data: graphs.iter().any(writes_series).then(|| args.data.clone()),
+        checkpoints: args.data.join("checkpoints"),
         span: args.span,
         ports: (args.port, args.db_port),
     })
