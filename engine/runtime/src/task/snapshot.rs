@@ -6,10 +6,10 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slackwater_core::checkpoint::{CheckpointConfig, CheckpointTimes, StateHandle};
-use slackwater_core::codec::encode_message;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_dataflow::state::Fork;
@@ -118,7 +118,7 @@ impl Writer {
         checkpoint: CheckpointId,
         forks: Vec<Box<dyn Fork>>,
     ) -> Result<StateHandle, String> {
-        let sections = encode(forks).await?;
+        let sections = encode(&*self.host, forks).await?;
         if sections.is_empty() {
             return Ok(StateHandle::Empty);
         }
@@ -144,18 +144,37 @@ impl Writer {
     }
 }
 
+/// A slice of encoding lasts so long, or a step of a fork more.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// A slice has at most so many steps: where time stands still, slices end all the same.
+const SLICE_STEPS: usize = 16;
+
+/// Sections are put together to pieces of this size: each piece is checksummed in one go.
+const PIECE: usize = 256 << 10;
+
 /// The bytes of every section, one slice of work after the other: the tasks of this worker go on
 /// between them.
-async fn encode(forks: Vec<Box<dyn Fork>>) -> Result<Vec<Bytes>, String> {
-    let mut encoded = Vec::new();
+async fn encode(host: &dyn Host, forks: Vec<Box<dyn Fork>>) -> Result<Vec<Bytes>, String> {
+    let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+    let (mut began, mut steps) = (host.elapsed(), 0);
     for mut fork in forks {
-        while let Some(slice) = fork.next_section() {
-            if let Some(section) = slice.map_err(|error| error.to_string())? {
-                let bytes = encode_message(&section).map_err(|error| error.to_string())?;
-                encoded.push(Bytes::from(bytes));
+        while let Some(section) = fork.next_section() {
+            if let Some(section) = section.map_err(|error| error.to_string())? {
+                piece = postcard::to_extend(&section, piece).map_err(|error| error.to_string())?;
             }
-            tokio::task::yield_now().await;
+            if piece.len() >= PIECE {
+                pieces.push(Bytes::from(std::mem::take(&mut piece)));
+            }
+            steps += 1;
+            if steps == SLICE_STEPS || host.elapsed().saturating_sub(began) >= SLICE {
+                tokio::task::yield_now().await;
+                (began, steps) = (host.elapsed(), 0);
+            }
         }
     }
-    Ok(encoded)
+    if !piece.is_empty() {
+        pieces.push(Bytes::from(piece));
+    }
+    Ok(pieces)
 }
