@@ -104,12 +104,12 @@ impl<K: Key, S: Clone> Debt<K, S> {
         self.owed[place].paid
     }
 
-    /// Hands out the cell at a place as it was when the barrier passed, sorted by key.
-    pub(crate) fn take(&mut self, place: usize, sorter: &mut Sorter) -> Vec<(K, S)> {
+    /// Hands out the cell at a place as it was when the barrier passed.
+    pub(crate) fn take(&mut self, place: usize, sorter: &mut Sorter) -> Sorted<K, S> {
         let owed = &mut self.owed[place];
         assert!(owed.paid, "a cell is copied before it is read");
         owed.restore();
-        sorted(std::mem::take(&mut owed.entries), sorter)
+        Sorted::new(std::mem::take(&mut owed.entries), sorter)
     }
 
     fn owing(&mut self, cell: usize) -> Option<&mut Owed<K, S>> {
@@ -141,12 +141,39 @@ impl<K: Key, S: Clone> Owed<K, S> {
     }
 }
 
-fn sorted<K: Key, S>(entries: Vec<(K, S)>, sorter: &mut Sorter) -> Vec<(K, S)> {
-    let mut order = Vec::new();
-    sorter.clear();
-    entries.iter().for_each(|(key, _)| sorter.push(key));
-    sorter.sort(|index| &entries[index].0, &mut order);
-    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
-    let take = |index: u32| entries[index as usize].take();
-    order.into_iter().filter_map(take).collect()
+/// The entries of a cell, read in the order of their keys; moved only by their numbers.
+pub(crate) struct Sorted<K, S> {
+    entries: Vec<(K, S)>,
+    order: Vec<u32>,
+    /// How many have been read.
+    read: usize,
+}
+
+impl<K, S> Default for Sorted<K, S> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), order: Vec::new(), read: 0 }
+    }
+}
+
+impl<K: Key, S> Sorted<K, S> {
+    fn new(entries: Vec<(K, S)>, sorter: &mut Sorter) -> Self {
+        let mut order = Vec::new();
+        sorter.clear();
+        entries.iter().for_each(|(key, _)| sorter.push(key));
+        sorter.sort(|index| &entries[index].0, &mut order);
+        Self { entries, order, read: 0 }
+    }
+
+    /// Whether all have been read.
+    pub(crate) fn is_read(&self) -> bool {
+        self.read == self.order.len()
+    }
+
+    /// The next entries, `count` of them if there are as many.
+    pub(crate) fn next(&mut self, count: usize) -> impl ExactSizeIterator<Item = &(K, S)> {
+        let until = self.order.len().min(self.read + count);
+        let next = &self.order[self.read..until];
+        self.read = until;
+        next.iter().map(|index| &self.entries[*index as usize])
+    }
 }

@@ -3,7 +3,6 @@
 //! The bytes of a snapshot are in `section`, how one is taken while records go on in `debt`.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use hashbrown::HashTable;
@@ -11,10 +10,9 @@ use hashbrown::hash_table::Entry;
 use slackwater_core::Data;
 use slackwater_core::key::Key;
 
-use super::sort::Sorter;
 use super::{
     Debt, Draft, Fork, Groups, INSTALMENT, Map, SLICE, Section, SectionReader, SectionWriter,
-    Share, SharedDebt, StateError, StateName, sections, table_hash,
+    Share, SharedDebt, Sorted, Sorter, StateError, StateName, sections, table_hash,
 };
 
 /// One value of `S` per key, held by key group.
@@ -197,7 +195,7 @@ struct KeyedFork<K: Key, S: Data> {
     place: usize,
     sorter: Sorter,
     /// A section under way, and its entries that are not yet in it.
-    open: Option<(Draft, VecDeque<(K, S)>)>,
+    open: Option<(Draft, Sorted<K, S>)>,
 }
 
 impl<K: Key, S: Data> Fork for KeyedFork<K, S> {
@@ -209,17 +207,16 @@ impl<K: Key, S: Data> Fork for KeyedFork<K, S> {
                 return Some(Ok(None));
             }
             let entries = self.debt.borrow_mut().take(self.place, &mut self.sorter);
-            self.open = Some((Draft::new(share), entries.into()));
+            self.open = Some((Draft::new(share), entries));
             self.place += 1;
             return Some(Ok(None));
         };
-        let slice = entries.len().min(SLICE);
-        for (key, value) in entries.drain(..slice) {
-            if let Err(error) = self.writer.append(&mut draft, |out| key.encode(out), &value) {
+        for (key, value) in entries.next(SLICE) {
+            if let Err(error) = self.writer.append(&mut draft, |out| key.encode(out), value) {
                 return Some(Err(error));
             }
         }
-        if entries.is_empty() {
+        if entries.is_read() {
             return Some(self.writer.finish(draft));
         }
         self.open = Some((draft, entries));

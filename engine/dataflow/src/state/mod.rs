@@ -13,7 +13,7 @@ mod sort;
 mod tests;
 mod timers;
 
-pub(crate) use debt::{Debt, INSTALMENT, Map, SLICE, SharedDebt};
+pub(crate) use debt::{Debt, INSTALMENT, Map, SLICE, SharedDebt, Sorted};
 pub use fork::{Fork, Restored, sections};
 pub use groups::Groups;
 pub use keyed::{KeyedState, Values};

@@ -224,6 +224,9 @@ fn done() -> impl Strategy<Value = Done> {
     ]
 }
 
+/// A fork that is open, what it must give, and what it has given so far.
+type Reading = (Box<dyn Fork>, Vec<Section>, Vec<Section>);
+
 /// Reads a slice; whether there was one.
 fn read(fork: &mut dyn Fork, sections: &mut Vec<Section>) -> bool {
     let Some(slice) = fork.next_section() else { return false };
@@ -238,8 +241,7 @@ proptest! {
         steps in prop::collection::vec(done(), 0..120),
     ) {
         let state = counted(all_groups(), before.into_iter().map(u64::from));
-        // The forks that are open, what they must give, and what they have given so far.
-        let mut forks: Vec<(Box<dyn Fork>, Vec<Section>, Vec<Section>)> = Vec::new();
+        let mut forks: Vec<Reading> = Vec::new();
         for step in steps {
             match step {
                 Done::Count(keys) => {

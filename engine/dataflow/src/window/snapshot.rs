@@ -15,7 +15,7 @@ use super::table::WindowTable;
 use super::{Aggregate, Window, WindowStage};
 use crate::state::{
     Debt, Draft, Fork, INSTALMENT, SLICE, Section, SectionReader, SectionWriter, Share, SharedDebt,
-    Sorter, StateError, StateName, sections,
+    Sorted, Sorter, StateError, StateName, sections,
 };
 
 /// The names of the three states of a window operator: part of the savepoint format.
@@ -221,12 +221,12 @@ struct Open<K, A> {
     draft: Draft,
     /// The window whose entries come now.
     bounds: Bounds,
-    entries: VecDeque<(K, A)>,
+    entries: Sorted<K, A>,
 }
 
 impl<K: Key, A: Data> Open<K, A> {
     fn new(share: Share) -> Self {
-        Self { draft: Draft::new(share), bounds: (0, 0), entries: VecDeque::new() }
+        Self { draft: Draft::new(share), bounds: (0, 0), entries: Sorted::default() }
     }
 
     /// Encodes at most `room` entries; how many.
@@ -235,15 +235,16 @@ impl<K: Key, A: Data> Open<K, A> {
         room: usize,
         writer: &SectionWriter<(Bounds, K), A>,
     ) -> Result<usize, StateError> {
-        let slice = self.entries.len().min(room);
-        for (key, acc) in self.entries.drain(..slice) {
+        let slice = self.entries.next(room);
+        let count = slice.len();
+        for (key, acc) in slice {
             let encode = |out: &mut Vec<u8>| {
                 self.bounds.encode(out);
                 key.encode(out);
             };
-            writer.append(&mut self.draft, encode, &acc)?;
+            writer.append(&mut self.draft, encode, acc)?;
         }
-        Ok(slice)
+        Ok(count)
     }
 }
 
@@ -254,7 +255,7 @@ impl<K: Key, A: Data> WindowFork<K, A> {
         let mut draft = self.open.take().unwrap_or_else(|| Open::new(group.share));
         let mut room = SLICE;
         while room > 0 {
-            if draft.entries.is_empty() {
+            if draft.entries.is_read() {
                 let Some((bounds, place)) = group.windows.front().copied() else { break };
                 let is_paid = self.debt.borrow().is_paid_at(place);
                 if !is_paid {
@@ -263,11 +264,11 @@ impl<K: Key, A: Data> WindowFork<K, A> {
                 }
                 group.windows.pop_front();
                 draft.bounds = bounds;
-                draft.entries = self.debt.borrow_mut().take(place, &mut self.sorter).into();
+                draft.entries = self.debt.borrow_mut().take(place, &mut self.sorter);
             }
             room -= draft.encode(room, &self.writers.windows)?;
         }
-        if !draft.entries.is_empty() || !group.windows.is_empty() {
+        if !draft.entries.is_read() || !group.windows.is_empty() {
             self.open = Some(draft);
             return Ok(true);
         }
