@@ -15,7 +15,7 @@ use super::Kept;
 use super::door::Event;
 use super::leader::Reign;
 use crate::host::Host;
-use crate::store::{JobLog, Store, StoreError, layout, write_metadata};
+use crate::store::{JobLog, Store, StoreError, garbage, write_metadata};
 
 /// How long to wait before an entry that could not be written is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -108,12 +108,11 @@ impl Writer {
             Deed::Complete { metadata, event } => Some(self.complete(&metadata, &event).await),
             // What could not be deleted now is found by the next sweep.
             Deed::Discard(gone) => {
-                drop(self.delete(|checkpoint| gone.contains(&checkpoint)).await);
+                drop(self.delete(&gone).await);
                 None
             }
             Deed::Sweep { keep, below } => {
-                let may_go = |checkpoint| checkpoint < below && !keep.contains(&checkpoint);
-                drop(self.delete(may_go).await);
+                drop(self.sweep(&keep, below).await);
                 None
             }
         }
@@ -148,15 +147,20 @@ impl Writer {
         }
     }
 
+    /// Deletes what every checkpoint below `below` left, but for those to keep.
+    async fn sweep(&self, keep: &[CheckpointId], below: CheckpointId) -> Result<(), StoreError> {
+        let Some(store) = &self.stores.checkpoints else { return Ok(()) };
+        let folders = garbage::folders(store, self.job).await?;
+        self.delete(&garbage::collectable(self.job, &folders, keep, below)).await
+    }
+
     /// Deletes what lies in the folders of these checkpoints, for as long as this term lasts: the
     /// next leader may need what this one does not know of.
-    async fn delete(&self, may_go: impl Fn(CheckpointId) -> bool) -> Result<(), StoreError> {
+    async fn delete(&self, gone: &[CheckpointId]) -> Result<(), StoreError> {
         let Some(store) = &self.stores.checkpoints else { return Ok(()) };
-        for object in store.list(&layout::job_folder(self.job)).await? {
-            let goes = layout::checkpoint_of(&object.path).is_some_and(&may_go);
-            if goes && self.reign.lasts(self.host.elapsed()) {
-                store.delete(&object.path).await?;
-            }
+        let goes_on = || self.reign.lasts(self.host.elapsed());
+        for checkpoint in gone {
+            garbage::delete(store, self.job, *checkpoint, goes_on).await?;
         }
         Ok(())
     }

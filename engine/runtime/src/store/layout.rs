@@ -78,6 +78,12 @@ pub fn checkpoint_of(path: &str) -> Option<CheckpointId> {
     within.split_once('/')?.0.parse().ok().map(CheckpointId)
 }
 
+/// The checkpoint whose folder this is.
+pub fn checkpoint_at(job: JobId, folder: &str) -> Option<CheckpointId> {
+    let number = folder.strip_prefix(&job_folder(job))?.strip_prefix("/chk-")?;
+    number.parse().ok().map(CheckpointId)
+}
+
 /// The term of a lease object, and the number of the renewal, 0 for the taking itself.
 pub fn term_of(path: &str) -> Option<(JobEpoch, u64)> {
     let name = path.strip_prefix(LEADER)?.strip_prefix('/')?;

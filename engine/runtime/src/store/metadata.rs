@@ -19,7 +19,8 @@ pub fn path_of(metadata: &CheckpointMetadata) -> String {
 /// the job's log, which completes the checkpoint.
 ///
 /// # Errors
-/// Any [`StoreError`]; [`Trouble::Fenced`] if other metadata of this attempt is there already.
+/// Any [`StoreError`]; [`Trouble::Refused`] if it names a file that does not lie in the checkpoint's
+/// own folder; [`Trouble::Fenced`] if other metadata of this attempt is there already.
 ///
 /// # Cancel safety
 /// If dropped, the file may appear later, or never; nothing names it.
@@ -28,6 +29,15 @@ pub async fn write_metadata(
     metadata: &CheckpointMetadata,
 ) -> Result<StateFile, StoreError> {
     let path = path_of(metadata);
+    let at_home = |file: &&StateFile| {
+        let (job, checkpoint) = (layout::job_of(&file.path), layout::checkpoint_of(&file.path));
+        (job, checkpoint) == (Some(metadata.job), Some(metadata.checkpoint))
+    };
+    if let Some(stray) = metadata.files().find(|file| !at_home(file)) {
+        // Whoever deletes another checkpoint's folder would delete a file that this one needs.
+        let why = format!("it names {}, which lies in another's folder", stray.path);
+        return Err(StoreError::new(path, Trouble::Refused(why)));
+    }
     let sealed = metadata.seal().map_err(|error| StoreError::of_codec(&path, 0, error))?;
     let (length, checksum) = (sealed.len() as u64, xxh3_64(&sealed));
     match store.create(&path, Bytes::from(sealed)).await? {

@@ -2,7 +2,6 @@
 //! back, what is damaged is named, and of two leaders one goes on. Never waits and never races.
 //! Refusals, deaths and races are tried in a world, in `slackwater-sim`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -317,87 +316,76 @@ fn a_term_is_taken_once_renewed_and_lost_to_the_next() {
     });
 }
 
-/// A job's past: which checkpoints are there, which of their files, which of them are retained.
-fn pasts() -> impl Strategy<Value = (Vec<(u64, u32, bool)>, BTreeSet<u64>)> {
-    let checkpoint = (1..12u64, 0..4u32, any::<bool>());
-    (prop::collection::vec(checkpoint, 0..12), prop::collection::btree_set(1..14u64, 0..3))
-}
-
 proptest! {
     #[test]
-    fn no_file_that_is_needed_is_ever_collected((past, live) in pasts(), ended in any::<bool>()) {
-        let file = |id, attempt, index| {
-            StateFile { path: part(7, id, attempt, index).path(), length: 1, checksum: 1 }
-        };
-        let (mut retained, mut listing, mut needed) = (vec![], vec![], BTreeSet::new());
-        for (id, subtasks, is_retained) in past {
-            // A dead attempt left its parts in the same folder.
-            let files: Vec<_> = (0..subtasks).map(|index| file(id, 2, index)).collect();
-            let dead = (0..subtasks).map(|index| file(id, 1, index).path);
-            let complete = metadata(id, files);
-            let names = complete.files().map(|file| file.path.clone());
-            let names: Vec<_> = names.chain([metadata::path_of(&complete)]).collect();
-            listing.extend(names.iter().cloned().chain(dead));
-            if is_retained {
-                needed.extend(names);
-                retained.push(complete);
+    fn no_file_that_is_needed_is_ever_collected(
+        past in prop::collection::btree_map(1..14u64, 0..4u32, 0..12),
+        keep in prop::collection::btree_set(1..14u64, 0..4),
+        below in 0..16u64,
+    ) {
+        let ran = run(RealHost::named("jm").expect("randomness"), async |host| {
+            let store = Store::open(host, "memory://collected").expect("memory");
+            for left in store.list("jobs").await.expect("reachable") {
+                store.delete(&left.path).await.expect("reachable");
             }
-        }
-        let elsewhere = [
-            layout::log_entry(JOB, 1),
-            layout::term(JobEpoch(1)),
-            part(8, 1, 1, 0).path(),
-            "somebody/else".to_owned(),
-        ];
-        listing.extend(elsewhere.iter().cloned());
-        listing.sort();
-        listing.dedup();
-        let listing: Vec<_> =
-            listing.into_iter().map(|path| Listed { path, length: 1 }).collect();
-        let newest = retained.iter().map(|metadata| metadata.checkpoint.0).max().unwrap_or(0);
-        let live_ids: BTreeSet<_> = live.iter().copied().map(CheckpointId).collect();
-        let collected = if ended {
-            garbage::discardable(JOB, &listing, &retained)
-        } else {
-            garbage::collectable(JOB, &listing, &retained, &live_ids)
-        };
-        for path in &collected {
-            prop_assert!(!needed.contains(*path), "{path} is named by a retained checkpoint");
-            prop_assert!(!elsewhere.iter().any(|other| other == path), "{path} is no checkpoint's");
-            let id = layout::checkpoint_of(path).expect("a checkpoint's").0;
-            prop_assert!(ended || (id <= newest && !live.contains(&id)), "{path} may be needed");
-        }
-        // And nothing else stays.
-        let stays = |id: u64| !ended && (id > newest || live.contains(&id));
-        for Listed { path, .. } in &listing {
-            let of_ours = layout::job_of(path) == Some(JOB);
-            let Some(id) = layout::checkpoint_of(path).filter(|_| of_ours) else { continue };
-            let goes = !needed.contains(path) && !stays(id.0);
-            prop_assert_eq!(collected.contains(&path.as_str()), goes, "{}", path);
-        }
+            let mut complete = vec![];
+            for (id, subtasks) in past {
+                let mut files = vec![];
+                for index in 0..subtasks {
+                    let part = part(7, id, 2, index);
+                    files.push(write_state(&store, &part, vec![]).await.expect("room"));
+                }
+                // A dead attempt, and another job, left their parts, too.
+                for stray in [part(7, id, 1, 0), part(8, id, 1, 0)] {
+                    write_state(&store, &stray, vec![]).await.expect("room");
+                }
+                let metadata = metadata(id, files);
+                write_metadata(&store, &metadata).await.expect("room");
+                complete.push(metadata);
+            }
+            let kept: Vec<_> = keep.iter().copied().map(CheckpointId).collect();
+            let folders = garbage::folders(&store, JOB).await.expect("reachable");
+            let gone = garbage::collectable(JOB, &folders, &kept, CheckpointId(below));
+            for checkpoint in &gone {
+                garbage::delete(&store, JOB, *checkpoint, || true).await.expect("reachable");
+            }
+            for metadata in complete {
+                let id = metadata.checkpoint.0;
+                let stays = id >= below || keep.contains(&id);
+                let found = find_metadata(&store, &metadata::path_of(&metadata)).await;
+                assert_eq!(found.is_ok(), stays, "metadata of {id}");
+                for file in metadata.files() {
+                    assert_eq!(read_state(&store, file).await.is_ok(), stays, "{file}");
+                }
+                let stray = store.get(&part(7, id, 1, 0).path()).await;
+                assert_eq!(stray.is_ok(), stays, "what a dead attempt left goes, too");
+                store.get(&part(8, id, 1, 0).path()).await.expect("another job's");
+            }
+        });
+        ran.expect("a runtime");
     }
 }
 
 #[test]
-fn what_is_collected_is_gone_and_what_is_retained_restores() {
-    on_every_store("garbage", async |store| {
-        let mut kept = vec![];
-        for id in 1..=3 {
-            let part = part(7, id, 1, 0);
-            let written = write_state(&store, &part, vec![Bytes::from_static(b"s")]).await;
-            let complete = metadata(id, vec![written.expect("room")]);
-            write_metadata(&store, &complete).await.expect("room");
-            kept.push(complete);
+fn metadata_that_names_a_file_elsewhere_is_refused() {
+    on_every_store("strays", async |store| {
+        for elsewhere in [part(7, 2, 1, 0), part(8, 3, 1, 0)] {
+            let file = write_state(&store, &elsewhere, vec![]).await.expect("room");
+            let refused = write_metadata(&store, &metadata(3, vec![file])).await;
+            let refused = refused.expect_err("a folder of its own").to_string();
+            assert!(refused.ends_with("which lies in another's folder"), "{refused}");
         }
-        let listing = store.list(&layout::job_folder(JOB)).await.expect("reachable");
-        let paths = garbage::collectable(JOB, &listing, &kept[1..2], &BTreeSet::new());
-        garbage::delete(&store, &paths).await.expect("reachable");
-        garbage::delete(&store, &paths).await.expect("twice is no error");
-        for (id, there) in [(0, false), (1, true), (2, true)] {
-            let file = kept[id].files().next().expect("one");
-            assert_eq!(read_state(&store, file).await.is_ok(), there, "{file}");
-            let found = find_metadata(&store, &metadata::path_of(&kept[id])).await;
-            assert_eq!(found.is_ok(), there);
-        }
+    });
+}
+
+#[test]
+fn a_term_that_is_over_deletes_nothing_more() {
+    on_every_store("over", async |store| {
+        write_state(&store, &part(7, 1, 1, 0), vec![]).await.expect("room");
+        garbage::delete(&store, JOB, CheckpointId(1), || false).await.expect("reachable");
+        assert_eq!(store.list("jobs").await.expect("reachable").len(), 1);
+        garbage::delete(&store, JOB, CheckpointId(1), || true).await.expect("reachable");
+        garbage::delete(&store, JOB, CheckpointId(1), || true).await.expect("twice is no error");
+        assert_eq!(store.list("jobs").await, Ok(vec![]));
     });
 }
