@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 
 use crate::exit::{Exit, Failure};
 use crate::node::stop_asked;
-use crate::tally::Tally;
+use crate::tally::{Checkpoints, Tally};
 use crate::watch::{Headline, Watch};
 
 /// How often the picture is drawn and the job asked for.
@@ -265,6 +265,11 @@ impl Session {
             read: counts.read.values().sum(),
             written: counts.written.values().sum(),
             late: counts.late,
+            checkpoints: match counts.checkpoints {
+                none if none == Checkpoints::default() => String::new(),
+                some => some.to_string(),
+            },
+            restarts: counts.restarts,
             trouble: in_trouble.map_or(String::new(), |line| line.cause.clone()),
         };
         let store = self.store.as_ref().map(|store| store as &dyn series::SeriesStore);
@@ -281,7 +286,7 @@ impl Session {
             println!("{} {}", line.name, line.status);
         }
         println!("{counts}");
-        if let Some(data) = &self.run.data {
+        if let Some(data) = self.run.data.as_ref().filter(|_| counts.points > 0) {
             let data = data.display();
             println!("the series are in {data}: slackwater series export --data {data}");
         }

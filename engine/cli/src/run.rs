@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use slackwater_core::graph::{JobGraph, OperatorKind};
+use slackwater_core::graph::{JobGraph, OperatorKind, TWO_PHASE};
 use slackwater_core::program::Program;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
@@ -32,7 +32,9 @@ pub struct RunArgs {
     #[arg(short, long, requires = "job_manager")]
     pub detached: bool,
     /// A parameter, such as `wave=100` or, of one job among several, `oscon.wave=100`; may be
-    /// repeated
+    /// repeated. Every job knows `checkpoint` (a span such as `1s`, or `off`, the default), `storage`
+    /// (their folder), `restarts`, `restart_delay` and `latency` (how often it is measured); those
+    /// that write series know `sink` (`idempotent`, `two_phase` or `naive`)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
     /// With --local: the folder for the series database, and for checkpoints. They outlive a failed
@@ -131,10 +133,12 @@ pub fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     })
 }
 
-/// Whether the job needs the series database: its sink is the one that is idempotent.
+/// Whether the job may need the series database: its sinks are idempotent or two-phase.
 fn writes_series(graph: &JobGraph) -> bool {
     let operators = graph.vertices.iter().flat_map(|vertex| &vertex.operators);
-    operators.filter(|o| o.kind == OperatorKind::Sink).any(|sink| sink.note == "idempotent")
+    operators
+        .filter(|o| o.kind == OperatorKind::Sink)
+        .any(|sink| sink.note == "idempotent" || sink.note == TWO_PHASE)
 }
 
 /// Looks at the file before a cluster is started for it.

@@ -32,17 +32,27 @@ pub struct Headline {
     pub written: u64,
     /// How many records were late.
     pub late: u64,
+    /// What was counted of checkpoints, in words; empty if there were none.
+    pub checkpoints: String,
+    /// How often a job started again.
+    pub restarts: u32,
     /// Why the job does not run; empty if it does.
     pub trouble: String,
 }
 
 impl Headline {
     fn text(&self) -> String {
-        let Self { job, ended: _, seconds, read, written, late, trouble } = self;
-        let stop = if trouble.is_empty() { "" } else { " · " };
-        format!(
-            "{job} · {seconds} s · {read} read · {written} written · {late} late{stop}{trouble}"
-        )
+        let Self { job, seconds, read, written, late, checkpoints, trouble, .. } = self;
+        let mut text =
+            format!("{job} · {seconds} s · {read} read · {written} written · {late} late");
+        let restarts = match self.restarts {
+            0 => String::new(),
+            restarts => format!("{restarts} restarts"),
+        };
+        for more in [checkpoints, &restarts, trouble].into_iter().filter(|more| !more.is_empty()) {
+            text += &format!(" · {more}");
+        }
+        text
     }
 }
 
