@@ -18,7 +18,7 @@ pub struct Tally(Arc<Mutex<Counts>>);
 pub struct Counts {
     /// Rows read, by the source's uid.
     pub read: BTreeMap<String, u64>,
-    /// Rows confirmed outside, by the sink's uid.
+    /// Rows confirmed outside, by the sink's uid; those of a two-phase sink once they are prepared.
     pub written: BTreeMap<String, u64>,
     /// Records left out because they could not be read.
     pub skipped: u64,
@@ -73,6 +73,9 @@ impl Tally {
             }
             Fact::SinkFlushed { uid, rows, .. } => {
                 *counts.written.entry(uid.0).or_default() += u64::from(rows);
+            }
+            Fact::SinkPrepared { uid, rows, .. } => {
+                *counts.written.entry(uid.0).or_default() += rows;
             }
             Fact::RecordSkipped { rows, cause, .. } => {
                 counts.skipped += rows;
