@@ -73,9 +73,19 @@ fn data(name: &str) -> String {
 
 #[test]
 fn the_flights_are_counted_exactly_and_the_late_ones_are_all_there() {
+    flights_are_exact("");
+}
+
+#[test]
+fn the_flights_are_the_same_when_they_are_written_in_transactions() {
+    flights_are_exact("--set checkpoint=100ms");
+}
+
+fn flights_are_exact(more: &str) {
     let desk = Desk::new();
     let input = data("flights-2013-01.csv");
-    let said = desk.run(&format!("run flights --local --input {input} --bound 60m --out out"));
+    let command = format!("run flights --local --input {input} --bound 60m --out out {more}");
+    let said = desk.run(&command);
     assert_eq!(said.code, Some(0), "{said:?}");
     for count in ["26483 read", "1642 written to windows-csv", "1067 written to late-csv"] {
         assert!(said.out.contains(count), "{count}: {}", said.out);
@@ -89,6 +99,22 @@ fn the_flights_are_counted_exactly_and_the_late_ones_are_all_there() {
         assert_eq!(differs, None, "{file}.csv");
         assert_eq!(found, expected, "{file}.csv");
     }
+}
+
+#[test]
+fn points_in_transactions_are_seen_with_the_checkpoint_that_holds_them() {
+    let desk = Desk::new();
+    let settings = "--set checkpoint=500ms --set sink=two_phase --set latency=50ms";
+    let said = desk.run(&format!("run oscon --local --data data --for 4s {settings}"));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains(" checkpoints, the last "), "{}", said.out);
+    assert!(said.out.contains("ms at p99"), "{}", said.out);
+    let sensors = desk.series("sensors");
+    let pressure: Vec<_> = sensors.keys().filter(|(key, _)| key == "pressure").collect();
+    assert!(pressure.len() >= 10, "{} readings", pressure.len());
+    let (_, start) = pressure[0];
+    let grid: Vec<_> = (0..pressure.len() as i64).map(|step| start + step * 100).collect();
+    assert_eq!(pressure.iter().map(|(_, time)| *time).collect::<Vec<_>>(), grid);
 }
 
 #[test]
