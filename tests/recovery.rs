@@ -232,3 +232,29 @@ fn a_cancelled_job_leaves_no_checkpoint_and_stays_cancelled_under_the_next_leade
     }
     assert!(files.is_empty(), "{files:?}");
 }
+
+#[test]
+fn a_cancel_that_was_confirmed_holds_under_the_next_leader() {
+    let mut interrupted = 0;
+    for seed in 0..12 {
+        let (leader, _) = leader_and_standby(seed);
+        // The client has its answer, or has not; the leader dies in the middle of the cancellation.
+        let run = world(durable(2, 1), seed)
+            .at(secs(10), cancel("demo"))
+            .at(ms(10_000 + 20 * seed), Fault::Kill { node: leader.clone() })
+            .run();
+        let ended = told(&run, |fact| match fact {
+            Fact::JobStatusChanged { to, .. } if to.is_final() => Some(*to),
+            _ => None,
+        });
+        let ended: Vec<_> = ended.into_iter().map(|(_, to)| to).collect();
+        assert_eq!(ended, [JobStatus::Canceled], "seed {seed}: {}", run.journal.text());
+        let cancelling = told(&run, |fact| match fact {
+            Fact::JobStatusChanged { to: JobStatus::Cancelling, .. } => Some(()),
+            _ => None,
+        });
+        let resumed = told(&run, |fact| matches!(fact, Fact::JobResumed { .. }).then_some(()));
+        interrupted += usize::from(cancelling.len() == 1 && resumed.len() == 1);
+    }
+    assert!(interrupted > 0, "no leader died between the request and the end");
+}

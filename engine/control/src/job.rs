@@ -91,6 +91,8 @@ pub struct Job {
     not_before: Duration,
     /// Task managers of the job manager before this one, which may still run tasks of the job.
     awaited: BTreeSet<TaskManagerId>,
+    /// Cancelled under the job manager before this one, which did not live to see the end.
+    cancelled: bool,
     /// Since when every task has been running.
     running_since: Option<Duration>,
     coordinator: Option<Coordinator>,
@@ -123,6 +125,7 @@ impl Job {
             cause: String::new(),
             not_before: Duration::ZERO,
             awaited: BTreeSet::new(),
+            cancelled: false,
             running_since: None,
             coordinator: None,
             lasting: BTreeMap::new(),
@@ -175,6 +178,10 @@ impl Job {
         }
         if self.status == JobStatus::Restarting && now >= self.not_before {
             self.awaited.clear();
+            if self.cancelled {
+                self.end(JobStatus::Canceled, out);
+                return Wish::Nothing;
+            }
             self.go(JobStatus::Scheduling, out);
         }
         self.advance_checkpoints(now, out)
@@ -279,7 +286,8 @@ impl Job {
         wish
     }
 
-    /// Cancels the job; one that is being cancelled already, or has been, stays so.
+    /// Cancels the job; one that is being cancelled already, or has been, stays so. Its tasks stop
+    /// at once; who asked may be told once the log knows.
     ///
     /// # Errors
     /// The state that forbids it.
@@ -291,6 +299,7 @@ impl Job {
             }
             JobStatus::Deploying | JobStatus::Running | JobStatus::Failing => {
                 self.go(JobStatus::Cancelling, out);
+                self.last(LogEvent::Cancelled, Lasting::Cancellation, out);
                 self.stop_tasks("the job is cancelled", out);
                 Ok(self.settle(now, out))
             }

@@ -35,6 +35,8 @@ pub struct Recovered {
     pub next_checkpoint: CheckpointId,
     /// Every checkpoint that ever completed, oldest first. Older ones may have been deleted since.
     pub completed: Vec<Marked>,
+    /// Whether it was cancelled: it is not started again.
+    pub cancelled: bool,
     /// How and why it ended, if it did.
     pub ended: Option<(JobStatus, String)>,
 }
@@ -73,6 +75,7 @@ impl Recovered {
             failures: 0,
             next_checkpoint: CheckpointId(1),
             completed: Vec::new(),
+            cancelled: false,
             ended: None,
         }
     }
@@ -92,6 +95,7 @@ impl Recovered {
                 self.reserve(*ids_below);
             }
             LogEvent::Reserved { ids_below } => self.reserve(*ids_below),
+            LogEvent::Cancelled => self.cancelled = true,
             LogEvent::Ended { status, cause } => self.ended = Some((*status, cause.clone())),
         }
     }

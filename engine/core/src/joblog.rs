@@ -43,6 +43,8 @@ pub enum LogEvent {
         /// No checkpoint id from here on has been used.
         ids_below: CheckpointId,
     },
+    /// Somebody asked for the end of the job: a new leader ends it and does not start it again.
+    Cancelled,
     /// The job has ended for good: a new leader shows it and leaves it alone.
     Ended {
         /// How.

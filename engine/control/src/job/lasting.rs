@@ -29,6 +29,8 @@ pub(super) enum Lasting {
     },
     /// More checkpoint ids may be used.
     Ids(CheckpointId),
+    /// The job is cancelled, whoever leads.
+    Cancellation,
     /// The job has ended.
     End(JobStatus),
 }
@@ -59,6 +61,7 @@ impl Job {
             return job;
         }
         job.cause = format!("a new job manager leads, in term {}", job.plan.epoch);
+        job.cancelled = recovered.cancelled;
         job.awaited = recovered.task_managers.iter().cloned().collect();
         job.not_before = if job.awaited.is_empty() { now } else { fenced_until };
         job.go(JobStatus::Restarting, out);
@@ -96,7 +99,7 @@ impl Job {
                 self.sweep_everything(out);
                 return Wish::ReleaseSlots;
             }
-            None => {}
+            Some(Lasting::Cancellation) | None => {}
         }
         Wish::Nothing
     }

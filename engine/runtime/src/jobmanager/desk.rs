@@ -18,7 +18,7 @@ use slackwater_dataflow::task::Programs;
 use tokio::sync::{mpsc, oneshot};
 
 use super::door::{Event, Term};
-use super::lane::{Lane, Stores};
+use super::lane::{Lane, Outcome, Stores};
 use super::leader::{Leader, Reign};
 use super::longer;
 use super::places::Places;
@@ -57,6 +57,10 @@ pub(super) struct Desk {
     pub events: mpsc::UnboundedSender<Event>,
     /// Who waits for a job to be accepted.
     submitters: BTreeMap<JobId, Vec<Asker>>,
+    /// Who waits for a cancellation to be durable, and for how many more entries of the log.
+    cancellers: BTreeMap<JobId, Vec<(u64, Asker)>>,
+    /// How many entries of each log are being written.
+    pub unwritten: BTreeMap<JobId, u64>,
     /// After this span without a sign of life, a task manager's tasks have stopped for certain.
     silence: Duration,
     /// How much sooner than that a task manager stops by itself.
@@ -80,6 +84,8 @@ impl Desk {
             places: Places::new(&leader.host, leader.store.as_ref(), config),
             events: term.events.clone(),
             submitters: BTreeMap::new(),
+            cancellers: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
             silence,
             fence_margin: silence.saturating_sub(timeout),
             reign,
@@ -153,6 +159,9 @@ impl Desk {
             Event::Said { caller, message } => self.hear(caller, message),
             Event::Left { caller, end } => self.leave(caller, &end),
             Event::Written { job, outcome } => {
+                if matches!(outcome, Outcome::Persisted { .. }) {
+                    self.answer_cancellers(job);
+                }
                 self.written(job, outcome);
                 self.answer_submitters(job);
             }
@@ -214,7 +223,7 @@ impl Desk {
     fn answer(&mut self, request: Request, asker: Asker) {
         let answer = match request {
             Request::Submit { job, program } => return self.submit(job, program, asker),
-            Request::Cancel { job } => self.cancel(&job),
+            Request::Cancel { job } => return self.cancel(&job, asker),
             Request::Jobs => {
                 let now = self.host.elapsed();
                 Answer::Jobs(self.cluster.jobs().into_iter().map(|job| line(job, now)).collect())
@@ -275,25 +284,49 @@ impl Desk {
         self.cluster.jobs().iter().any(|known| known.id == job && is(known.status))
     }
 
-    fn cancel(&mut self, prefix: &str) -> Answer {
+    fn cancel(&mut self, prefix: &str, asker: Asker) {
+        match self.try_cancel(prefix) {
+            // Told when it holds whoever leads: all that is being written now may belong to it.
+            Ok(job) => match self.unwritten.get(&job) {
+                Some(waits @ 1..) => {
+                    self.cancellers.entry(job).or_default().push((*waits, asker));
+                }
+                // Whoever is gone does not hear the answer; what it asked for is done.
+                _ => drop(asker.send(Answer::Cancelling(job))),
+            },
+            Err(why) => drop(asker.send(Answer::Refused(Refused::BadJob(why)))),
+        }
+    }
+
+    fn try_cancel(&mut self, prefix: &str) -> Result<JobId, String> {
         let ids = self.cluster.jobs().into_iter().map(|job| job.id);
         let matching: Vec<JobId> =
             ids.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
-        let refuse = |message| Answer::Refused(Refused::BadJob(message));
         let [id] = matching[..] else {
-            return refuse(match matching.len() {
+            return Err(match matching.len() {
                 0 => format!("no job has an id that begins with {prefix:?}"),
                 count => {
                     format!("{count} jobs have ids that begin with {prefix:?}: say more digits")
                 }
             });
         };
-        match self.cluster.cancel(self.host.elapsed(), id) {
-            Ok(commands) => {
-                self.execute(commands);
-                Answer::Cancelling(id)
+        let commands = self.cluster.cancel(self.host.elapsed(), id).map_err(|refusal| refusal.0)?;
+        self.execute(commands);
+        Ok(id)
+    }
+
+    /// One more entry of a job's log stands.
+    fn answer_cancellers(&mut self, job: JobId) {
+        if let Some(unwritten) = self.unwritten.get_mut(&job) {
+            *unwritten = unwritten.saturating_sub(1);
+        }
+        let waiting = self.cancellers.remove(&job).unwrap_or_default();
+        for (waits, asker) in waiting {
+            match waits.saturating_sub(1) {
+                // As above.
+                0 => drop(asker.send(Answer::Cancelling(job))),
+                waits => self.cancellers.entry(job).or_default().push((waits, asker)),
             }
-            Err(refusal) => refuse(refusal.0),
         }
     }
 }

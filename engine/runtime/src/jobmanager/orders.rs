@@ -33,6 +33,7 @@ impl Desk {
                 return self.cluster.persisted(now, job, ticket);
             }
             Command::Persist { job, ticket, event } => {
+                *self.unwritten.entry(job).or_default() += 1;
                 self.put(job, Deed::Persist { ticket, event });
             }
             Command::Complete { job, mut metadata, took, event } => {
