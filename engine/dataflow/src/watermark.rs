@@ -2,11 +2,15 @@
 //! Exact at every batch size: a watermark belongs to a row, not to a batch. Never reads a clock:
 //! it is told the time at which a reader found nothing. Channels are merged by [`crate::gate`].
 
+mod rule;
+
 use std::fmt;
 use std::time::Duration;
 
-use slackwater_core::element::{Batch, Mark};
+use slackwater_core::element::Batch;
 use slackwater_core::time::{EventTime, ProcessingTime, span_millis};
+
+use self::rule::{Bounded, Merge, Punctuated, Rule};
 
 /// How a source's watermarks follow from its records, and when a silent split is idle.
 ///
@@ -108,144 +112,6 @@ impl Quantum {
         let (step, passed) = (i128::from(self.0), i128::from(seen.as_millis()) + 1);
         let edge = passed - passed.rem_euclid(step) + step;
         EventTime::from_millis((edge - 1).clamp(i64::MIN.into(), i64::MAX.into()) as i64)
-    }
-}
-
-/// A generator of one split.
-trait Rule<T>: Send + Sync {
-    /// Walks over the rows of a batch and offers a watermark behind each that advances it.
-    fn walk(&mut self, batch: &mut Batch<T>, merge: &mut Merge);
-    /// How far it has come.
-    fn watermark(&self) -> EventTime;
-    /// What of it outlives the task: the greatest timestamp, or the greatest watermark said.
-    fn greatest(&self) -> EventTime;
-    /// Goes on from what [`Rule::greatest`] gave.
-    fn resume(&mut self, greatest: EventTime);
-    fn boxed_clone(&self) -> Box<dyn Rule<T>>;
-}
-
-#[derive(Clone)]
-struct Bounded {
-    bound: i64,
-    greatest: EventTime,
-    watermark: EventTime,
-}
-
-impl Bounded {
-    /// The watermark behind this greatest timestamp; none yet if there was no record.
-    fn after(&self, greatest: EventTime) -> EventTime {
-        let millis = greatest.as_millis().saturating_sub(self.bound).saturating_sub(1);
-        EventTime::from_millis(millis)
-    }
-
-    fn reach(&mut self, greatest: EventTime) {
-        self.watermark = self.after(greatest);
-        self.greatest = greatest;
-    }
-}
-
-impl<T> Rule<T> for Bounded {
-    fn walk(&mut self, batch: &mut Batch<T>, merge: &mut Merge) {
-        // Few batches bring a watermark that is worth a mark; the others are told by their
-        // greatest timestamp alone.
-        let greatest = batch.times.iter().copied().fold(self.greatest, EventTime::max);
-        if self.after(greatest) < merge.next {
-            self.reach(greatest);
-            return;
-        }
-        for (row, &time) in (1u32..).zip(&batch.times) {
-            if time > self.greatest {
-                self.reach(time);
-                if self.watermark >= merge.next {
-                    merge.offer(&mut batch.marks, row, self.watermark);
-                }
-            }
-        }
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn greatest(&self) -> EventTime {
-        self.greatest
-    }
-
-    fn resume(&mut self, greatest: EventTime) {
-        self.reach(greatest);
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Rule<T>> {
-        Box::new(self.clone())
-    }
-}
-
-#[derive(Clone)]
-struct Punctuated<F> {
-    f: F,
-    watermark: EventTime,
-}
-
-impl<T, F> Rule<T> for Punctuated<F>
-where
-    F: FnMut(&T, EventTime) -> Option<EventTime> + Clone + Send + Sync + 'static,
-{
-    fn walk(&mut self, batch: &mut Batch<T>, merge: &mut Merge) {
-        let Batch { times, values, marks } = batch;
-        for (row, (&time, value)) in (1u32..).zip(times.iter().zip(values.iter())) {
-            let Some(said) = (self.f)(value, time) else { continue };
-            // MAX is reserved: only the end of the input may say it.
-            let said = said.min(EventTime::from_millis(i64::MAX - 1));
-            if said > self.watermark {
-                self.watermark = said;
-                if said >= merge.next {
-                    merge.offer(marks, row, said);
-                }
-            }
-        }
-    }
-
-    fn watermark(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn greatest(&self) -> EventTime {
-        self.watermark
-    }
-
-    fn resume(&mut self, greatest: EventTime) {
-        self.watermark = greatest;
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Rule<T>> {
-        Box::new(self.clone())
-    }
-}
-
-/// What has been marked so far, and what the other splits allow.
-#[derive(Debug)]
-struct Merge {
-    quantum: Quantum,
-    marked: EventTime,
-    /// The first watermark that is worth a mark.
-    next: EventTime,
-    /// The least over the other active splits.
-    others: EventTime,
-}
-
-impl Merge {
-    fn offer(&mut self, marks: &mut Vec<Mark>, row: u32, watermark: EventTime) {
-        let watermark = watermark.min(self.others);
-        if watermark >= self.next {
-            marks.push(Mark { row, watermark });
-            self.mark(watermark);
-        }
-    }
-
-    fn mark(&mut self, watermark: EventTime) {
-        assert!(watermark > self.marked, "a watermark never goes back");
-        self.marked = watermark;
-        self.next = self.quantum.next_after(watermark);
     }
 }
 

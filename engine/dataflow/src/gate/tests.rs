@@ -1,6 +1,8 @@
 //! The rules of merging, as tables: channels on the left, what the gate answers on the right.
 //! No clock and no runtime: packets are handed in. The rules themselves are in [`super`].
 
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
 use slackwater_core::element::{BarrierKind, Batch, LatencyMarker, Mark};
 use slackwater_core::id::Subtask;
@@ -294,6 +296,78 @@ enum Brought {
     End,
 }
 
+/// A gate that is fed at random, and what is known of it by other means.
+struct Feeding {
+    gate: Gate,
+    queues: Vec<VecDeque<Brought>>,
+    /// By channel: the last barrier that it brought.
+    brought: Vec<u64>,
+    aborted: u64,
+    rows_in: usize,
+    rows_out: usize,
+    passed: Vec<u64>,
+}
+
+impl Feeding {
+    fn new(scripts: Vec<Vec<Brought>>) -> Self {
+        let whole = |script: Vec<Brought>| script.into_iter().chain([Brought::End]).collect();
+        let queues: Vec<_> = scripts.into_iter().map(whole).collect();
+        let (gate, brought) = (Gate::new(queues.len()), vec![0; queues.len()]);
+        Self { gate, queues, brought, aborted: 0, rows_in: 0, rows_out: 0, passed: Vec::new() }
+    }
+
+    fn abort(&mut self, checkpoint: u64) {
+        self.gate.abort(CheckpointId(checkpoint));
+        self.aborted = self.aborted.max(checkpoint);
+    }
+
+    /// Reads a channel, unless it is held or read whole.
+    fn read(&mut self, channel: usize) {
+        if self.gate.is_held(channel) {
+            return;
+        }
+        let Some(next) = self.queues[channel].pop_front() else { return };
+        let what = match next {
+            Brought::Row => {
+                let waiting = self.gate.aligning().map(|barrier| barrier.checkpoint.0);
+                let is_before = waiting.is_none_or(|waiting| self.brought[channel] < waiting);
+                assert!(is_before, "a record behind a barrier never enters before it");
+                self.rows_in += 1;
+                "row".to_owned()
+            }
+            Brought::Barrier => {
+                self.brought[channel] += 1;
+                format!("#{}", self.brought[channel])
+            }
+            Brought::End => "end".to_owned(),
+        };
+        let mut out = Vec::new();
+        self.gate.accept(channel, packet(&what), &mut out);
+        out.into_iter().for_each(|packet| self.pass(packet));
+        let is_over = self.queues.iter().all(VecDeque::is_empty);
+        assert_eq!(self.gate.is_finished(), is_over);
+    }
+
+    fn pass(&mut self, packet: Packet) {
+        match packet {
+            Packet::Batch(batch) => self.rows_out += batch.rows(),
+            Packet::Signal(Signal::Barrier(barrier)) => {
+                let checkpoint = barrier.checkpoint.0;
+                assert!(self.passed.last().is_none_or(|last| *last < checkpoint), "in order");
+                assert!(checkpoint > self.aborted, "what is over stays over");
+                for (queue, brought) in self.queues.iter().zip(&self.brought) {
+                    assert!(
+                        *brought == checkpoint || queue.is_empty() && *brought < checkpoint,
+                        "every channel has delivered it, or has finished"
+                    );
+                }
+                self.passed.push(checkpoint);
+            }
+            Packet::Signal(_) => {}
+        }
+    }
+}
+
 proptest! {
     /// Each channel brings rows and barriers 1, 2, …; some stop half-way. Channels are read in an
     /// arbitrary order, held ones are left alone, checkpoints are aborted at arbitrary moments.
@@ -307,61 +381,16 @@ proptest! {
         ),
         turns in prop::collection::vec((0usize..5, prop::option::weighted(0.1, 1u64..8)), 0..200),
     ) {
-        let mut queues: Vec<std::collections::VecDeque<_>> = scripts
-            .into_iter()
-            .map(|script| script.into_iter().chain([Brought::End]).collect())
-            .collect();
-        let mut gate = Gate::new(queues.len());
-        // By channel: the last barrier that it brought; and how many rows it brought, and passed.
-        let (mut brought, mut aborted) = (vec![0u64; queues.len()], 0u64);
-        let (mut rows_in, mut rows_out, mut passed) = (0, 0, Vec::<u64>::new());
-        let everyone = (0..queues.len()).cycle().take(400).map(|channel| (channel, None));
+        let channels = scripts.len();
+        let mut feeding = Feeding::new(scripts);
+        let everyone = (0..channels).cycle().take(400).map(|channel| (channel, None));
         for (channel, abort) in turns.into_iter().chain(everyone) {
             if let Some(checkpoint) = abort {
-                gate.abort(CheckpointId(checkpoint));
-                aborted = aborted.max(checkpoint);
+                feeding.abort(checkpoint);
             }
-            let channel = channel % queues.len();
-            if gate.is_held(channel) {
-                continue;
-            }
-            let Some(next) = queues[channel].pop_front() else { continue };
-            let what = match next {
-                Brought::Row => {
-                    // A record behind a barrier never enters before it.
-                    let waiting = gate.aligning().map(|barrier| barrier.checkpoint.0);
-                    prop_assert!(waiting.is_none_or(|waiting| brought[channel] < waiting));
-                    rows_in += 1;
-                    "row".to_owned()
-                }
-                Brought::Barrier => {
-                    brought[channel] += 1;
-                    format!("#{}", brought[channel])
-                }
-                Brought::End => "end".to_owned(),
-            };
-            let is_end = what == "end";
-            let mut out = Vec::new();
-            gate.accept(channel, packet(&what), &mut out);
-            for packet in &out {
-                match packet {
-                    Packet::Batch(batch) => rows_out += batch.rows(),
-                    Packet::Signal(Signal::Barrier(barrier)) => {
-                        let checkpoint = barrier.checkpoint.0;
-                        prop_assert!(passed.last().is_none_or(|last| *last < checkpoint));
-                        prop_assert!(checkpoint > aborted);
-                        for (other, brought) in brought.iter().enumerate() {
-                            let done = queues[other].is_empty();
-                            prop_assert!(done && *brought < checkpoint || *brought == checkpoint);
-                        }
-                        passed.push(checkpoint);
-                    }
-                    Packet::Signal(_) => {}
-                }
-            }
-            prop_assert_eq!(is_end && gate.is_finished(), queues.iter().all(|queue| queue.is_empty()));
+            feeding.read(channel % channels);
         }
-        prop_assert_eq!(rows_in, rows_out, "nothing is lost");
-        prop_assert!(gate.is_finished() && gate.aligning().is_none());
+        prop_assert_eq!(feeding.rows_in, feeding.rows_out, "nothing is lost");
+        prop_assert!(feeding.gate.is_finished() && feeding.gate.aligning().is_none());
     }
 }
