@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use slackwater_dataflow::task::Programs;
+use slackwater_sim::campaign::{Checked, Extent, play_all};
 use slackwater_sim::check::Crossed;
 use slackwater_sim::report;
 use slackwater_sim::scenario::Scenario;
-use slackwater_sim::verb::{Checked, play_all, read};
+use slackwater_sim::verb::read;
 
 /// A scenario, played once by whoever asks first.
 struct Story {
@@ -22,7 +23,9 @@ type Stories = Arc<Vec<Story>>;
 
 impl Story {
     fn checked(&self, programs: &Arc<dyn Programs>) -> &Checked {
-        let play = || play_all(vec![self.scenario.clone()], None, programs, false).remove(0);
+        // Time is dear in a test: a sweep is thinned as its file says; `check` plays all of it.
+        let extent = Extent { thin: true, ..Extent::default() };
+        let play = || play_all(vec![self.scenario.clone()], &extent, programs).remove(0);
         self.checked.get_or_init(play)
     }
 }

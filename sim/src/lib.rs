@@ -2,6 +2,7 @@
 //! Nothing here is part of the engine, and nothing here imports the jobs: programs come as a catalogue.
 //! Start with [`world`]; what happened there is in the [`journal`], what can befall it in [`fault`].
 
+pub mod campaign;
 pub mod check;
 pub mod fault;
 pub mod journal;

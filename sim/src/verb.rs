@@ -3,18 +3,17 @@
 //! Judges nothing; the order of what it prints never depends on which world was ready first. Files
 //! are read by [`crate::scenario`], texts are made by [`crate::report`].
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use slackwater_cli::exit::Exit;
 use slackwater_dataflow::task::Programs;
 
+use crate::campaign::{Checked, Extent, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
-use crate::scenario::{Class, Played, Scenario, Turn, compare_cells, play, turns};
+use crate::scenario::{Class, Scenario, turns};
 
 /// Files with this tag are played only when they are named.
 const NIGHTLY: &str = "nightly";
@@ -31,25 +30,12 @@ pub struct CheckArgs {
     /// Other seeds than the file's: 0..16 (half open)
     #[arg(long, value_name = "A..B")]
     pub seeds: Option<String>,
+    /// One instant of a sweep, by the number that a failure names
+    #[arg(long, value_name = "N")]
+    pub instant: Option<usize>,
     /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
-}
-
-/// A scenario and what came of it.
-#[derive(Debug)]
-pub struct Checked {
-    /// The scenario.
-    pub scenario: Scenario,
-    /// Its turns, in order.
-    pub played: Vec<Played>,
-}
-
-impl Checked {
-    /// The gravest thing that is wrong.
-    pub fn gravest(&self) -> Option<Class> {
-        self.played.iter().flat_map(Played::all_troubles).map(|trouble| trouble.class).max()
-    }
 }
 
 /// Plays the files and prints verdicts on stdout, failures and progress on stderr. Gives the number
@@ -77,14 +63,24 @@ fn run(args: &CheckArgs, programs: &Arc<dyn Programs>) -> Result<Option<Class>, 
             .iter()
             .map(|scenario| turns(scenario, seeds.as_ref().map(|seeds| &seeds.0[..])).len())
             .sum();
-        if count != 1 {
-            let message =
-                format!("--journal holds one run, not {count}: name one file, and --seed");
+        let swept = scenarios.iter().any(Scenario::is_sweep) && args.instant.is_none();
+        if count != 1 || swept {
+            let message = match swept {
+                true => "--journal holds one run, not a sweep: name its --instant".to_owned(),
+                false => format!("--journal holds one run, not {count}: name one file, and --seed"),
+            };
             return Err(usage(message));
         }
     }
     let seeds = seeds.map(|seeds| seeds.0);
-    let all = play_all(scenarios, seeds.as_deref(), programs, args.journal.is_some());
+    let extent =
+        Extent { seeds, instant: args.instant, thin: false, journal: args.journal.is_some() };
+    let all = play_all(scenarios, &extent, programs);
+    if let Some(instant) = args.instant
+        && all.iter().all(|checked| checked.played.is_empty())
+    {
+        return Err(usage(format!("there is no instant {instant}: is it a sweep?")));
+    }
     let mut out = std::io::stdout().lock();
     let mut gravest = None;
     // Whoever names one scenario wants to know all of it.
@@ -148,73 +144,6 @@ fn files(path: &Path) -> Result<(Vec<PathBuf>, bool), Refusal> {
         files.filter(|file| file.extension().is_some_and(|e| e == "toml")).collect();
     files.sort();
     Ok((files, false))
-}
-
-/// Plays every turn of every scenario, on all cores; results come in the order of the scenarios.
-pub fn play_all(
-    scenarios: Vec<Scenario>,
-    seeds: Option<&[u64]>,
-    programs: &Arc<dyn Programs>,
-    keep_journal: bool,
-) -> Vec<Checked> {
-    let work: Vec<(usize, Turn)> = scenarios
-        .iter()
-        .enumerate()
-        .flat_map(|(index, scenario)| {
-            turns(scenario, seeds).into_iter().map(move |turn| (index, turn))
-        })
-        .collect();
-    let progress = progress(work.len());
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Played>>> = Mutex::new(work.iter().map(|_| None).collect());
-    let player = || {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some((index, turn)) = work.get(place) else { return };
-            let scenario = &scenarios[*index];
-            progress.set_message(scenario.name.clone());
-            let played = play(scenario, *turn, programs, keep_journal);
-            done.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(played);
-            progress.inc(1);
-        }
-    };
-    on_all_cores(work.len(), player);
-    progress.finish_and_clear();
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut by_scenario: Vec<Vec<Played>> = scenarios.iter().map(|_| Vec::new()).collect();
-    for ((index, _), played) in work.iter().zip(done) {
-        by_scenario[*index].extend(played);
-    }
-    let checked = scenarios.into_iter().zip(by_scenario).map(|(scenario, mut played)| {
-        compare_cells(&scenario, &mut played);
-        Checked { scenario, played }
-    });
-    checked.collect()
-}
-
-/// Runs the same thing on every core at once, at most `most` times.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "outside of every world: only which is first differs"
-)]
-fn on_all_cores(most: usize, work: impl Fn() + Sync) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(most) {
-            scope.spawn(&work);
-        }
-    });
-}
-
-/// A line on stderr, if a person looks at it.
-fn progress(turns: usize) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(turns as u64), target);
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} worlds  {elapsed}  {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness writes what it was told to, on no host")]

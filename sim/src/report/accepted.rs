@@ -2,9 +2,11 @@
 //! Holds no wall time, no processor time, no step count and no hash: it changes when behaviour does,
 //! and then a person looks. Compared with `scenarios/*.snap` by the suite.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::scenario::{Played, Scenario};
+use crate::scenario::format::Must;
+use crate::scenario::{Cell, Played, Scenario};
 
 /// The report of a scenario, from all of its turns.
 pub fn accepted(scenario: &Scenario, played: &[Played]) -> String {
@@ -15,6 +17,10 @@ pub fn accepted(scenario: &Scenario, played: &[Played]) -> String {
         let mine: Vec<&Played> = played.iter().filter(|p| p.turn.cell == index).collect();
         let Some(first) = mine.first() else { continue };
         let name = if cell.name.is_empty() { String::new() } else { format!("[{}] ", cell.name) };
+        if mine.iter().any(|played| played.instant.is_some()) {
+            let _ = writeln!(text, "\n{name}{}", swept(cell, &mine));
+            continue;
+        }
         let seeds: Vec<String> = mine.iter().map(|p| p.turn.seed.to_string()).collect();
         let word = if seeds.len() == 1 { "seed" } else { "seeds" };
         let _ = writeln!(text, "\n{name}{word} {}", seeds.join(" "));
@@ -37,6 +43,31 @@ pub fn accepted(scenario: &Scenario, played: &[Played]) -> String {
         for line in first.pictures.lines() {
             let _ = writeln!(text, "  {line}");
         }
+    }
+    text
+}
+
+/// What a sweep came to. How many instants there are moves with every harmless change, and which of
+/// them are played with the patience of the reader: so neither is told.
+fn swept(cell: &Cell, mine: &[&Played]) -> String {
+    let victims: BTreeSet<&str> =
+        mine.iter().flat_map(|p| p.instant.as_ref()).map(|i| i.victim.as_str()).collect();
+    let victims = victims.into_iter().collect::<Vec<_>>().join(", ");
+    let mut text = format!("at every instant, a crash of each of: {victims}");
+    let troubles = mine.iter().filter(|played| played.all_troubles().next().is_some()).count();
+    if troubles > 0 {
+        let _ = write!(text, "\n  {:<20}  yes", "trouble");
+    }
+    for (place, expectation) in cell.expectations.iter().enumerate() {
+        let broke = mine.iter().filter(|p| p.judged[place].outcome.broken.is_some()).count();
+        let word = match (broke, expectation.must) {
+            (0, Must::Hold | Must::Either) => "held at all of them",
+            (0, Must::Break) => "HELD at all of them",
+            (_, Must::Hold) => "BROKE",
+            (_, Must::Break) => "broke at some of them, as it must",
+            (_, Must::Either) => "broke at some of them, as it may",
+        };
+        let _ = write!(text, "\n  {:<20}  {word}", expectation.check.name);
     }
     text
 }

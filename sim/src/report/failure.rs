@@ -48,10 +48,28 @@ fn runs(scenario: &Scenario, played: &[Played]) -> String {
     let many = |number: usize, word: &str| {
         format!("{number} {word}{}", if number == 1 { "" } else { "s" })
     };
-    match cells {
+    let runs = match cells {
         1 => format!("{}, {seeds}", many(runs, "run")),
         _ => format!("{} of {}, {seeds}", many(runs, "run"), many(cells, "cell")),
+    };
+    match sweep(played) {
+        Some(sweep) => format!("{runs}: {sweep}"),
+        None => runs,
     }
+}
+
+/// `1206 of 1206 instants recover`, if it is a sweep; and where it first broke what may break.
+fn sweep(played: &[Played]) -> Option<String> {
+    let swept: Vec<&Played> = played.iter().filter(|played| played.instant.is_some()).collect();
+    let broke = |played: &Played| played.judged.iter().any(|j| j.outcome.broken.is_some());
+    let bad = |played: &Played| broke(played) || played.all_troubles().next().is_some();
+    let good = swept.iter().filter(|played| !bad(played)).count();
+    let first = swept.iter().find(|played| bad(played)).and_then(|played| played.instant.as_ref());
+    let mut text = format!("{good} of {} instants recover", swept.len());
+    if let Some(first) = first {
+        let _ = write!(text, ", the first that does not is {first}");
+    }
+    (!swept.is_empty()).then_some(text)
 }
 
 /// Virtual seconds, and how many of them per second of a processor.
@@ -82,6 +100,9 @@ pub fn failures(scenario: &Scenario, played: &[Played]) -> Vec<String> {
                 let _ = write!(text, "\nFAULT    {fault}");
             }
             let _ = write!(text, "\nREPLAY   slackwater check {} --seed {seed}", scenario.path);
+            if let Some(instant) = &played.instant {
+                let _ = write!(text, " --instant {}", instant.number);
+            }
             texts.push(text);
         }
     }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
 
-use super::values::{Arg, Pick, Seeds, Setting, Share, Span, Spans};
+use super::fault::{FaultPart, SweepPart};
+use super::values::{Arg, Seeds, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Document {
     /// What befalls the world.
     #[serde(default)]
     pub fault: Vec<FaultPart>,
+    /// Whom to kill at every instant.
+    #[serde(default)]
+    pub sweep: Option<Spanned<SweepPart>>,
     /// What must come of it.
     pub expect: Vec<Expect>,
     /// What the report shows beside verdicts.
@@ -81,6 +85,8 @@ pub struct Limit {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
+    /// How many job managers, of which one leads; 1 unless given.
+    pub job_managers: Option<Spanned<u32>>,
     /// How many task managers; 1 unless given.
     pub task_managers: Option<Spanned<u32>>,
     /// Slots of each; 1 unless given.
@@ -177,65 +183,13 @@ impl<'de> Deserialize<'de> for Jobs {
     }
 }
 
-/// `[[fault]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FaultPart {
-    /// By which reports speak of it.
-    pub name: Spanned<String>,
-    /// When it happens.
-    pub when: When,
-    /// What happens.
-    #[serde(rename = "do")]
-    pub deed: Spanned<Deed>,
-    /// On whom.
-    pub on: Target,
-    /// After a crash or a loss of power: how long until the node starts again; never unless given.
-    #[serde(default)]
-    pub down: Option<Spanned<Spans>>,
-    /// For a pause: how long.
-    #[serde(default, rename = "for")]
-    pub lasts: Option<Spanned<Spans>>,
-}
-
-/// When a fault happens.
-#[derive(Copy, Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    /// Virtual time since every job was RUNNING for the first time.
-    At(Spans),
-}
-
-/// What a fault does.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Deed {
-    /// kill -9.
-    Crash,
-    /// The machine goes dark.
-    PowerLoss,
-    /// SIGSTOP.
-    Pause,
-}
-
-/// `on = { role = "task_manager", pick = 0 }`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// The kind of node.
-    pub role: Role,
-    /// Which of them; the first unless given.
-    #[serde(default)]
-    pub pick: Option<Spanned<Pick>>,
-}
-
 /// A kind of node.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// `tm-1`, `tm-2`, …
     TaskManager,
-    /// `jm`.
+    /// `jm`, `jm-2`, …
     JobManager,
     /// `db`.
     SeriesDatabase,

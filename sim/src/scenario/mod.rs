@@ -2,19 +2,25 @@
 //! No check is computed here and no fault is done: a scenario says which, [`crate::check`] judges
 //! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
+mod befall;
 mod diagnostic;
+pub mod fault;
 pub mod format;
 mod matrix;
 mod player;
 mod resolve;
 mod schedule;
+pub mod sweep;
 pub mod values;
 mod verdict;
 
 pub use diagnostic::Mistake;
-pub use player::{Played, Turn, compare_cells, play, turns};
+pub use player::{
+    Played, Prepared, Turn, compare_cells, judge_sweeps, play, play_prepared, prepare, turns,
+};
 pub use resolve::{Cell, Expectation, Scenario};
 pub use schedule::Drawn;
+pub use sweep::Instant;
 pub use verdict::{Class, Judged, Trouble};
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
 
-use super::format::Stop;
+use super::format::{Must, Stop};
 use super::resolve::{Cell, Scenario};
 use super::schedule::{self, Drawn};
+use super::sweep::Instant;
 use super::verdict::{Class, Judged, Trouble};
 use crate::check::{self, Crossed, Evidence, Needs, Table};
 use crate::journal::{Divergence, Journal};
@@ -30,11 +31,34 @@ pub struct Turn {
     pub seed: u64,
 }
 
+/// What is known of a turn before it is played: its run without faults, and the instants at which
+/// it is to be played if the scenario is a sweep.
+#[derive(Debug)]
+pub struct Prepared {
+    calm: Option<Run>,
+    running: Option<Duration>,
+    /// For a sweep: the run without the kill, if that is not the calm one.
+    base: Option<Run>,
+    instants: Option<Result<Vec<Instant>, String>>,
+}
+
+impl Prepared {
+    /// The instants of a sweep; none for any other scenario, or if the window never opened.
+    pub fn instants(&self) -> &[Instant] {
+        self.instants
+            .as_ref()
+            .and_then(|instants| instants.as_ref().ok())
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
 /// What came of a turn. The journal is gone by now, unless it was asked for.
 #[derive(Clone, Debug)]
 pub struct Played {
     /// Which turn.
     pub turn: Turn,
+    /// At which instant of a sweep.
+    pub instant: Option<Instant>,
     /// The faults that were done, in words.
     pub faults: Vec<String>,
     /// Expectations in the order of the file.
@@ -74,55 +98,130 @@ pub fn turns(scenario: &Scenario, seeds: Option<&[u64]>) -> Vec<Turn> {
     scenario.cells.iter().enumerate().flat_map(of_cell).collect()
 }
 
-/// Plays one turn: the calm run if one is needed, the run itself, and once more if its turn to be
-/// repeated has come.
+/// Plays what has to be known before a turn: the calm run if one is needed, and for a sweep where
+/// its instants are.
+pub fn prepare(scenario: &Scenario, turn: Turn, programs: &Arc<dyn Programs>) -> Prepared {
+    let cell = &scenario.cells[turn.cell];
+    let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
+    let sweep = cell.document.sweep.as_ref().map(|sweep| sweep.get_ref());
+    let has_faults = !cell.document.fault.is_empty();
+    let needs_calm = cell.expectations.iter().any(|e| e.check.needs == Needs::Calm);
+    let calm = (has_faults || needs_calm || sweep.is_some()).then(|| world(&[]));
+    let running = calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len()));
+    let since = running.unwrap_or_default();
+    let is_swept = sweep.is_some() && has_faults;
+    let base = is_swept.then(|| world(&schedule::draw(cell, turn.seed, since)));
+    let instants = sweep.zip(base.as_ref().or(calm.as_ref()));
+    let instants = instants.map(|(sweep, base)| super::sweep::instants(sweep, base, since));
+    Prepared { calm, running, base, instants }
+}
+
+/// Plays one turn: what has to be known, the run itself, and once more if its turn to be repeated
+/// has come. A sweep is played at its first instant.
 pub fn play(
     scenario: &Scenario,
     turn: Turn,
     programs: &Arc<dyn Programs>,
     keep_journal: bool,
 ) -> Played {
+    let prepared = prepare(scenario, turn, programs);
+    let instant = prepared.instants().first().cloned();
+    play_prepared(scenario, (turn, instant), &prepared, programs, keep_journal)
+}
+
+/// Plays one turn, at an instant if it is one of a sweep.
+pub fn play_prepared(
+    scenario: &Scenario,
+    (turn, instant): (Turn, Option<Instant>),
+    prepared: &Prepared,
+    programs: &Arc<dyn Programs>,
+    keep_journal: bool,
+) -> Played {
     let cell = &scenario.cells[turn.cell];
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
-    let has_faults = !cell.document.fault.is_empty();
-    let needs_calm = cell.expectations.iter().any(|e| e.check.needs == Needs::Calm);
-    let calm = (has_faults || needs_calm).then(|| world(&[]));
-    let running = calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len()));
-    let faults = schedule::draw(cell, turn.seed, running.unwrap_or_default());
+    let calm = prepared.calm.as_ref();
+    let mut faults = schedule::draw(cell, turn.seed, prepared.running.unwrap_or_default());
+    faults.extend(instant.as_ref().map(Instant::fault));
     let run = world(&faults);
     let mut troubles = troubles(cell, &run, &faults);
-    if has_faults && running.is_none() {
-        let what = "not every job ran in the run without faults: there is no time to count from";
-        troubles.push(Trouble::new(Class::Harness, what));
-    }
+    troubles.extend(unprepared(prepared, !faults.is_empty()));
     let (mut virtual_time, mut cpu) = (run.time, run.cpu);
-    if let Some(calm) = &calm {
+    let is_first = instant.as_ref().is_none_or(|instant| instant.number == 0);
+    if let (Some(calm), true) = (calm, is_first) {
         virtual_time += calm.time;
         cpu += calm.cpu;
     }
     let one_of = cell.document.run.determinism.map_or(usize::MAX, |share| share.one_of);
-    if turn.place.is_multiple_of(one_of) {
+    if turn.place.is_multiple_of(one_of) && is_first {
         let again = world(&faults);
         virtual_time += again.time;
         cpu += again.cpu;
         troubles.extend(diverged(&run, &again));
     }
-    let evidence =
-        Evidence { journal: &run.journal, calm: calm.as_ref().map(|calm| &calm.journal) };
+    if let (Some(_), Some(base)) = (&instant, prepared.base.as_ref().or(calm)) {
+        let tick = cell.document.cluster.tick.map_or(TICK, |tick| tick.0);
+        let diverged = super::sweep::diverged(&base.journal, &run.journal, tick);
+        troubles.extend(diverged.map(|what| Trouble::new(Class::NonDeterministic, what)));
+    }
+    let evidence = Evidence { journal: &run.journal, calm: calm.map(|calm| &calm.journal) };
     let judged = cell.expectations.iter().map(|expectation| {
-        Judged::new(expectation, (expectation.check.judge)(&evidence, &expectation.args))
+        let outcome = (expectation.check.judge)(&evidence, &expectation.args);
+        Judged::at(expectation, outcome, instant.is_some())
     });
     Played {
         turn,
         faults: faults.iter().map(Drawn::to_string).collect(),
         judged: judged.collect(),
         troubles,
-        table: check::table(&run.journal),
+        table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
-        pictures: report::pictures(&run.journal, &cell.document.report.show),
+        pictures: match is_first {
+            true => report::pictures(&run.journal, &cell.document.report.show),
+            false => Pictures::default(),
+        },
         virtual_time,
         cpu,
         journal: keep_journal.then_some(run.journal),
+        instant,
+    }
+}
+
+/// The tick of a world whose file names none.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What is wrong with what was played before.
+fn unprepared(prepared: &Prepared, has_faults: bool) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    if has_faults && prepared.running.is_none() {
+        let what = "not every job ran in the run without faults: there is no time to count from";
+        troubles.push(Trouble::new(Class::Harness, what));
+    }
+    if let Some(Err(what)) = &prepared.instants {
+        troubles.push(Trouble::new(Class::Harness, what.clone()));
+    }
+    troubles
+}
+
+/// Of a sweep, an expectation that must break has to do so at one instant at least.
+pub fn judge_sweeps(scenario: &Scenario, played: &mut [Played]) {
+    for (index, cell) in scenario.cells.iter().enumerate() {
+        for (place, expectation) in cell.expectations.iter().enumerate() {
+            let swept = || {
+                played
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, played)| played.turn.cell == index && played.instant.is_some())
+            };
+            let broke = swept().any(|(_, played)| played.judged[place].outcome.broken.is_some());
+            let first = swept().next().map(|(first, _)| first);
+            if let (Must::Break, false, Some(first)) = (expectation.must, broke, first) {
+                let what = format!(
+                    "{} must break at some instant, and held at all of them",
+                    expectation.check.name
+                );
+                played[first].troubles.push(Trouble::new(Class::Broken, what));
+            }
+        }
     }
 }
 
@@ -177,13 +276,7 @@ fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
 
 /// A fault that left no trace, or fell on a node that was down already.
 fn never_fired(fault: &Drawn, journal: &Journal) -> Option<Trouble> {
-    let mut entries = journal.entries().iter();
-    let fired = entries.any(|entry| match &entry.fact {
-        Fact::NodeDown { node, how } => {
-            *node == fault.node && *how == fault.how && entry.time >= fault.at
-        }
-        _ => false,
-    });
+    let fired = journal.entries().iter().any(|entry| fault.is_shown_by(entry));
     (!fired).then(|| Trouble::new(Class::Harness, format!("a fault never fired: {fault}")))
 }
 
@@ -202,11 +295,14 @@ fn diverged(first: &Run, second: &Run) -> Option<Trouble> {
 
 /// Compares the cells of a scenario seed by seed, where an expectation asks for it.
 pub fn compare_cells(scenario: &Scenario, played: &mut [Played]) {
-    let seeds: BTreeSet<usize> = played.iter().map(|played| played.turn.place).collect();
+    let whole = played.iter().filter(|played| played.instant.is_none());
+    let seeds: BTreeSet<usize> = whole.map(|played| played.turn.place).collect();
     for place in seeds {
         let of_seed = |played: &[Played]| -> Vec<usize> {
             let all = played.iter().enumerate();
-            all.filter(|(_, played)| played.turn.place == place).map(|(index, _)| index).collect()
+            all.filter(|(_, played)| played.turn.place == place && played.instant.is_none())
+                .map(|(index, _)| index)
+                .collect()
         };
         let indices = of_seed(played);
         let Some((&first, others)) = indices.split_first() else { continue };

@@ -10,11 +10,13 @@ use serde_spanned::Spanned;
 use slackwater_core::program::Program;
 use slackwater_dataflow::task::{PlanError, Programs};
 
+use super::befall;
 use super::diagnostic::{File, Mistake, suggest};
-use super::format::{Deed, Document, Expect, FaultPart, Job, Must, Role};
+use super::format::{Document, Expect, Job, Must};
 use super::matrix::{self, RawCell};
-use super::values::{Arg, Pick};
+use super::values::Arg;
 use crate::check::{self, Args, Bound, Check};
+use crate::world::cluster::JOB_MANAGERS_MAX;
 
 /// A scenario: a file, with one cell per combination of its matrix.
 #[derive(Clone, Debug)]
@@ -73,6 +75,11 @@ impl Scenario {
         self.cells.iter().any(|cell| cell.document.tags.iter().any(|own| own == tag))
     }
 
+    /// Whether it is played at every instant of a window.
+    pub fn is_sweep(&self) -> bool {
+        self.cells.iter().any(|cell| cell.document.sweep.is_some())
+    }
+
     /// What is claimed, in a sentence.
     pub fn title(&self) -> &str {
         self.cells.first().map_or("", |cell| cell.document.title.as_str())
@@ -93,14 +100,27 @@ fn resolve(
     if document.expect.is_empty() {
         return Err(Mistake::new(file, 0..0, "a scenario expects something: add [[expect]]"));
     }
-    for part in [&document.cluster.task_managers, &document.cluster.slots].into_iter().flatten() {
+    for part in
+        [&document.cluster.job_managers, &document.cluster.task_managers, &document.cluster.slots]
+            .into_iter()
+            .flatten()
+    {
         if *part.get_ref() == 0 {
             return Err(Mistake::new(file, part.span(), "at least 1 is needed"));
         }
     }
+    if let Some(number) = &document.cluster.job_managers
+        && *number.get_ref() > JOB_MANAGERS_MAX
+    {
+        let message = format!("at most {JOB_MANAGERS_MAX} job managers");
+        return Err(Mistake::new(file, number.span(), message));
+    }
     let jobs = document.job.0.iter().map(|job| program(file, job, programs));
     let programs = jobs.collect::<Result<_, _>>()?;
-    document.fault.iter().try_for_each(|part| fault(file, &document, part))?;
+    document.fault.iter().try_for_each(|part| befall::check(file, &document, part))?;
+    if let Some(sweep) = &document.sweep {
+        befall::check_sweep(file, &document, sweep)?;
+    }
     let expectations = document.expect.iter().map(|expect| expectation(file, expect));
     let expectations = expectations.collect::<Result<_, _>>()?;
     Ok(Cell { name: raw.name, document, programs, expectations })
@@ -150,37 +170,6 @@ fn unplanned(file: &File<'_>, job: &Job, error: &PlanError) -> Mistake {
         PlanError::BadGraph { message } => {
             Mistake::new(file, job.program.span(), format!("the job cannot be built: {message}"))
         }
-    }
-}
-
-fn fault(file: &File<'_>, document: &Document, part: &FaultPart) -> Result<(), Mistake> {
-    let nodes = match part.on.role {
-        Role::TaskManager => document.cluster.task_managers.as_ref().map_or(1, |n| *n.get_ref()),
-        Role::JobManager | Role::SeriesDatabase => 1,
-        Role::Log => u32::from(document.cluster.log),
-    };
-    if nodes == 0 {
-        let message = "the cluster has no log: add `log = true` to [cluster]";
-        return Err(Mistake::new(file, part.name.span(), message));
-    }
-    if let Some(pick) = &part.on.pick
-        && let Pick::Number(number) = pick.get_ref()
-        && *number >= nodes
-    {
-        let message = format!("there is no number {number}: the cluster has {nodes} of this role");
-        return Err(Mistake::new(file, pick.span(), message));
-    }
-    match (part.deed.get_ref(), &part.down, &part.lasts) {
-        (Deed::Pause, _, None) => {
-            Err(Mistake::new(file, part.deed.span(), "a pause needs `for = …`: how long it lasts"))
-        }
-        (Deed::Pause, Some(down), _) => {
-            Err(Mistake::new(file, down.span(), "a pause has no `down`: use `for`"))
-        }
-        (Deed::Crash | Deed::PowerLoss, _, Some(lasts)) => {
-            Err(Mistake::new(file, lasts.span(), "this deed has no `for`: use `down`"))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_spanned::Spanned;
 use slackwater_connect::log::MemoryLog;
 use slackwater_core::fact::{Down, Fact};
 use slackwater_core::id::Execution;
@@ -14,81 +15,144 @@ use slackwater_core::random::RandomStream;
 use slackwater_core::time::{EventTime, ms, span_millis};
 use slackwater_dataflow::task::Programs;
 
-use super::format::{Cluster as ClusterPart, Deed, FaultPart, Role, Shape, Stop};
+use super::befall;
+use super::fault::FaultPart;
+use super::format::{Cluster as ClusterPart, Role, Shape, Stop};
 use super::resolve::Cell;
 use super::values::{Pick, Spans};
 use crate::fault::Fault;
-use crate::world::cluster::{Cluster, DATABASE, JOB_MANAGER, LOG, submit};
-use crate::world::{Clocks, Delay, EPOCH, Watch, World};
+use crate::journal::Entry;
+use crate::world::cluster::{Cluster, submit};
+use crate::world::{Clocks, Cue, Deeds, Delay, EPOCH, Watch, World, fact};
 
 /// A fault with everything drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// Its name in the file.
     pub name: String,
-    /// Virtual time since the world began.
-    pub at: Duration,
-    /// What happens.
-    pub how: Down,
-    /// The node.
-    pub node: String,
-    /// How long it is away; `None`: for good.
-    pub away: Option<Duration>,
+    /// When it happens.
+    pub moment: Moment,
+    /// What happens, in order.
+    pub begin: Vec<Fault>,
+    /// What ends it, so long after it began; `None`: it lasts.
+    pub end: Option<(Duration, Vec<Fault>)>,
+}
+
+/// When a fault happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At this virtual time since the world began.
+    At(Duration),
+    /// Before this step of the world.
+    Step(u64),
+    /// At a fact, or so long after it.
+    Fact {
+        /// Its probe name.
+        probe: String,
+        /// What it must show.
+        fields: Vec<(String, String)>,
+        /// The which, from 1.
+        nth: u64,
+        /// How long after it.
+        delay: Duration,
+    },
 }
 
 impl fmt::Display for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, at, how, node, away } = self;
-        let at = at.as_secs_f64();
-        write!(f, "{at:.3} s {name}: {} {node}", deed(*how))?;
-        match away {
-            Some(away) => write!(f, ", away for {:.3} s", away.as_secs_f64()),
+        let Self { name, moment, begin, end } = self;
+        match moment {
+            Moment::At(at) => write!(f, "{:.3} s", at.as_secs_f64())?,
+            Moment::Step(step) => write!(f, "step {step}")?,
+            Moment::Fact { probe, fields, nth, delay } => {
+                write!(f, "at {probe}")?;
+                fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))?;
+                if *nth > 1 {
+                    write!(f, " (number {nth})")?;
+                }
+                if !delay.is_zero() {
+                    write!(f, " + {:.3} s", delay.as_secs_f64())?;
+                }
+            }
+        }
+        write!(f, " {name}: {}", begin.first().map_or(String::new(), words))?;
+        match end {
+            Some((after, _)) => write!(f, ", away for {:.3} s", after.as_secs_f64()),
             None => f.write_str(", for good"),
         }
     }
 }
 
-/// The word of a scenario file for what happened.
-fn deed(how: Down) -> &'static str {
-    match how {
-        Down::Kill => "crash",
-        Down::PowerLoss => "power_loss",
-        Down::Pause => "pause",
-        Down::Exit => "exit",
+/// A deed in the words of a scenario file.
+fn words(fault: &Fault) -> String {
+    match fault {
+        Fault::Kill { node } => format!("crash {node}"),
+        other => other.to_string(),
+    }
+}
+
+impl Drawn {
+    /// Whether a fact shows that it was done.
+    pub fn is_shown_by(&self, entry: &Entry) -> bool {
+        if let Moment::At(at) = self.moment
+            && entry.time < at
+        {
+            return false;
+        }
+        let down = |node: &str, how: Down| matches!(&entry.fact, Fact::NodeDown { node: n, how: h } if n == node && *h == how);
+        match self.begin.first() {
+            Some(Fault::Kill { node }) => down(node, Down::Kill),
+            Some(Fault::PowerLoss { node }) => down(node, Down::PowerLoss),
+            Some(Fault::Pause { node }) => down(node, Down::Pause),
+            Some(other) => {
+                matches!(&entry.fact, Fact::FaultDone { deed } if *deed == other.to_string())
+            }
+            None => true,
+        }
     }
 }
 
 /// The faults of a cell, counted from when every job ran.
 pub fn draw(cell: &Cell, seed: u64, running: Duration) -> Vec<Drawn> {
-    let managers = task_managers(&cell.document.cluster);
-    cell.document.fault.iter().map(|part| draw_one(part, seed, running, managers)).collect()
+    let cluster = &cell.document.cluster;
+    cell.document.fault.iter().map(|part| draw_one(part, seed, running, cluster)).collect()
 }
 
-fn draw_one(part: &FaultPart, seed: u64, running: Duration, managers: u32) -> Drawn {
+fn draw_one(part: &FaultPart, seed: u64, running: Duration, cluster: &ClusterPart) -> Drawn {
     let name = part.name.get_ref().clone();
     let stream = |of: &str| RandomStream::named(seed, &format!("fault/{name}/{of}"));
-    let super::format::When::At(at) = part.when;
-    let pick = part.on.pick.as_ref().map_or(Pick::Number(0), |pick| *pick.get_ref());
-    let node = match part.on.role {
-        Role::JobManager => JOB_MANAGER.to_owned(),
-        Role::SeriesDatabase => DATABASE.to_owned(),
-        Role::Log => LOG.to_owned(),
-        Role::TaskManager => {
-            let number = match pick {
-                Pick::Number(number) => u64::from(number),
-                Pick::Any => stream("on").below(u64::from(managers)),
-            };
-            format!("tm-{}", number + 1)
+    let node = |of: &str, role: Role, pick: &Option<Spanned<Pick>>| {
+        let pick = pick.as_ref().map_or(Pick::Number(0), |pick| *pick.get_ref());
+        let number = match pick {
+            Pick::Number(number) => number,
+            Pick::Any => {
+                let nodes = u64::from(befall::nodes_of(role, cluster).max(1));
+                u32::try_from(stream(of).below(nodes)).unwrap_or(0)
+            }
+        };
+        befall::node_name(role, number)
+    };
+    let target = part.on.as_ref().map(Spanned::get_ref);
+    let on = target.map_or(String::new(), |target| node("on", target.role, &target.pick));
+    let peer = target.and_then(|target| target.peer.as_ref());
+    let peer = peer.map_or(String::new(), |peer| node("peer", peer.role, &peer.pick));
+    let (begin, end) = befall::deeds(part, &on, &peer, stream("bit").next_u64());
+    let lasts = part.down.as_ref().or(part.lasts.as_ref());
+    let lasts = lasts.map(|spans| spans.get_ref().draw(&mut stream("away")));
+    let when = part.when.get_ref();
+    let moment = match (&when.event, when.at) {
+        (Some(event), _) => Moment::Fact {
+            probe: event.get_ref().clone(),
+            fields: when.fields.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
+            nth: when.nth.unwrap_or(1),
+            delay: when.delay.map_or(Duration::ZERO, |delay| delay.draw(&mut stream("delay"))),
+        },
+        (None, at) => {
+            Moment::At(running + at.map_or(Duration::ZERO, |at| at.draw(&mut stream("at"))))
         }
     };
-    let span = |spans: &serde_spanned::Spanned<Spans>| spans.get_ref().draw(&mut stream("away"));
-    let (how, away) = match part.deed.get_ref() {
-        Deed::Crash => (Down::Kill, part.down.as_ref().map(span)),
-        Deed::PowerLoss => (Down::PowerLoss, part.down.as_ref().map(span)),
-        Deed::Pause => (Down::Pause, part.lasts.as_ref().map(span)),
-    };
-    let at = running + at.draw(&mut stream("at"));
-    Drawn { name, at, how, node, away }
+    let end = lasts.filter(|_| !end.is_empty()).map(|lasts| (lasts, end));
+    Drawn { name, moment, begin, end }
 }
 
 fn task_managers(cluster: &ClusterPart) -> u32 {
@@ -114,7 +178,10 @@ pub fn world(cell: &Cell, seed: u64, faults: &[Drawn], programs: &Arc<dyn Progra
         let at = ms(200) * index;
         world = world.at(at, submit(&format!("{index}/{}", program.name), program.clone()));
     }
-    world = faults.iter().fold(world, befall);
+    world = faults.iter().fold(world, add);
+    if let Some(sweep) = &cell.document.sweep {
+        world = super::sweep::mark(world, sweep.get_ref());
+    }
     match cell.document.run.stop {
         Stop::Finished => world.until_jobs_are_final(cell.programs.len()),
         Stop::EventTime(span) => {
@@ -146,6 +213,9 @@ fn delay(part: &ClusterPart) -> Delay {
 fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Cluster {
     let slots = part.slots.as_ref().map_or(1, |slots| *slots.get_ref());
     let mut cluster = Cluster::new(Arc::clone(programs)).task_managers(task_managers(part), slots);
+    if let Some(number) = &part.job_managers {
+        cluster = cluster.job_managers(*number.get_ref());
+    }
     if let Some(workers) = &part.workers {
         cluster.task_manager.workers = *workers.get_ref();
     }
@@ -164,17 +234,19 @@ fn clocks(part: &ClusterPart, seed: u64, node: &str) -> Clocks {
     Clocks { offset_ms: span_millis(offset), drift_ppm: part.clock.drift.unwrap_or(0) }
 }
 
-fn befall(world: World, fault: &Drawn) -> World {
-    let node = || fault.node.clone();
-    let (begin, end) = match fault.how {
-        Down::Pause => (Fault::Pause { node: node() }, Fault::Resume { node: node() }),
-        Down::PowerLoss => (Fault::PowerLoss { node: node() }, Fault::Start { node: node() }),
-        Down::Kill | Down::Exit => (Fault::Kill { node: node() }, Fault::Start { node: node() }),
-    };
-    let world = world.at(fault.at, begin);
-    match fault.away {
-        Some(away) => world.at(fault.at + away, end),
-        None => world,
+fn add(world: World, fault: &Drawn) -> World {
+    let begin = fault.begin.iter().map(|deed| (Duration::ZERO, deed.clone()));
+    let (after, end) = fault.end.clone().unwrap_or_default();
+    let deeds: Deeds = begin.chain(end.into_iter().map(|deed| (after, deed))).collect();
+    match &fault.moment {
+        Moment::At(at) => {
+            deeds.into_iter().fold(world, |world, (after, deed)| world.at(*at + after, deed))
+        }
+        Moment::Step(step) => world.on(Cue::Step(*step), deeds),
+        Moment::Fact { probe, fields, nth, delay } => {
+            let later = deeds.into_iter().map(|(after, deed)| (after + *delay, deed));
+            world.on(fact(probe, fields, *nth), later.collect())
+        }
     }
 }
 

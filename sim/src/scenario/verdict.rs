@@ -69,8 +69,18 @@ pub struct Judged {
 impl Judged {
     /// Holds an outcome against what was expected.
     pub fn new(expectation: &Expectation, outcome: Outcome) -> Self {
-        let trouble = trouble(expectation, &outcome);
-        Self { check: expectation.check.name, must: expectation.must, outcome, trouble }
+        Self::at(expectation, outcome, false)
+    }
+
+    /// As [`Judged::new`]; of the instants of a sweep not every one has to break.
+    pub(super) fn at(expectation: &Expectation, outcome: Outcome, is_instant: bool) -> Self {
+        let must = match expectation.must {
+            Must::Break if is_instant => Must::Either,
+            must => must,
+        };
+        let bound = Expectation { must, ..expectation.clone() };
+        let trouble = trouble(&bound, &outcome);
+        Self { check: expectation.check.name, must, outcome, trouble }
     }
 
     /// `held`, `broke, as it must`, … : one or a few words.

@@ -15,7 +15,7 @@ pub enum Cue {
     /// before it is taken.
     Step(u64),
     /// The first fact for which the watch says yes: the deed comes behind it.
-    Fact(Box<dyn FnMut(&Entry) -> bool + Send>),
+    Fact(Mark),
 }
 
 impl fmt::Debug for Cue {
@@ -27,6 +27,9 @@ impl fmt::Debug for Cue {
     }
 }
 
+/// Whether a fact is the one that is looked for.
+pub type Mark = Box<dyn FnMut(&Entry) -> bool + Send>;
+
 /// Deeds, each so long after the cue.
 pub type Deeds = Vec<(Duration, Fault)>;
 
@@ -34,12 +37,14 @@ pub type Deeds = Vec<(Duration, Fault)>;
 #[derive(Default)]
 pub(super) struct Cues {
     steps: BTreeMap<u64, Vec<Deeds>>,
-    facts: Vec<(Box<dyn FnMut(&Entry) -> bool + Send>, Deeds)>,
+    facts: Vec<(Mark, Deeds)>,
+    marks: Vec<(Mark, Option<u64>)>,
 }
 
 impl Cues {
-    pub(super) fn new(cues: Vec<(Cue, Deeds)>) -> Self {
-        let mut new = Self::default();
+    pub(super) fn new(cues: Vec<(Cue, Deeds)>, marks: Vec<Mark>) -> Self {
+        let marks = marks.into_iter().map(|watch| (watch, None)).collect();
+        let mut new = Self { marks, ..Self::default() };
         for (cue, deeds) in cues {
             match cue {
                 Cue::Step(step) => new.steps.entry(step).or_default().push(deeds),
@@ -56,14 +61,23 @@ impl Cues {
 
     /// Whether a fact can fire anything.
     pub(super) fn wait_for_facts(&self) -> bool {
-        !self.facts.is_empty()
+        !self.facts.is_empty() || self.marks.iter().any(|(_, seen)| seen.is_none())
     }
 
     pub(super) fn on_step(&mut self, step: u64) -> Vec<Deeds> {
         self.steps.remove(&step).unwrap_or_default()
     }
 
-    pub(super) fn on_fact(&mut self, entry: &Entry) -> Vec<Deeds> {
+    /// At how many steps each mark was seen.
+    pub(super) fn seen(&self) -> Vec<Option<u64>> {
+        self.marks.iter().map(|(_, seen)| *seen).collect()
+    }
+
+    /// A fact is told after so many steps.
+    pub(super) fn on_fact(&mut self, entry: &Entry, steps: u64) -> Vec<Deeds> {
+        for (watch, seen) in self.marks.iter_mut().filter(|(_, seen)| seen.is_none()) {
+            *seen = watch(entry).then_some(steps);
+        }
         self.facts.extract_if(.., |(watch, _)| watch(entry)).map(|(_, deeds)| deeds).collect()
     }
 }

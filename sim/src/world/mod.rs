@@ -29,10 +29,11 @@ use slackwater_runtime::host::{Host, LocalFuture};
 use crate::fault::Fault;
 use crate::journal::{Entry, Journal};
 
-pub use cue::{Cue, Deeds};
+pub use cue::{Cue, Deeds, Mark};
 pub use host::EPOCH;
 pub use link::Delay;
 pub use node::Clocks;
+pub use watch::fact;
 
 /// What a process runs: called once per incarnation, on the world's thread.
 pub type Main = Arc<dyn Fn(Arc<dyn Host>) -> LocalFuture<()> + Send + Sync>;
@@ -65,6 +66,7 @@ pub struct World {
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
     cues: Vec<(Cue, Deeds)>,
+    marks: Vec<Mark>,
     stops: Vec<(Stop, Watch)>,
     store: BTreeMap<String, Vec<u8>>,
 }
@@ -132,6 +134,8 @@ pub struct Run {
     pub time: Duration,
     /// Polls of gated tasks, segments that arrived, operations of the store.
     pub steps: u64,
+    /// By [`World::mark`], in order: at how many steps it was seen; `None` if it never was.
+    pub marks: Vec<Option<u64>>,
     /// Processor time that was spent. Not reproducible: for reports of speed only.
     pub cpu: Duration,
     /// Why it ended.
@@ -156,6 +160,7 @@ impl World {
             clocks: BTreeMap::new(),
             script: Vec::new(),
             cues: Vec::new(),
+            marks: Vec::new(),
             stops: Vec::new(),
             store: BTreeMap::new(),
         }
@@ -236,6 +241,14 @@ impl World {
     #[must_use]
     pub fn on(mut self, cue: Cue, deeds: Deeds) -> Self {
         self.cues.push((cue, deeds));
+        self
+    }
+
+    /// Notes in [`Run::marks`] how many steps there were at the first fact for which the watch says
+    /// yes.
+    #[must_use]
+    pub fn mark(mut self, watch: Mark) -> Self {
+        self.marks.push(watch);
         self
     }
 

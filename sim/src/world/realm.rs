@@ -67,6 +67,11 @@ impl Realm {
         self.note_cues(&locked(&self.cues));
     }
 
+    /// At how many steps each mark of the world was seen.
+    pub(super) fn marks(&self) -> Vec<Option<u64>> {
+        locked(&self.cues).seen()
+    }
+
     fn note_cues(&self, cues: &Cues) {
         self.next_cue.store(cues.next_step(), Ordering::Relaxed);
         self.facts_cue.store(cues.wait_for_facts(), Ordering::Relaxed);
@@ -96,7 +101,7 @@ impl Realm {
             return self.with_journal(|journal| journal.push(time, node, fact));
         }
         let entry = Entry { time, node, fact };
-        let fired = self.fire(|cues| cues.on_fact(&entry));
+        let fired = self.fire(|cues| cues.on_fact(&entry, self.steps()));
         self.with_journal(|journal| journal.push(entry.time, entry.node, entry.fact));
         fired.into_iter().for_each(|deeds| self.set_off(deeds));
     }

@@ -57,7 +57,8 @@ impl Stage {
     fn build(mut world: World) -> Self {
         world.script.sort_by_key(|(time, _)| *time);
         let realm = realm(&mut world);
-        realm.arm(Cues::new(std::mem::take(&mut world.cues)));
+        let cues = (std::mem::take(&mut world.cues), std::mem::take(&mut world.marks));
+        realm.arm(Cues::new(cues.0, cues.1));
         let mut sim = turmoil::Builder::new()
             .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
             .simulation_duration(Duration::MAX)
@@ -86,7 +87,8 @@ impl Stage {
         let time = self.sim.elapsed();
         let journal = self.realm.with_journal(std::mem::take);
         let (steps, store) = (self.realm.steps(), self.realm.store.snapshot());
-        Run { journal, time, steps, cpu: Duration::ZERO, end, store }
+        let marks = self.realm.marks();
+        Run { journal, time, steps, marks, cpu: Duration::ZERO, end, store }
     }
 
     /// One tick.

@@ -8,7 +8,7 @@ use slackwater_core::fact::{Fact, TaskStatus};
 use slackwater_core::id::{Execution, JobId};
 use slackwater_core::time::EventTime;
 
-use super::{Stop, Watch, World};
+use super::{Cue, Stop, Watch, World};
 
 impl World {
     /// Ends the world once `jobs` jobs have reached a final state, or were refused.
@@ -34,6 +34,25 @@ impl World {
         };
         self.until(Stop::Seen, Box::new(watch))
     }
+}
+
+/// A cue at the `nth` fact (from 1) with this probe name that shows these fields.
+pub fn fact(probe: &str, fields: &[(String, String)], nth: u64) -> Cue {
+    let probe = probe.to_owned();
+    let shown: Vec<String> = fields.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+    let mut seen = 0;
+    Cue::Fact(Box::new(move |entry| {
+        if entry.fact.probe() != probe {
+            return false;
+        }
+        let text = if shown.is_empty() { String::new() } else { entry.fact.to_string() };
+        let shows = |field: &String| {
+            let mut at = text.match_indices(field.as_str());
+            at.any(|(at, _)| text[at + field.len()..].chars().next().is_none_or(|next| next == ' '))
+        };
+        seen += u64::from(shown.iter().all(shows));
+        seen == nth
+    }))
 }
 
 fn jobs_final(jobs: usize) -> Watch {

@@ -1,0 +1,164 @@
+//! Many runs at once: every turn of every scenario, and every instant of a sweep, on all cores.
+//! Judges nothing, and what comes back never depends on which world was ready first. One run is
+//! [`crate::scenario`]'s; what is printed of all of them is [`crate::verb`]'s.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use slackwater_dataflow::task::Programs;
+
+use crate::scenario::{
+    Class, Instant, Played, Prepared, Scenario, Turn, compare_cells, judge_sweeps, play_prepared,
+    prepare, turns,
+};
+
+/// A scenario and what came of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Its turns, in order.
+    pub played: Vec<Played>,
+}
+
+impl Checked {
+    /// The gravest thing that is wrong.
+    pub fn gravest(&self) -> Option<Class> {
+        self.played.iter().flat_map(Played::all_troubles).map(|trouble| trouble.class).max()
+    }
+}
+
+/// How much of the scenarios is played.
+#[derive(Clone, Debug, Default)]
+pub struct Extent {
+    /// In place of the files' seeds.
+    pub seeds: Option<Vec<u64>>,
+    /// One instant of every sweep.
+    pub instant: Option<usize>,
+    /// Of a sweep whose file says `thin = n` only each n-th instant.
+    pub thin: bool,
+    /// Whether journals are kept.
+    pub journal: bool,
+}
+
+/// Plays every turn of every scenario; results come in the order of the scenarios.
+pub fn play_all(
+    scenarios: Vec<Scenario>,
+    extent: &Extent,
+    programs: &Arc<dyn Programs>,
+) -> Vec<Checked> {
+    let seeds = extent.seeds.as_deref();
+    let of = |(index, scenario): (usize, &Scenario)| {
+        turns(scenario, seeds).into_iter().map(move |turn| (index, turn)).collect::<Vec<_>>()
+    };
+    let turns: Vec<(usize, Turn)> = scenarios.iter().enumerate().flat_map(of).collect();
+    let progress = progress(turns.len());
+    // A sweep has to be prepared before anybody knows how many runs it is; others are played at once.
+    let first = on_all_cores(&turns, |(index, turn)| {
+        let scenario = &scenarios[*index];
+        progress.set_message(scenario.name.clone());
+        let prepared = prepare(scenario, *turn, programs);
+        if scenario.is_sweep() && !prepared.instants().is_empty() {
+            return First::Sweep(prepared);
+        }
+        progress.inc(1);
+        let played = extent
+            .instant
+            .is_none()
+            .then(|| play_prepared(scenario, (*turn, None), &prepared, programs, extent.journal));
+        First::Done(played.map(Box::new))
+    });
+    let sweeps = turns.iter().zip(&first).flat_map(|((index, turn), first)| {
+        let instants = instants(&scenarios[*index], *turn, first, extent).into_iter();
+        instants.map(|(instant, prepared)| (*index, *turn, instant, prepared)).collect::<Vec<_>>()
+    });
+    let sweeps: Vec<_> = sweeps.collect();
+    progress.inc_length(sweeps.len() as u64);
+    let swept = on_all_cores(&sweeps, |(index, turn, instant, prepared)| {
+        let scenario = &scenarios[*index];
+        progress.set_message(scenario.name.clone());
+        let at = (*turn, Some((*instant).clone()));
+        let played = play_prepared(scenario, at, prepared, programs, extent.journal);
+        progress.inc(1);
+        played
+    });
+    let swept: Vec<(usize, Played)> = sweeps.iter().map(|sweep| sweep.0).zip(swept).collect();
+    progress.finish_and_clear();
+    let done = turns.iter().zip(first).filter_map(|((index, _), first)| match first {
+        First::Done(played) => Some((*index, *played?)),
+        First::Sweep(_) => None,
+    });
+    let mut by_scenario: Vec<Vec<Played>> = scenarios.iter().map(|_| Vec::new()).collect();
+    done.chain(swept).for_each(|(index, played)| by_scenario[index].push(played));
+    let checked = scenarios.into_iter().zip(by_scenario).map(|(scenario, mut played)| {
+        compare_cells(&scenario, &mut played);
+        if extent.instant.is_none() {
+            judge_sweeps(&scenario, &mut played);
+        }
+        Checked { scenario, played }
+    });
+    checked.collect()
+}
+
+/// What the first look at a turn brought.
+enum First {
+    Done(Option<Box<Played>>),
+    Sweep(Prepared),
+}
+
+/// The instants of a turn that are to be played.
+fn instants<'a>(
+    scenario: &Scenario,
+    turn: Turn,
+    first: &'a First,
+    extent: &Extent,
+) -> Vec<(&'a Instant, &'a Prepared)> {
+    let First::Sweep(prepared) = first else { return Vec::new() };
+    let sweep = scenario.cells[turn.cell].document.sweep.as_ref();
+    let thin = sweep.and_then(|sweep| sweep.get_ref().thin).filter(|_| extent.thin);
+    let thin = thin.map_or(1, |thin| thin.max(1) as usize);
+    let all = prepared.instants().iter().filter(|instant| match extent.instant {
+        Some(number) => instant.number == number,
+        None => instant.number.is_multiple_of(thin),
+    });
+    all.map(|instant| (instant, prepared)).collect()
+}
+
+/// Does the same with each of `work` on every core at once; results in the order of the work.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "outside of every world: only which is first differs"
+)]
+fn on_all_cores<W: Sync, R: Send>(work: &[W], does: impl Fn(&W) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<Option<R>>> = Mutex::new(work.iter().map(|_| None).collect());
+    let worker = || {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = work.get(place) else { return };
+            let result = does(piece);
+            done.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(result);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores.min(work.len()) {
+            scope.spawn(worker);
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_iter().flatten().collect()
+}
+
+/// A line on stderr, if a person looks at it.
+fn progress(turns: usize) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(turns as u64), target);
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} worlds  {elapsed}  {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

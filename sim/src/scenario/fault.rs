@@ -1,0 +1,154 @@
+//! `[[fault]]` and `[sweep]` of a scenario file: when, what, on whom.
+//! Only the shape is here: whether a fault has the keys that its deed needs is asked in
+//! [`super::befall`]. The rest of the file is [`super::format`]'s.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use super::format::Role;
+use super::values::{Pick, Setting, Span, Spans};
+
+/// `[[fault]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultPart {
+    /// By which reports speak of it.
+    pub name: Spanned<String>,
+    /// When it happens.
+    pub when: Spanned<When>,
+    /// What happens.
+    #[serde(rename = "do")]
+    pub deed: Spanned<Deed>,
+    /// On whom; the store has no node.
+    #[serde(default)]
+    pub on: Option<Spanned<Target>>,
+    /// After a crash or a loss of power: how long until the node starts again; never unless given.
+    #[serde(default)]
+    pub down: Option<Spanned<Spans>>,
+    /// For a deed that can be undone: how long it lasts; for good unless given.
+    #[serde(default, rename = "for")]
+    pub lasts: Option<Spanned<Spans>>,
+    /// By how much a node, a store or a clock is off: `"2s"`, `"-2s"` for a clock that is set back.
+    #[serde(default)]
+    pub by: Option<Spanned<String>>,
+    /// By how many parts per million a clock runs fast.
+    #[serde(default)]
+    pub ppm: Option<Spanned<i32>>,
+    /// Which object of the store: `state`, `metadata`, `log_entry`, or a path with `*` in it.
+    #[serde(default)]
+    pub object: Option<Spanned<String>>,
+}
+
+/// When a fault happens: `{ at = … }` or `{ event = … }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Virtual time since every job was RUNNING for the first time.
+    #[serde(default)]
+    pub at: Option<Spans>,
+    /// The probe name of a fact: the deed comes at the very step.
+    #[serde(default)]
+    pub event: Option<Spanned<String>>,
+    /// Fields that the fact must show.
+    #[serde(default, rename = "where")]
+    pub fields: BTreeMap<String, Setting>,
+    /// The which of such facts, from 1.
+    #[serde(default)]
+    pub nth: Option<u64>,
+    /// How long after the fact.
+    #[serde(default)]
+    pub delay: Option<Spans>,
+}
+
+/// What a fault does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// kill -9.
+    Crash,
+    /// The machine goes dark.
+    PowerLoss,
+    /// SIGSTOP.
+    Pause,
+    /// Nothing arrives between two nodes, either way, until it is over; then everything does.
+    Partition,
+    /// Nothing arrives that `on` sends to `on.peer`.
+    PartitionOneWay,
+    /// Every connection between two nodes is reset, in the middle of a frame if one is under way.
+    Reset,
+    /// Their connections are gone for `on`, and `on.peer` does not know.
+    HalfOpen,
+    /// A node answers later, by `by`.
+    Slow,
+    /// A wall clock jumps, by `by`.
+    ClockStep,
+    /// A clock runs fast or slow, by `ppm`.
+    ClockDrift,
+    /// The store answers later, by `by`.
+    StoreSlow,
+    /// The store refuses everything: to `on`, or to all.
+    StoreRefuse,
+    /// The store has no space left.
+    StoreFull,
+    /// The newest put of `on` is cut in half.
+    StoreTear,
+    /// One bit of an object is flipped.
+    StoreFlip,
+    /// An object is deleted.
+    StoreDelete,
+    /// An object is replaced by another job's.
+    StoreForeign,
+}
+
+/// `on = { role = "task_manager", pick = 0 }`, for a link with a `peer`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The kind of node.
+    pub role: Role,
+    /// Which of them; the first unless given.
+    #[serde(default)]
+    pub pick: Option<Spanned<Pick>>,
+    /// The other end of a link.
+    #[serde(default)]
+    pub peer: Option<Peer>,
+}
+
+/// The other end of a link.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// The kind of node.
+    pub role: Role,
+    /// Which of them; the first unless given.
+    #[serde(default)]
+    pub pick: Option<Spanned<Pick>>,
+}
+
+/// `[sweep]`: the scenario is played once for every instant and victim, which is killed there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepPart {
+    /// Every step between two facts, by their probe names.
+    #[serde(default)]
+    pub window: Option<Spanned<(String, String)>>,
+    /// The checkpoint that both facts must be of.
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
+    /// So many instants of time, evenly spread over `between`.
+    #[serde(default)]
+    pub times: Option<Spanned<u32>>,
+    /// From when to when, since every job was RUNNING.
+    #[serde(default)]
+    pub between: Option<(Span, Span)>,
+    /// Nodes by name.
+    pub victims: Vec<Spanned<String>>,
+    /// How long until the victim starts again; never unless given.
+    #[serde(default)]
+    pub down: Option<Span>,
+    /// In a test, where time is dear: only each so many-th instant. All unless given.
+    #[serde(default)]
+    pub thin: Option<u32>,
+}
