@@ -377,8 +377,9 @@ fn a_barrier_passes_every_task_once_all_of_its_channels_have_delivered_it() {
             _ => false,
         };
         assert_eq!(driver.told(aligned), 1);
-        for probe in ["snapshot.taken", "state.written", "ack.sent"] {
-            assert_eq!(driver.probes(&format!("checkpoint.{probe}")), 3, "{probe}");
+        let each = ["checkpoint.snapshot.taken", "checkpoint.state.written", "checkpoint.ack.sent"];
+        for probe in each {
+            assert_eq!(driver.probes(probe), 3, "{probe}");
         }
         assert!(driver.trouble.is_empty(), "{:?}", driver.trouble);
     });
