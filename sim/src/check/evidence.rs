@@ -2,7 +2,7 @@
 //! Judges nothing, and decodes with types of its own: a record is what the codec says it is, not
 //! what the job that wrote it thinks. The oracles are the other files of this room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,15 @@ impl<'a> Evidence<'a> {
             *known = (*known).max((task.epoch, task.attempt));
         }
         newest
+    }
+
+    /// The attempts that began with the state of a checkpoint, by job.
+    pub(super) fn restored(&self) -> BTreeSet<(JobId, Attempt)> {
+        let restored = self.facts().filter_map(|fact| match fact {
+            Fact::JobRestored { job, attempt, .. } => Some((*job, *attempt)),
+            _ => None,
+        });
+        restored.collect()
     }
 
     /// Whether every job that was submitted has finished.

@@ -2,7 +2,7 @@
 //! Knows the wave only from its number of steps and the ticks that the source emitted; never reads
 //! what the job computed on the way. Rows that never came are [`super::no_loss`]'s as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::f64::consts::TAU;
 use std::time::Duration;
 
@@ -38,21 +38,33 @@ pub(super) const ZERO: Check = Check {
     judge: zero,
 };
 
-/// What one attempt makes of a window: by key, in the order of the keys.
-type Sums = BTreeMap<&'static str, f64>;
+/// The keys of the sensors.
+const KEYS: [&str; 3] = ["door", "pressure", "temp"];
 
-/// One window that a source's ticks made.
+/// The ticks of one window, each with its step of the wave.
 #[derive(Default)]
 struct Expected {
     attempt: (JobEpoch, Attempt),
-    sums: Sums,
-    ticks: u64,
+    ticks: BTreeMap<EventTime, u64>,
+}
+
+impl Expected {
+    /// What one key sums to; `None` for a key that no sensor has.
+    fn sum(&self, key: &str, wave: u64) -> Option<f64> {
+        let value: fn(f64) -> f64 = match key {
+            "temp" => |phase| phase,
+            "pressure" => |phase| (phase * TAU).sin(),
+            "door" => |phase| f64::from(u8::from(phase > 0.4)),
+            _ => return None,
+        };
+        Some(self.ticks.values().map(|step| value(*step as f64 / wave as f64)).sum())
+    }
 }
 
 fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
     let series = args.text("series", "summedSensors");
     let tolerance = args.number("tolerance", 1e-9);
-    let wave = args.number("wave", 10.0) as u64;
+    let wave = (args.number("wave", 10.0) as u64).max(1);
     let size = args.span("window", Duration::from_secs(1)).as_millis() as i64;
     let windows = match expected_windows(run, wave, size) {
         Ok(windows) => windows,
@@ -67,7 +79,7 @@ fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
                 format!("{window} stands there, and no tick fell into it"),
             ));
         };
-        let Some(wanted) = expected.sums.get(key.as_str()) else {
+        let Some(wanted) = expected.sum(key, wave) else {
             return Some(Broken::at(row.at, format!("{window} has a key that no sensor has")));
         };
         let found = float(&row.point, "value").unwrap_or(f64::NAN);
@@ -78,8 +90,7 @@ fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
     let wrong = wrong.min_by_key(|broken| broken.at);
     let due = windows_due(run, &windows, size);
     let missing = due.iter().find_map(|start| {
-        let keys = ["door", "pressure", "temp"];
-        let absent = keys
+        let absent = KEYS
             .into_iter()
             .find(|key| !rows.contains_key(&((*key).to_owned(), EventTime::from_millis(*start))))?;
         let start = EventTime::from_millis(*start);
@@ -92,37 +103,40 @@ fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
         .broken_by(missing)
 }
 
-/// The windows of every tick; of several attempts the newest that ticked in a window counts.
+/// The windows of every tick. Of several attempts the newest that ticked in a window counts; the
+/// ticks before it count as well if it began with a checkpoint, which holds them.
 fn expected_windows(
     run: &Evidence<'_>,
     wave: u64,
     size: i64,
 ) -> Result<BTreeMap<i64, Expected>, Broken> {
+    let restored = run.restored();
     let mut windows = BTreeMap::<i64, Expected>::new();
     for emitted in run.emitted::<EventTime>("ticks")? {
         let attempt = (emitted.task.epoch, emitted.task.attempt);
         for (index, tick) in emitted.batch.values.iter().enumerate() {
             let window = windows.entry(window_of(*tick, size)).or_default();
             if window.attempt != attempt {
-                *window = Expected { attempt, ..Expected::default() };
+                window.attempt = attempt;
+                if !restored.contains(&(emitted.task.job, emitted.task.attempt)) {
+                    window.ticks.clear();
+                }
             }
-            let step = (emitted.offset + index as u64) % wave.max(1);
-            let phase = step as f64 / wave.max(1) as f64;
-            *window.sums.entry("temp").or_default() += phase;
-            *window.sums.entry("pressure").or_default() += (phase * TAU).sin();
-            *window.sums.entry("door").or_default() += f64::from(u8::from(phase > 0.4));
-            window.ticks += 1;
+            window.ticks.insert(*tick, (emitted.offset + index as u64) % wave);
         }
     }
     Ok(windows)
 }
 
-/// The windows of the newest attempt that must be visible by now: all of them if the jobs have
-/// finished, else those whose end every watermark has passed for a second.
+/// The windows that must be visible by now: those of the newest attempt, and of the ones before it
+/// as long as each began with a checkpoint; all of them if the jobs have finished, else those whose
+/// end every watermark has passed for a second.
 fn windows_due(run: &Evidence<'_>, windows: &BTreeMap<i64, Expected>, size: i64) -> Vec<i64> {
-    let newest = windows.values().map(|window| window.attempt).max().unwrap_or_default();
+    let restored: BTreeSet<Attempt> = run.restored().into_iter().map(|(_, a)| a).collect();
+    let attempts = windows.values().map(|window| window.attempt);
+    let first = attempts.filter(|(_, attempt)| !restored.contains(attempt)).max();
     let horizon = if run.finished() { i64::MAX } else { watermark(run).saturating_sub(1_000) };
-    let mine = windows.iter().filter(|(_, window)| window.attempt == newest);
+    let mine = windows.iter().filter(|(_, window)| Some(window.attempt) >= first);
     mine.map(|(start, _)| *start).filter(|start| start + size <= horizon).collect()
 }
 
