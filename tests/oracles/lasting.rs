@@ -625,3 +625,26 @@ pub fn records_that_wait(facts: &mut Vec<Fact>) {
         }
     }
 }
+
+/// The readings of two periods of the sawtooth.
+pub fn sawtooth() -> Vec<Fact> {
+    let reading = |tick: i64| {
+        let value = (tick % 10) as f64 / 10.0;
+        let point = Point::new("sensors", "temp", at(tick * 100), [("value", value.into())]);
+        let (writer, transaction) = (String::new(), String::new());
+        Fact::PointWritten { point, writer, overwrote: false, differs: false, transaction }
+    };
+    (0..20).map(reading).collect()
+}
+
+/// After the fourteenth tick it begins at step 0.
+pub fn a_wave_that_begins_anew(facts: &mut Vec<Fact>) {
+    let begun = sawtooth();
+    for (tick, fact) in facts.iter_mut().enumerate().skip(14) {
+        if let (Fact::PointWritten { point, .. }, Fact::PointWritten { point: from, .. }) =
+            (fact, &begun[tick - 14])
+        {
+            point.fields = from.fields.clone();
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use slackwater_core::fact::Fact;
 use slackwater_core::time::ms;
-use slackwater_sim::check::{self, Args, CHECKS, Evidence, Outcome};
+use slackwater_sim::check::{self, Args, CHECKS, Evidence, Outcome, Resumed};
 use slackwater_sim::journal::{Divergence, Entry, Journal, NodeIndex};
 
 /// An oracle's name, the facts that it accepts, and what is done to them.
@@ -92,6 +92,8 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         ("exactly_once", "raw", lasting::a_row_that_is_written_twice, at("sink.raw")),
         ("exactly_once", "state", lasting::a_record_behind_the_barrier, at("state")),
         ("same_output_as_without_faults", "", lasting::a_row_that_never_came, plain()),
+        ("resumes_from_store", "", lasting::a_row_that_never_came, plain()),
+        ("wave_continues", "", lasting::a_wave_that_begins_anew, plain()),
         ("checkpoints_used", "", lasting::nothing_waits_behind_a_barrier, plain()),
         ("live", "", lasting::a_checkpoint_that_stays_pending, soon()),
         ("latency", "", lasting::records_that_wait, plain()),
@@ -100,6 +102,7 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         let good = match check {
             "live" => lasting::reviving(),
             "latency" => lasting::markers(),
+            "wave_continues" => lasting::sawtooth(),
             _ => lasting::lasting(),
         };
         // A journal for each way; names live as long as the test.
@@ -123,7 +126,9 @@ fn journal(facts: impl IntoIterator<Item = Fact>) -> Journal {
 fn judge(case: &Case, journal: &Journal) -> Outcome {
     let calm = self::journal(case.good.clone());
     let check = check::find(case.check).expect("every case names a check");
-    let mut outcome = (check.judge)(&Evidence { journal, calm: Some(&calm) }, &case.args);
+    let resumed = Resumed { journal: journal.clone(), cut: ms(0) };
+    let evidence = Evidence { journal, calm: Some(&calm), resumed: Some(&resumed) };
+    let mut outcome = (check.judge)(&evidence, &case.args);
     if case.check == "same_output" {
         let (calm, other) = (check::table(&calm), check::table(journal));
         outcome.broken = check::differ(("calm", &calm), ("other", &other));
@@ -182,7 +187,7 @@ fn every_check_has_a_bad_journal() {
 fn a_check_that_is_shown_nothing_says_that_it_saw_nothing() {
     for check in CHECKS.iter().filter(|check| check.name != "late_records") {
         let empty = journal([]);
-        let evidence = Evidence { journal: &empty, calm: Some(&empty) };
+        let evidence = Evidence { journal: &empty, calm: Some(&empty), resumed: None };
         assert_eq!((check.judge)(&evidence, &Args::default()).saw, 0, "{}", check.name);
     }
 }

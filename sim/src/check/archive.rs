@@ -3,7 +3,7 @@
 //! trusts no path but those it knows; whether what it finds is right, the other oracles say.
 //! The sections of state are decoded in [`super::sections`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use slackwater_core::checkpoint::{CheckpointMetadata, StateFile, StateHandle};
@@ -20,6 +20,8 @@ const FORMAT: u16 = 1;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Archive<'a> {
     objects: BTreeMap<&'a str, Object<'a>>,
+    /// What a fault will have torn when it arrives.
+    torn: BTreeSet<&'a str>,
 }
 
 /// One object.
@@ -90,7 +92,8 @@ impl<'a> Archive<'a> {
     pub(super) fn note(&mut self, fact: &'a Fact) -> Option<(JobId, u64, LogEntry)> {
         match fact {
             Fact::StorePut { path, bytes: length, content, .. } => {
-                let object = Object { bytes: &content.0, length: *length, damaged: false };
+                let damaged = self.torn.remove(path.as_str());
+                let object = Object { bytes: &content.0, length: *length, damaged };
                 self.objects.insert(path, object);
                 let Place::Log(job, number) = place_of(path) else { return None };
                 entry(&content.0).map(|entry| (job, number, entry))
@@ -100,8 +103,9 @@ impl<'a> Archive<'a> {
                 None
             }
             Fact::StoreDamaged { path, .. } => {
-                if let Some(object) = self.objects.get_mut(path.as_str()) {
-                    object.damaged = true;
+                match self.objects.get_mut(path.as_str()) {
+                    Some(object) => object.damaged = true,
+                    None => drop(self.torn.insert(path)),
                 }
                 None
             }
@@ -111,6 +115,13 @@ impl<'a> Archive<'a> {
 
     pub(super) fn get(&self, path: &str) -> Option<Object<'a>> {
         self.objects.get(path).copied()
+    }
+
+    /// Whether a fault damaged something that a checkpoint is made of.
+    pub(super) fn is_damaged(&self, of: &Complete) -> bool {
+        let folder = format!("jobs/{}/chk-{}/", of.job, of.checkpoint);
+        let inside = self.objects.range(folder.as_str()..);
+        inside.take_while(|(path, _)| path.starts_with(&folder)).any(|(_, object)| object.damaged)
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &'a str> {

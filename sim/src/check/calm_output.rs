@@ -25,11 +25,16 @@ pub(super) const CHECK: Check = Check {
 type Lines<'a> = BTreeMap<(&'a str, &'a str, EventTime), String>;
 
 fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
-    let Some(calm) = run.calm else {
-        return Outcome::saw(0, "there is no calm run to compare with");
-    };
-    let (mut wanted, mut found) = (lines(calm), lines(run.journal));
-    let whole = run.finished() && Evidence::of(calm).finished();
+    match run.calm {
+        Some(calm) => compare(calm, run.journal),
+        None => Outcome::saw(0, "there is no calm run to compare with"),
+    }
+}
+
+/// Holds what a run commits against what the calm one does.
+pub(super) fn compare(calm: &Journal, run: &Journal) -> Outcome {
+    let (mut wanted, mut found) = (lines(calm), lines(run));
+    let whole = Evidence::of(run).finished() && Evidence::of(calm).finished();
     if !whole {
         let due = [&wanted, &found].map(|of| Horizon::over(of.keys().copied(), false));
         let both = |key: &(&str, &str, EventTime)| due.iter().all(|due| due.holds(key));

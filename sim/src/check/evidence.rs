@@ -14,7 +14,7 @@ use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId};
 use slackwater_core::point::{FieldValue, Point};
 use slackwater_core::time::EventTime;
 
-use super::Broken;
+use super::{Broken, Resumed};
 use crate::journal::{Entry, Journal};
 
 /// A record of the ledger job, field by field as it stands in a source's batch.
@@ -58,6 +58,8 @@ pub struct Evidence<'a> {
     pub journal: &'a Journal,
     /// The same seed without faults, for checks that need it.
     pub calm: Option<&'a Journal>,
+    /// The same story cut in two, for checks that need it.
+    pub resumed: Option<&'a Resumed>,
 }
 
 /// One batch that a source emitted.
@@ -71,7 +73,7 @@ pub(super) struct Emitted<T> {
 impl<'a> Evidence<'a> {
     /// A run on its own.
     pub fn of(journal: &'a Journal) -> Self {
-        Self { journal, calm: None }
+        Self { journal, calm: None, resumed: None }
     }
 
     pub(super) fn entries(&self) -> &'a [Entry] {

@@ -29,7 +29,9 @@ mod model;
 mod no_loss;
 mod order;
 mod recovery;
+mod resumes;
 mod same_output;
+mod sawtooth;
 mod sections;
 mod states;
 mod store;
@@ -43,6 +45,7 @@ pub(crate) use evidence::{float, rows};
 pub use exchange::{Crossed, crossed};
 pub use latency::worse;
 pub use order::{Arrival, arrivals};
+pub use resumes::Resumed;
 pub use same_output::{Table, differ, table};
 pub use subtasks::per_subtask;
 pub use used::{Used, used};
@@ -71,6 +74,8 @@ pub enum Needs {
     Run,
     /// The same seed without faults.
     Calm,
+    /// That, and the same story cut in two: the second half has nothing but the store.
+    Resumed,
     /// The other cells of the matrix.
     Cells,
 }
@@ -254,7 +259,9 @@ pub const CHECKS: &[Check] = &[
     no_loss::CHECK,
     order::CHECK,
     recovery::CHECK,
+    resumes::CHECK,
     same_output::CHECK,
+    sawtooth::CHECK,
     states::CHECK,
     store::CHECK,
     subtasks::CHECK,

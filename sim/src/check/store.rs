@@ -98,6 +98,10 @@ impl<'a> Shelf<'a> {
 
     /// A checkpoint completes: from now on every file of it must stay.
     fn complete(&mut self, complete: Complete) -> Result<(), String> {
+        if self.archive.is_damaged(&complete) {
+            // A fault's doing; that it is noticed and refused when it is read, others say.
+            return Ok(());
+        }
         let metadata = self.archive.metadata(&complete)?;
         let mut named = BTreeSet::from([complete.metadata()]);
         for file in metadata.files() {
@@ -126,10 +130,8 @@ impl<'a> Shelf<'a> {
 
     /// Every retained checkpoint reads as it should; the newest of a job is among them.
     fn all_whole(&self) -> Result<(), String> {
-        for (complete, files) in self.retained.values() {
-            let damaged = |path: &String| self.archive.get(path).is_none_or(|o| o.damaged);
-            if files.iter().any(damaged) {
-                // A fault's doing; that it is noticed and refused, others say.
+        for (complete, _) in self.retained.values() {
+            if self.archive.is_damaged(complete) {
                 continue;
             }
             let metadata = self.archive.metadata(complete)?;
@@ -150,7 +152,8 @@ impl<'a> Shelf<'a> {
             .collect();
         let orphan = |path: &&str| match place_of(path) {
             Place::Checkpoint(job, checkpoint) => {
-                !named.contains(*path) && !self.pending.contains(&(job, checkpoint))
+                let damaged = self.archive.get(path).is_none_or(|object| object.damaged);
+                !damaged && !named.contains(*path) && !self.pending.contains(&(job, checkpoint))
             }
             _ => false,
         };

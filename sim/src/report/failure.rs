@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::check::Used;
 use crate::scenario::{Class, Played, Scenario};
 
 /// How many failures of a scenario are told.
@@ -22,6 +23,9 @@ pub fn line(scenario: &Scenario, played: &[Played], details: bool) -> String {
     let name = &scenario.name;
     let mut text =
         format!("{word}  {name}: {checks}\n      {}, {}", runs(scenario, played), speed(played));
+    if let Some(used) = use_of(played) {
+        let _ = write!(text, "\n      {used}");
+    }
     if let Some(first) = played.first() {
         let judged = first.judged.iter().filter(|_| details);
         for judged in judged {
@@ -34,6 +38,20 @@ pub fn line(scenario: &Scenario, played: &[Played], details: bool) -> String {
         }
     }
     text
+}
+
+/// How much all runs together used their checkpoints; nothing if they took none.
+fn use_of(played: &[Played]) -> Option<String> {
+    let mut all = Used::default();
+    played.iter().for_each(|played| all += played.used);
+    let Used { read_back, alignments, held, stall } = all;
+    let stall = stall.as_millis();
+    (all != Used::default()).then(|| {
+        format!(
+            "checkpoints: {read_back} bytes read back, {alignments} alignments over two and more \
+             channels, {held} packets held, longest stall {stall} ms"
+        )
+    })
 }
 
 /// `12 runs of 3 cells, seeds 0 to 3`.

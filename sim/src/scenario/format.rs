@@ -56,6 +56,9 @@ pub struct RunPart {
     pub stop: Stop,
     /// Reached, it is a failure, never a pass.
     pub limit: Limit,
+    /// How long the world goes on when the end has come: time to tidy up in.
+    #[serde(default)]
+    pub rest: Option<Span>,
     /// Which seeds are run twice: `"all"` or `"1/8"`; the first one always is.
     #[serde(default)]
     pub determinism: Option<Share>,

@@ -9,6 +9,7 @@ pub mod format;
 mod matrix;
 mod player;
 mod resolve;
+mod resume;
 mod schedule;
 pub mod sweep;
 pub mod values;

@@ -15,7 +15,7 @@ use super::resolve::{Cell, Scenario};
 use super::schedule::{self, Drawn};
 use super::sweep::Instant;
 use super::verdict::{Class, Judged, Trouble};
-use crate::check::{self, Crossed, Evidence, Needs, Table};
+use crate::check::{self, Crossed, Evidence, Needs, Table, Used};
 use crate::journal::{Divergence, Journal};
 use crate::report::{self, Pictures};
 use crate::world::{End, Run};
@@ -69,6 +69,8 @@ pub struct Played {
     pub table: Table,
     /// How much crossed the exchange.
     pub crossed: Crossed,
+    /// How much it used its checkpoints.
+    pub used: Used,
     /// The pictures that the report may show.
     pub pictures: Pictures,
     /// Virtual time that went by, over all runs of the turn.
@@ -105,7 +107,7 @@ pub fn prepare(scenario: &Scenario, turn: Turn, programs: &Arc<dyn Programs>) ->
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
     let sweep = cell.document.sweep.as_ref().map(|sweep| sweep.get_ref());
     let has_faults = !cell.document.fault.is_empty();
-    let needs_calm = cell.expectations.iter().any(|e| e.check.needs == Needs::Calm);
+    let needs_calm = [Needs::Calm, Needs::Resumed].into_iter().any(|needs| asks(cell, needs));
     let calm = (has_faults || needs_calm || sweep.is_some()).then(|| world(&[]));
     let running = calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len()));
     let since = running.unwrap_or_default();
@@ -163,7 +165,19 @@ pub fn play_prepared(
         let diverged = super::sweep::diverged(&base.journal, &run.journal, tick);
         troubles.extend(diverged.map(|what| Trouble::new(Class::NonDeterministic, what)));
     }
-    let evidence = Evidence { journal: &run.journal, calm: calm.map(|calm| &calm.journal) };
+    let resumed = asks(cell, Needs::Resumed)
+        .then(|| super::resume::resumed(cell, turn.seed, &faults, &run, programs))
+        .flatten();
+    let resumed = resumed.map(|(resumed, time, spent)| {
+        virtual_time += time;
+        cpu += spent;
+        resumed
+    });
+    let evidence = Evidence {
+        journal: &run.journal,
+        calm: calm.map(|calm| &calm.journal),
+        resumed: resumed.as_ref(),
+    };
     let judged = cell.expectations.iter().map(|expectation| {
         let outcome = (expectation.check.judge)(&evidence, &expectation.args);
         Judged::at(expectation, outcome, instant.is_some())
@@ -175,6 +189,7 @@ pub fn play_prepared(
         troubles,
         table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
+        used: check::used(&run.journal),
         pictures: match is_first {
             true => report::pictures(&run.journal, &cell.document.report.show),
             false => Pictures::default(),
@@ -184,6 +199,11 @@ pub fn play_prepared(
         journal: keep_journal.then_some(run.journal),
         instant,
     }
+}
+
+/// Whether an expectation of a cell has to be shown this.
+fn asks(cell: &Cell, needs: Needs) -> bool {
+    cell.expectations.iter().any(|expectation| expectation.check.needs == needs)
 }
 
 /// The tick of a world whose file names none.
@@ -309,13 +329,25 @@ pub fn compare_cells(scenario: &Scenario, played: &mut [Played]) {
         for &other in others {
             let name = |index: usize| scenario.cells[played[index].turn.cell].name.as_str();
             let (left, right) = (&played[first], &played[other]);
-            let broken = check::differ((name(first), &left.table), (name(other), &right.table));
             let expectations = &scenario.cells[played[other].turn.cell].expectations;
-            let asked = expectations.iter().position(|e| e.check.needs == Needs::Cells);
-            if let (Some(index), Some(broken)) = (asked, broken) {
-                let mut outcome = played[other].judged[index].outcome.clone();
+            let asked = (0..).zip(expectations).filter(|(_, e)| e.check.needs == Needs::Cells);
+            let mut worse = Vec::new();
+            for (index, expectation) in asked {
+                let broken = match expectation.check.name {
+                    "latency" => {
+                        let outcome = |played: &Played| played.judged[index].outcome.clone();
+                        let (left, right) = (outcome(left), outcome(right));
+                        check::worse((name(first), &left), (name(other), &right))
+                    }
+                    _ => check::differ((name(first), &left.table), (name(other), &right.table)),
+                };
+                let Some(broken) = broken else { continue };
+                let mut outcome = right.judged[index].outcome.clone();
                 outcome.broken = Some(broken);
-                played[other].judged[index] = Judged::new(&expectations[index], outcome);
+                worse.push((index, Judged::new(expectation, outcome)));
+            }
+            for (index, judged) in worse {
+                played[other].judged[index] = judged;
             }
         }
     }

@@ -161,18 +161,12 @@ fn task_managers(cluster: &ClusterPart) -> u32 {
 
 /// The world of a cell under a seed, with these faults.
 pub fn world(cell: &Cell, seed: u64, faults: &[Drawn], programs: &Arc<dyn Programs>) -> World {
-    let part = &cell.document.cluster;
-    let mut world = World::new(seed).limit(limit(cell)).delay(delay(part));
-    if let Some(tick) = part.tick {
-        world = world.tick(tick.0);
-    }
-    world = world.shuffle(part.shuffle.unwrap_or(0.0));
-    world = cluster(part, programs).on(world);
-    for number in 1..=task_managers(part) {
-        let node = format!("tm-{number}");
-        let clocks = clocks(part, seed, &node);
-        world = world.clocks(node, clocks);
-    }
+    world_of(cell, seed, faults, cluster(&cell.document.cluster, programs))
+}
+
+/// The same with a cluster of the caller's, whose databases outlive the world.
+pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluster) -> World {
+    let mut world = bare(cell, seed, cluster, Duration::ZERO);
     for (index, program) in (0u32..).zip(&cell.programs) {
         // One after the other, so that the first job of the file is the first of the cluster.
         let at = ms(200) * index;
@@ -182,6 +176,41 @@ pub fn world(cell: &Cell, seed: u64, faults: &[Drawn], programs: &Arc<dyn Progra
     if let Some(sweep) = &cell.document.sweep {
         world = super::sweep::mark(world, sweep.get_ref());
     }
+    ending(cell, world)
+}
+
+/// The world of a cell in which nobody submits anything, and whose clocks go on from `since`.
+pub(super) fn world_again(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
+    ending(cell, bare(cell, seed, cluster, since))
+}
+
+/// A world with its cast and its nature, in which nothing happens yet.
+fn bare(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
+    let part = &cell.document.cluster;
+    let mut world = World::new(seed).limit(limit(cell)).delay(delay(part));
+    if let Some(tick) = part.tick {
+        world = world.tick(tick.0);
+    }
+    world = world.shuffle(part.shuffle.unwrap_or(0.0));
+    world = cluster.on(world);
+    let roles = [Role::JobManager, Role::SeriesDatabase, Role::Log];
+    let nodes = roles.into_iter().flat_map(|role| {
+        (0..befall::nodes_of(role, part)).map(move |number| befall::node_name(role, number))
+    });
+    let since = Clocks { offset_ms: span_millis(since), drift_ppm: 0 };
+    world = nodes.fold(world, |world, node| world.clocks(node, since));
+    for number in 1..=task_managers(part) {
+        let node = format!("tm-{number}");
+        let own = clocks(part, seed, &node);
+        let clocks = Clocks { offset_ms: own.offset_ms + since.offset_ms, ..own };
+        world = world.clocks(node, clocks);
+    }
+    world
+}
+
+/// Lets a world end when its cell says so.
+fn ending(cell: &Cell, world: World) -> World {
+    let world = world.rest(cell.document.run.rest.map_or(Duration::ZERO, |rest| rest.0));
     match cell.document.run.stop {
         Stop::Finished => world.until_jobs_are_final(cell.programs.len()),
         Stop::EventTime(span) => {
@@ -210,7 +239,8 @@ fn delay(part: &ClusterPart) -> Delay {
     }
 }
 
-fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Cluster {
+/// The cluster of a cell.
+pub(super) fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Cluster {
     let slots = part.slots.as_ref().map_or(1, |slots| *slots.get_ref());
     let mut cluster = Cluster::new(Arc::clone(programs)).task_managers(task_managers(part), slots);
     if let Some(number) = &part.job_managers {

@@ -68,6 +68,7 @@ pub struct World {
     cues: Vec<(Cue, Deeds)>,
     marks: Vec<Mark>,
     stops: Vec<(Stop, Watch)>,
+    rest: Duration,
     store: BTreeMap<String, Vec<u8>>,
 }
 
@@ -162,6 +163,7 @@ impl World {
             cues: Vec::new(),
             marks: Vec::new(),
             stops: Vec::new(),
+            rest: Duration::ZERO,
             store: BTreeMap::new(),
         }
     }
@@ -256,6 +258,13 @@ impl World {
     #[must_use]
     pub fn until(mut self, stop: Stop, watch: Watch) -> Self {
         self.stops.push((stop, watch));
+        self
+    }
+
+    /// Lets the world go on for so long after what was waited for has come: time to tidy up in.
+    #[must_use]
+    pub fn rest(mut self, span: Duration) -> Self {
+        self.rest = span;
         self
     }
 

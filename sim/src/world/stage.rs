@@ -43,6 +43,9 @@ struct Stage {
     limit: Duration,
     script: Peekable<IntoIter<(Duration, Action)>>,
     stops: Vec<(Stop, Watch)>,
+    /// How long the world goes on once it has ended, and since when and why it has.
+    rest: Duration,
+    ended: Option<(Duration, End)>,
 }
 
 /// A node from outside: where it is, what it runs, how its supervisor is called.
@@ -69,7 +72,8 @@ impl Stage {
             .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
             .collect();
         let script = world.script.into_iter().peekable();
-        Self { realm, sim, cast, limit: world.limit, script, stops: world.stops }
+        let (limit, stops, rest) = (world.limit, world.stops, world.rest);
+        Self { realm, sim, cast, limit, script, stops, rest, ended: None }
     }
 
     fn play(mut self) -> Run {
@@ -79,6 +83,7 @@ impl Stage {
         for index in 0..self.cast.len() {
             self.start(index);
         }
+        self.realm.store.tell(&self.realm);
         let end = loop {
             if let Some(end) = self.step() {
                 break end;
@@ -94,8 +99,10 @@ impl Stage {
     /// One tick.
     fn step(&mut self) -> Option<End> {
         let now = self.sim.elapsed();
-        if now >= self.limit {
-            return Some(End::Limit);
+        match &self.ended {
+            Some((at, end)) if now >= *at + self.rest => return Some(end.clone()),
+            None if now >= self.limit => return Some(End::Limit),
+            _ => {}
         }
         self.realm.begin_tick(now);
         self.realm.store.settle(&self.realm, now);
@@ -116,7 +123,7 @@ impl Stage {
             }
         }
         let stops = &mut self.stops;
-        self.realm.with_journal(|journal| {
+        let ended = self.realm.with_journal(|journal| {
             let fresh = journal.settle();
             // Every watch sees every fact, also behind the one that ends the world.
             let mut ended = stops.iter_mut().filter_map(|(stop, watch)| {
@@ -124,7 +131,12 @@ impl Stage {
                 (hits > 0).then_some(End::Stopped(*stop))
             });
             ended.next()
-        })
+        });
+        if let (Some(end), None) = (ended, &self.ended) {
+            self.ended = Some((now, end));
+        }
+        let (at, end) = self.ended.as_ref()?;
+        (self.sim.elapsed() >= *at + self.rest).then(|| end.clone())
     }
 
     fn apply_delay(&self, link: usize) {

@@ -64,6 +64,9 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
         transactions.note(&entry.fact);
         let Some((job, _, appended)) = archive.note(&entry.fact) else { continue };
         let Some(complete) = completes(job, &appended) else { continue };
+        if archive.is_damaged(&complete) {
+            continue;
+        }
         looked.checkpoints += 1;
         let held = hold(&archive, &complete, (&sources, &transactions), &mut looked);
         if let Err(why) = held {

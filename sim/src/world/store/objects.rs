@@ -123,6 +123,20 @@ impl Objects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells what another world left here, as if it had been put now.
+    pub(in crate::world) fn tell(&self, realm: &Realm) {
+        let state = self.state();
+        let objects = state.objects.iter().map(|(path, object)| {
+            let content =
+                Records(if state.tells_content { object.bytes.to_vec() } else { Vec::new() });
+            let bytes = object.bytes.len() as u64;
+            (object.by, Fact::StorePut { path: path.clone(), bytes, created: false, content })
+        });
+        let facts: Vec<_> = objects.collect();
+        drop(state);
+        facts.into_iter().for_each(|(by, fact)| realm.tell(by, fact));
+    }
+
     /// A copy of what lies in it.
     pub(in crate::world) fn snapshot(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
