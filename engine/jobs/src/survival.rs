@@ -12,7 +12,8 @@ use slackwater::prelude::*;
 /// How often the demo starts again.
 pub(crate) const DEMO_RESTARTS: u32 = 1_000;
 
-/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `restarts` (0 for
+/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `retained` (how
+/// many complete ones are kept: 1), `restarts` (0 for
 /// none; the demo's are 1000) and `restart_delay` (a second), `latency` (how often a source sends a marker
 /// that is measured where it ends; none: never).
 ///
@@ -25,8 +26,10 @@ pub(crate) fn take(
 ) -> Result<Checkpoints, PlanError> {
     let storage = settings.take("storage", DEFAULT_STORAGE.to_owned())?;
     let Every(interval) = settings.take("checkpoint", Every(None))?;
+    let retained = settings.take("retained", 1)?.max(1);
     if let Some(interval) = interval {
-        env.checkpoints(CheckpointConfig { storage, ..CheckpointConfig::every(interval) });
+        let every = CheckpointConfig::every(interval);
+        env.checkpoints(CheckpointConfig { storage, retained, ..every });
     }
     let attempts = settings.take("restarts", restarts)?;
     let delay = settings.take_span("restart_delay", secs(1))?;

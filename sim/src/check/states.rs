@@ -82,7 +82,9 @@ impl Machine {
             Fact::JobManagerStarted { .. } | Fact::LeaderElected { .. } => {
                 // What it knew is gone with it: it takes its jobs over, if it can.
                 self.status.retain(|_, (status, _)| !status.is_final());
-                self.status.values_mut().for_each(|(status, _)| *status = JobStatus::Created);
+                // An attempt that it had thought of may never have reached the log, nor anybody.
+                let unknown = (JobStatus::Created, Attempt(0));
+                self.status.values_mut().for_each(|known| *known = unknown);
                 Ok(())
             }
             Fact::JobStatusChanged { job, attempt, from, to, .. } => {
