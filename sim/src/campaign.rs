@@ -61,7 +61,7 @@ pub fn play_all(
         progress.set_message(scenario.name.clone());
         let prepared = prepare(scenario, *turn, programs);
         if scenario.is_sweep() && !prepared.instants().is_empty() {
-            return First::Sweep(prepared);
+            return First::Sweep(Box::new(prepared));
         }
         progress.inc(1);
         let played = extent
@@ -105,7 +105,7 @@ pub fn play_all(
 /// What the first look at a turn brought.
 enum First {
     Done(Option<Box<Played>>),
-    Sweep(Prepared),
+    Sweep(Box<Prepared>),
 }
 
 /// The instants of a turn that are to be played.
@@ -123,7 +123,7 @@ fn instants<'a>(
         Some(number) => instant.number == number,
         None => instant.number.is_multiple_of(thin),
     });
-    all.map(|instant| (instant, prepared)).collect()
+    all.map(|instant| (instant, &**prepared)).collect()
 }
 
 /// Does the same with each of `work` on every core at once; results in the order of the work.

@@ -125,7 +125,7 @@ pub(super) struct Horizon<'a> {
 
 impl<'a> Horizon<'a> {
     fn of(rows: &Rows<'a>, whole: bool) -> Self {
-        let keys = rows.keys().map(|key| *key);
+        let keys = rows.keys().copied();
         Self::over(keys, whole)
     }
 

@@ -147,30 +147,26 @@ pub fn play_prepared(
     let run = world(&faults);
     let mut troubles = troubles(cell, &run, &faults);
     troubles.extend(unprepared(prepared, !faults.is_empty()));
-    let (mut virtual_time, mut cpu) = (run.time, run.cpu);
+    let mut spent = (run.time, run.cpu);
+    let mut spend = |time: Duration, cpu: Duration| spent = (spent.0 + time, spent.1 + cpu);
     let is_first = instant.as_ref().is_none_or(|instant| instant.number == 0);
     if let (Some(calm), true) = (calm, is_first) {
-        virtual_time += calm.time;
-        cpu += calm.cpu;
+        spend(calm.time, calm.cpu);
     }
     let one_of = cell.document.run.determinism.map_or(usize::MAX, |share| share.one_of);
     if turn.place.is_multiple_of(one_of) && is_first {
         let again = world(&faults);
-        virtual_time += again.time;
-        cpu += again.cpu;
+        spend(again.time, again.cpu);
         troubles.extend(diverged(&run, &again));
     }
-    if let (Some(_), Some(base)) = (&instant, prepared.base.as_ref().or(calm)) {
-        let tick = cell.document.cluster.tick.map_or(TICK, |tick| tick.0);
-        let diverged = super::sweep::diverged(&base.journal, &run.journal, tick);
-        troubles.extend(diverged.map(|what| Trouble::new(Class::NonDeterministic, what)));
+    if instant.is_some() {
+        troubles.extend(strayed(cell, prepared, &run));
     }
     let resumed = asks(cell, Needs::Resumed)
         .then(|| super::resume::resumed(cell, turn.seed, &faults, &run, programs))
         .flatten();
-    let resumed = resumed.map(|(resumed, time, spent)| {
-        virtual_time += time;
-        cpu += spent;
+    let resumed = resumed.map(|(resumed, time, cpu)| {
+        spend(time, cpu);
         resumed
     });
     let evidence = Evidence {
@@ -178,14 +174,11 @@ pub fn play_prepared(
         calm: calm.map(|calm| &calm.journal),
         resumed: resumed.as_ref(),
     };
-    let judged = cell.expectations.iter().map(|expectation| {
-        let outcome = (expectation.check.judge)(&evidence, &expectation.args);
-        Judged::at(expectation, outcome, instant.is_some())
-    });
+    let judged = judge(cell, &evidence, instant.is_some());
     Played {
         turn,
         faults: faults.iter().map(Drawn::to_string).collect(),
-        judged: judged.collect(),
+        judged,
         troubles,
         table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
@@ -194,11 +187,27 @@ pub fn play_prepared(
             true => report::pictures(&run.journal, &cell.document.report.show),
             false => Pictures::default(),
         },
-        virtual_time,
-        cpu,
+        virtual_time: spent.0,
+        cpu: spent.1,
         journal: keep_journal.then_some(run.journal),
         instant,
     }
+}
+
+fn judge(cell: &Cell, evidence: &Evidence<'_>, is_instant: bool) -> Vec<Judged> {
+    let judged = cell.expectations.iter().map(|expectation| {
+        let outcome = (expectation.check.judge)(evidence, &expectation.args);
+        Judged::at(expectation, outcome, is_instant)
+    });
+    judged.collect()
+}
+
+/// Whether the story before the kill of a sweep is another than without it.
+fn strayed(cell: &Cell, prepared: &Prepared, run: &Run) -> Option<Trouble> {
+    let base = prepared.base.as_ref().or(prepared.calm.as_ref())?;
+    let tick = cell.document.cluster.tick.map_or(TICK, |tick| tick.0);
+    let what = super::sweep::diverged(&base.journal, &run.journal, tick)?;
+    Some(Trouble::new(Class::NonDeterministic, what))
 }
 
 /// Whether an expectation of a cell has to be shown this.

@@ -54,10 +54,13 @@ const SUBJECTS: [Subject; 3] = [
 
 type Term = (JobEpoch, Attempt);
 
+/// What a split emitted, by offset, each with the newest attempt that did.
+type ByOffset = BTreeMap<u64, (Term, Record)>;
+
 /// Everything that sources have emitted, by job, source, split and offset.
 #[derive(Default)]
 pub(super) struct Sources {
-    records: BTreeMap<(JobId, String, u32), BTreeMap<u64, (Term, Record)>>,
+    records: BTreeMap<(JobId, String, u32), ByOffset>,
     idle: BTreeMap<(JobId, String), bool>,
 }
 
