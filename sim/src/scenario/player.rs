@@ -175,6 +175,7 @@ pub fn play_prepared(
         resumed: resumed.as_ref(),
     };
     let judged = judge(cell, &evidence, instant.is_some());
+    let show = &cell.document.report.show[..];
     Played {
         turn,
         faults: faults.iter().map(Drawn::to_string).collect(),
@@ -183,10 +184,7 @@ pub fn play_prepared(
         table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
         used: check::used(&run.journal),
-        pictures: match is_first {
-            true => report::pictures(&run.journal, &cell.document.report.show),
-            false => Pictures::default(),
-        },
+        pictures: report::pictures(&run.journal, if is_first { show } else { &[] }),
         virtual_time: spent.0,
         cpu: spent.1,
         journal: keep_journal.then_some(run.journal),
