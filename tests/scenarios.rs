@@ -1,5 +1,6 @@
 //! The promise that every story holds: each file in `scenarios/` is played under all of its seeds,
-//! passes, and gives the report that a person has accepted; together they leave no short cut.
+//! passes, and gives the report that a person has accepted; together they leave no short cut, and
+//! what recovers does so with what it had stored.
 //! What a scenario may say is tested in `slackwater-sim`; a failure prints how to replay it.
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use slackwater_dataflow::task::Programs;
 use slackwater_sim::campaign::{Checked, Extent, play_all};
-use slackwater_sim::check::Crossed;
+use slackwater_sim::check::{Crossed, Used};
 use slackwater_sim::report;
 use slackwater_sim::scenario::Scenario;
 use slackwater_sim::verb::read;
@@ -39,6 +40,10 @@ fn main() {
     trials.push(Trial::test("no_run_takes_a_short_cut_through_one_task", {
         let (stories, programs) = (Arc::clone(&stories), Arc::clone(&programs));
         move || no_short_cuts(&stories, &programs)
+    }));
+    trials.push(Trial::test("every_recovery_uses_its_checkpoints", {
+        let (stories, programs) = (Arc::clone(&stories), Arc::clone(&programs));
+        move || recoveries_use_checkpoints(&stories, &programs)
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -76,6 +81,30 @@ fn trial(index: usize, stories: &Stories, programs: &Arc<dyn Programs>) -> Trial
         settings.bind(|| insta::assert_snapshot!(scenario.name.as_str(), report));
         Ok(())
     })
+}
+
+/// The stories of recovery read state back, aligned, held packets and stood still, all together;
+/// and each of them read state back, but for those whose state is damaged.
+fn recoveries_use_checkpoints(
+    stories: &Stories,
+    programs: &Arc<dyn Programs>,
+) -> Result<(), Failed> {
+    let mut all = Used::default();
+    for story in stories.iter().filter(|story| story.scenario.has_tag("recovery")) {
+        let mut own = Used::default();
+        for played in &story.checked(programs).played {
+            own += played.used;
+        }
+        all += own;
+        let name = &story.scenario.name;
+        if own.read_back == 0 && !name.starts_with("damaged") {
+            return Err(Failed::from(format!("{name} recovers and reads nothing back")));
+        }
+    }
+    match all.unused() {
+        Some(unused) => Err(Failed::from(format!("in all stories of recovery {unused}: {all:?}"))),
+        None => Ok(()),
+    }
 }
 
 /// Every run together, and every run with a fault together, cross the exchange in every way.

@@ -648,3 +648,32 @@ pub fn a_wave_that_begins_anew(facts: &mut Vec<Fact>) {
         }
     }
 }
+
+/// The state of the windows is damaged when the job comes back, and the job fails for it.
+pub fn damaged() -> Vec<Fact> {
+    let mut facts = lasting();
+    let down = place(&facts, |fact| matches!(fact, Fact::NodeDown { .. }));
+    let path = format!("jobs/{JOB}/chk-1/1-0-a1");
+    facts.insert(down, Fact::StoreDamaged { path: path.clone(), how: "bit 7 flipped".into() });
+    let again = place(&facts, |fact| matches!(fact, Fact::JobRestored { .. }));
+    facts.truncate(again);
+    let (job, attempt, checkpoint) = (JOB, Attempt(2), CheckpointId(1));
+    let cause = format!("{path}: the checksum does not match");
+    facts.retain(
+        |fact| !matches!(fact, Fact::TaskStatusChanged { task, .. } if task.attempt.0 == 2),
+    );
+    facts.push(Fact::CheckpointUnreadable { job, attempt, checkpoint, cause });
+    facts
+}
+
+/// It is said that something was wrong, and not with what.
+pub fn a_damaged_file_that_nobody_names(facts: &mut Vec<Fact>) {
+    if let Some(Fact::CheckpointUnreadable { cause, .. }) = facts.last_mut() {
+        *cause = "a file is damaged".to_owned();
+    }
+}
+
+/// The second attempt begins as if there had been no first.
+pub fn a_job_that_starts_from_nothing(facts: &mut Vec<Fact>) {
+    facts.extend(tasks(2, TaskStatus::Running));
+}

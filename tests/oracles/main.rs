@@ -92,6 +92,8 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         ("exactly_once", "raw", lasting::a_row_that_is_written_twice, at("sink.raw")),
         ("exactly_once", "state", lasting::a_record_behind_the_barrier, at("state")),
         ("same_output_as_without_faults", "", lasting::a_row_that_never_came, plain()),
+        ("damage_refused", "", lasting::a_damaged_file_that_nobody_names, plain()),
+        ("damage_refused", "nothing", lasting::a_job_that_starts_from_nothing, plain()),
         ("resumes_from_store", "", lasting::a_row_that_never_came, plain()),
         ("wave_continues", "", lasting::a_wave_that_begins_anew, plain()),
         ("checkpoints_used", "", lasting::nothing_waits_behind_a_barrier, plain()),
@@ -102,6 +104,7 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         let good = match check {
             "live" => lasting::reviving(),
             "latency" => lasting::markers(),
+            "damage_refused" => lasting::damaged(),
             "wave_continues" => lasting::sawtooth(),
             _ => lasting::lasting(),
         };

@@ -12,10 +12,10 @@ use slackwater::prelude::*;
 /// How often the demo starts again.
 pub(crate) const DEMO_RESTARTS: u32 = 1_000;
 
-/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, `retained` (how
-/// many complete ones are kept: 1), `restarts` (0 for
-/// none; the demo's are 1000) and `restart_delay` (a second), `latency` (how often a source sends a marker
-/// that is measured where it ends; none: never).
+/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, how many are `retained`
+/// (1) and how many may fail in a row (`tolerated`: 0), `restarts` (0 for none; the demo's are 1000)
+/// and `restart_delay` (a second), `latency` (how often a source sends a marker that is measured
+/// where it ends; none: never).
 ///
 /// # Errors
 /// If a setting cannot be read.
@@ -26,10 +26,11 @@ pub(crate) fn take(
 ) -> Result<Checkpoints, PlanError> {
     let storage = settings.take("storage", DEFAULT_STORAGE.to_owned())?;
     let Every(interval) = settings.take("checkpoint", Every(None))?;
-    let retained = settings.take("retained", 1)?.max(1);
+    let retained = settings.take("retained", 1u32)?.max(1);
+    let tolerated_failures = settings.take("tolerated", 0)?;
     if let Some(interval) = interval {
         let every = CheckpointConfig::every(interval);
-        env.checkpoints(CheckpointConfig { storage, retained, ..every });
+        env.checkpoints(CheckpointConfig { storage, retained, tolerated_failures, ..every });
     }
     let attempts = settings.take("restarts", restarts)?;
     let delay = settings.take_span("restart_delay", secs(1))?;

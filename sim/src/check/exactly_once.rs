@@ -115,6 +115,9 @@ impl Compared {
     }
 }
 
+/// How much later than its turn a row may be written.
+const DISORDER: Duration = Duration::from_secs(2);
+
 /// How far the rows of a run reach: of one that was stopped, a row behind is not due yet.
 pub(super) struct Horizon<'a> {
     whole: bool,
@@ -141,10 +144,11 @@ impl<'a> Horizon<'a> {
         Self { whole, keys, series: all }
     }
 
-    /// Whether a row was due: of its key a later one stands there, or of its series one that is
-    /// later by some windows.
+    /// Whether a row was due: of its key one stands there that is later by more than records come
+    /// out of order, or of its series one that is later by some windows.
     pub(super) fn holds(&self, (series, key, time): &Key<'_>) -> bool {
-        let of_key = self.keys.get(&(*series, *key)).is_some_and(|last| time <= last);
+        let of_key =
+            self.keys.get(&(*series, *key)).is_some_and(|last| *time <= last.minus(DISORDER));
         let lag = Duration::from_secs(5);
         let of_series = self.series.get(series).is_some_and(|last| *time <= last.minus(lag));
         self.whole || of_key || of_series

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId};
 
-use super::archive::{Archive, LogEntry, completes};
+use super::archive::{Archive, LogEntry, Place, completes, place_of};
 use super::ledger::job_of;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
@@ -100,7 +100,9 @@ impl<'a> Fence<'a> {
 
     fn step(&mut self, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::MessageFenced { .. } | Fact::TransactionFenced { .. } => {
+            Fact::MessageFenced { .. }
+            | Fact::TransactionFenced { .. }
+            | Fact::LeaderLost { .. } => {
                 self.fenced += 1;
                 Ok(())
             }
@@ -121,6 +123,13 @@ impl<'a> Fence<'a> {
             }
             Fact::CheckpointUnreadable { job, checkpoint, .. } => {
                 self.jobs.entry(*job).or_default().unreadable.push(*checkpoint);
+                Ok(())
+            }
+            // What a damaged entry of the log said is known to nobody any more.
+            Fact::StoreDamaged { path, .. } => {
+                if let Place::Log(job, _) = place_of(path) {
+                    self.jobs.entry(job).or_default().told = None;
+                }
                 Ok(())
             }
             Fact::JobRestored { job, checkpoint, .. } => self.restored(*job, *checkpoint),

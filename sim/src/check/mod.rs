@@ -13,6 +13,7 @@ mod calm_output;
 mod census;
 mod conservation;
 mod cut;
+mod damage;
 mod evidence;
 mod exactly_once;
 mod exchange;
@@ -244,6 +245,7 @@ pub const CHECKS: &[Check] = &[
     census::CHECK,
     conservation::CHECK,
     cut::CHECK,
+    damage::CHECK,
     exactly_once::CHECK,
     exchange::CHECK,
     fence::CHECK,

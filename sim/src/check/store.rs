@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::{Down, Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, JobId};
 
@@ -118,7 +119,16 @@ impl<'a> Shelf<'a> {
         let key = (complete.job, complete.checkpoint);
         self.pending.remove(&key);
         self.retained.insert(key, (complete, named));
+        self.give_up(complete.job, kept(&metadata));
         Ok(())
+    }
+
+    /// Older ones may go now, also if nobody lives to tell it.
+    fn give_up(&mut self, job: JobId, kept: usize) {
+        let of_job = self.retained.keys().filter(|(of, _)| *of == job).copied();
+        let of_job: Vec<_> = of_job.collect();
+        let too_many = of_job.len().saturating_sub(kept);
+        of_job.into_iter().take(too_many).for_each(|key| drop(self.retained.remove(&key)));
     }
 
     /// Nobody touches a file that a retained checkpoint names.
@@ -177,6 +187,12 @@ impl<'a> Shelf<'a> {
             && run.finished()
             && last_end.is_some_and(|last| end.saturating_sub(last) >= QUIET)
     }
+}
+
+/// How many complete checkpoints a job keeps: 1 unless its program says otherwise.
+fn kept(metadata: &CheckpointMetadata) -> usize {
+    let said = metadata.program.settings.get("retained");
+    said.and_then(|said| said.parse().ok()).unwrap_or(1).max(1)
 }
 
 /// How long after the end of its jobs a world has to be tidy.
