@@ -32,6 +32,8 @@ struct Job {
     leader: (JobEpoch, u64),
     /// The newest checkpoint that anybody was told is complete.
     told: Option<CheckpointId>,
+    /// Whether an entry of its log is damaged: what was told may be known to nobody any more.
+    forgot: bool,
     /// Those that cannot be read.
     unreadable: Vec<CheckpointId>,
 }
@@ -125,10 +127,9 @@ impl<'a> Fence<'a> {
                 self.jobs.entry(*job).or_default().unreadable.push(*checkpoint);
                 Ok(())
             }
-            // What a damaged entry of the log said is known to nobody any more.
             Fact::StoreDamaged { path, .. } => {
                 if let Place::Log(job, _) = place_of(path) {
-                    self.jobs.entry(job).or_default().told = None;
+                    self.jobs.entry(job).or_default().forgot = true;
                 }
                 Ok(())
             }
@@ -144,7 +145,8 @@ impl<'a> Fence<'a> {
     fn restored(&mut self, id: JobId, checkpoint: CheckpointId) -> Result<(), String> {
         self.restores += 1;
         let job = self.jobs.entry(id).or_default();
-        let newer = job.told.filter(|told| *told > checkpoint && !job.unreadable.contains(told));
+        let told = job.told.filter(|_| !std::mem::take(&mut job.forgot));
+        let newer = told.filter(|told| *told > checkpoint && !job.unreadable.contains(told));
         match newer {
             Some(told) => Err(format!(
                 "the job was restored from checkpoint {checkpoint}, and {told} was told complete"

@@ -121,6 +121,7 @@ pub(super) fn disturbs(fact: &Fact) -> bool {
     match fact {
         Fact::NodeDown { .. } | Fact::NodeResumed { .. } | Fact::StoreDamaged { .. } => true,
         Fact::NodeStarted { incarnation, .. } => *incarnation > 1,
-        other => other.probe().starts_with("fault."),
+        Fact::FaultDone { .. } => true,
+        _ => false,
     }
 }

@@ -85,12 +85,6 @@ impl<'a> Shelf<'a> {
                 self.retained.remove(&(*job, *checkpoint));
                 Ok(())
             }
-            Fact::JobResumed { job, .. } => {
-                // The leader before it may have given up all but the newest, and died untold.
-                let newest = self.retained.keys().filter(|(of, _)| of == job).max().copied();
-                self.retained.retain(|key, _| key.0 != *job || Some(*key) == newest);
-                Ok(())
-            }
             Fact::JobStatusChanged { job, to, .. } if to.is_final() => {
                 self.over.insert(*job);
                 // Nobody resumes what has ended well; what has failed waits for a person.

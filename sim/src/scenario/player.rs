@@ -153,8 +153,7 @@ pub fn play_prepared(
     if let (Some(calm), true) = (calm, is_first) {
         spend(calm.time, calm.cpu);
     }
-    let one_of = cell.document.run.determinism.map_or(usize::MAX, |share| share.one_of);
-    if turn.place.is_multiple_of(one_of) && is_first {
+    if is_repeated(cell, turn) && is_first {
         let again = world(&faults);
         spend(again.time, again.cpu);
         troubles.extend(diverged(&run, &again));
@@ -190,6 +189,12 @@ pub fn play_prepared(
         journal: keep_journal.then_some(run.journal),
         instant,
     }
+}
+
+/// Whether it is the turn of this seed to be run twice.
+fn is_repeated(cell: &Cell, turn: Turn) -> bool {
+    let one_of = cell.document.run.determinism.map_or(usize::MAX, |share| share.one_of);
+    turn.place.is_multiple_of(one_of)
 }
 
 fn judge(cell: &Cell, evidence: &Evidence<'_>, is_instant: bool) -> Vec<Judged> {
