@@ -28,9 +28,10 @@ pub fn line(scenario: &Scenario, played: &[Played], details: bool) -> String {
     }
     if let Some(first) = played.first() {
         let judged = first.judged.iter().filter(|_| details);
+        let width = first.judged.iter().map(|judged| judged.check.len()).fold(20, usize::max);
         for judged in judged {
             let (check, summary) = (judged.check, &judged.outcome.summary);
-            let _ = write!(text, "\n      {check:<20}  {}: {summary}", judged.word());
+            let _ = write!(text, "\n      {check:<width$}  {}: {summary}", judged.word());
         }
         let pictures = if details { first.pictures.lines() } else { first.pictures.waves() };
         for picture in pictures {
