@@ -19,7 +19,7 @@ const FLIGHTS: &str =
 const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     (
         "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
         "tests/walkthrough.rs, for a shorter time",
@@ -30,6 +30,11 @@ const ELSEWHERE: [(&str, &str); 5] = [
         "cargo run --release -- check scenarios/04a-processing-time.toml scenarios/04b-event-time.toml",
         "as above: they are among the stories",
     ),
+    (
+        "cargo run --release -- check scenarios/05-crash-without-checkpoints.toml scenarios/05-kill-at-any-time.toml",
+        "as above",
+    ),
+    ("cargo run --release -- check scenarios/crash-every-step-ledger.toml", "as above"),
     ("cargo run --example pages -- run pages --local", ".ci/run, and the example's own tests"),
 ];
 
