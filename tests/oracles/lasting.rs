@@ -677,3 +677,15 @@ pub fn a_damaged_file_that_nobody_names(facts: &mut Vec<Fact>) {
 pub fn a_job_that_starts_from_nothing(facts: &mut Vec<Fact>) {
     facts.extend(tasks(2, TaskStatus::Running));
 }
+
+/// A window that had fired fires again, in a later transaction.
+pub fn a_row_that_is_committed_again(facts: &mut Vec<Fact>) {
+    let is_written = |fact: &Fact| matches!(fact, Fact::PointWritten { .. });
+    let before = first(facts, is_written).clone();
+    let last = facts.iter().rposition(is_written).expect("there are rows");
+    if let (Fact::PointWritten { point, overwrote, .. }, Fact::PointWritten { point: stood, .. }) =
+        (&mut facts[last], before)
+    {
+        (*point, *overwrote) = (stood, true);
+    }
+}

@@ -77,6 +77,7 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         ("ledger", "twice", lasting::a_transaction_that_commits_twice, plain()),
         ("ledger", "never", lasting::a_transaction_that_never_commits, plain()),
         ("ledger", "differs", lasting::an_overwrite_with_another_value, plain()),
+        ("ledger", "again", lasting::a_row_that_is_committed_again, plain()),
         ("fenced", "", lasting::an_ack_of_a_dead_attempt, plain()),
         ("fenced", "leader", lasting::an_old_leader_that_goes_on, plain()),
         ("fenced", "restore", lasting::a_restore_behind_what_was_told, plain()),

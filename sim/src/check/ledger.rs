@@ -78,6 +78,11 @@ impl<'a> Ledger<'a> {
                 if *differs {
                     return Err(format!("{writer} wrote {point} over another value"));
                 }
+                if *overwrote && !transaction.is_empty() {
+                    return Err(format!(
+                        "{point} was committed before, and again by {transaction}"
+                    ));
+                }
                 if let Some(of) = self.transactions.get_mut(transaction.as_str()) {
                     of.shown += 1;
                 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use slackwater_core::fact::Fact;
-use slackwater_core::id::Execution;
 
 use super::evidence::{Emitted, LedgerEntry, integer, seconds, window_of};
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
@@ -67,16 +66,8 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
 /// Every record once, and which of them come behind their own watermark.
 fn read(emitted: &[Emitted<LedgerEntry>], bound: i64, size: i64) -> Result<Ledger, Broken> {
     let mut ledger = Ledger::default();
-    let mut greatest = BTreeMap::<(Execution, u32), i64>::new();
-    for Emitted { task, split, offset, batch } in emitted {
-        let greatest = greatest.entry((*task, *split)).or_insert(i64::MIN);
+    for Emitted { split, offset, batch, .. } in emitted {
         for (index, entry) in batch.values.iter().enumerate() {
-            // Semantics rule 3: a watermark stands behind every record.
-            let watermark = greatest.saturating_sub(bound).saturating_sub(1);
-            if window_of(entry.at, size) + size - 1 <= watermark {
-                ledger.may_be_late.insert(entry.id);
-            }
-            *greatest = entry.at.as_millis().max(*greatest);
             let place = (*split, offset + index as u64);
             let before = ledger.records.insert(place, entry.clone());
             if before.is_some_and(|before| before != *entry) {
@@ -86,6 +77,16 @@ fn read(emitted: &[Emitted<LedgerEntry>], bound: i64, size: i64) -> Result<Ledge
                 )));
             }
         }
+    }
+    // Semantics rule 3: a watermark stands behind every record; a restore goes on from it.
+    let mut greatest = BTreeMap::<u32, i64>::new();
+    for ((split, _), entry) in &ledger.records {
+        let greatest = greatest.entry(*split).or_insert(i64::MIN);
+        let watermark = greatest.saturating_sub(bound).saturating_sub(1);
+        if window_of(entry.at, size) + size - 1 <= watermark {
+            ledger.may_be_late.insert(entry.id);
+        }
+        *greatest = entry.at.as_millis().max(*greatest);
     }
     let splits: BTreeSet<_> = ledger.records.keys().map(|(split, _)| split).collect();
     ledger.exact = splits.len() == 1;
@@ -156,6 +157,11 @@ fn judge_late(run: &Evidence<'_>, ledger: &Ledger, late: &BTreeSet<u64>) -> Opti
         return Some(Broken::somewhere(format!("record {id:016x} is late and was let in")));
     }
     let newest = run.newest();
+    let restored = run.restored();
+    if newest.iter().any(|(job, (_, attempt))| restored.contains(&(*job, *attempt))) {
+        // Some were late before the restore, and are not counted again.
+        return None;
+    }
     let counted = |fact: &Fact| match fact {
         Fact::RecordLate { task, rows, .. }
             if newest.get(&task.job) == Some(&(task.epoch, task.attempt)) =>
