@@ -19,14 +19,14 @@ struct Command {
 enum Verb {
     #[command(flatten)]
     Engine(slackwater_cli::Verb),
-    /// Play scenarios in the simulator: `check scenarios`
-    Check(slackwater_sim::verb::CheckArgs),
+    #[command(flatten)]
+    Harness(slackwater_sim::verb::Verb),
 }
 
 fn main() -> ExitCode {
     let programs = Arc::new(slackwater_jobs::catalog());
     match Command::parse().verb {
         Verb::Engine(verb) => slackwater_cli::ended(slackwater_cli::execute(verb, programs)),
-        Verb::Check(args) => ExitCode::from(slackwater_sim::verb::check(&args, programs)),
+        Verb::Harness(verb) => ExitCode::from(slackwater_sim::verb::execute(&verb, programs)),
     }
 }

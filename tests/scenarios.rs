@@ -12,7 +12,7 @@ use slackwater_sim::campaign::{Checked, Extent, play_all};
 use slackwater_sim::check::{Crossed, Used};
 use slackwater_sim::report;
 use slackwater_sim::scenario::Scenario;
-use slackwater_sim::verb::read;
+use slackwater_sim::verb::files::read;
 
 /// A scenario, played once by whoever asks first.
 struct Story {

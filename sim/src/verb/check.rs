@@ -1,0 +1,98 @@
+//! The verb `check`: plays scenario files in as many worlds at once as there are cores, prints one
+//! verdict for each, and ends in a number that says what was wrong.
+//! Judges nothing; the order of what it prints never depends on which world was ready first. Files
+//! are read by [`super::files`], texts are made by [`crate::report`].
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use slackwater_dataflow::task::Programs;
+
+use super::{Refusal, files, usage};
+use crate::campaign::{Checked, Extent, play_all};
+use crate::report;
+use crate::scenario::values::Seeds;
+use crate::scenario::{Class, Scenario, turns};
+
+/// What `check` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Scenario files, or folders of them
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// One seed instead of the file's: 7 or 0x2f1c
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub seed: Option<String>,
+    /// Other seeds than the file's: 0..16 (half open)
+    #[arg(long, value_name = "A..B")]
+    pub seeds: Option<String>,
+    /// One instant of a sweep, by the number that a failure names
+    #[arg(long, value_name = "N")]
+    pub instant: Option<usize>,
+    /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+}
+
+/// Plays the files and prints verdicts on stdout, failures and progress on stderr.
+pub(super) fn check(
+    args: &CheckArgs,
+    programs: &Arc<dyn Programs>,
+) -> Result<Option<Class>, Refusal> {
+    let seeds = args.seed.as_ref().or(args.seeds.as_ref());
+    let seeds = seeds.map(|text| Seeds::parse(text)).transpose().map_err(usage)?;
+    let seeds = seeds.map(|seeds| seeds.0);
+    let scenarios = files::load(&args.paths, programs)?;
+    if args.journal.is_some() {
+        is_one_run(&scenarios, seeds.as_deref(), args.instant)?;
+    }
+    let extent =
+        Extent { seeds, instant: args.instant, thin: false, journal: args.journal.is_some() };
+    let all = play_all(scenarios, &extent, programs);
+    if let Some(instant) = args.instant
+        && all.iter().all(|checked| checked.played.is_empty())
+    {
+        return Err(usage(format!("there is no instant {instant}: is it a sweep?")));
+    }
+    let mut out = std::io::stdout().lock();
+    let mut gravest = None;
+    // Whoever names one scenario wants to know all of it.
+    let details = all.len() == 1;
+    for checked in &all {
+        gravest = gravest.max(checked.gravest());
+        // A reader that has gone away is no failure of the scenarios.
+        let _ = writeln!(out, "{}", report::line(&checked.scenario, &checked.played, details));
+        for text in report::failures(&checked.scenario, &checked.played) {
+            let _ = writeln!(out, "\n{text}\n");
+        }
+    }
+    if let Some(path) = &args.journal {
+        write_journal(path, &all)?;
+    }
+    Ok(gravest)
+}
+
+/// A journal is that of one run.
+fn is_one_run(
+    scenarios: &[Scenario],
+    seeds: Option<&[u64]>,
+    instant: Option<usize>,
+) -> Result<(), Refusal> {
+    let count: usize = scenarios.iter().map(|scenario| turns(scenario, seeds).len()).sum();
+    match scenarios.iter().any(Scenario::is_sweep) && instant.is_none() {
+        true => Err(usage("--journal holds one run, not a sweep: name its --instant")),
+        false if count != 1 => {
+            Err(usage(format!("--journal holds one run, not {count}: name one file, and --seed")))
+        }
+        false => Ok(()),
+    }
+}
+
+fn write_journal(path: &Path, all: &[Checked]) -> Result<(), Refusal> {
+    let journals = all.iter().flat_map(|c| c.played.iter().filter_map(|p| p.journal.as_ref()));
+    for journal in journals {
+        files::write(path, |out| journal.write(out))?;
+    }
+    Ok(())
+}

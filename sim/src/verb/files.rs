@@ -1,0 +1,85 @@
+//! Finds and reads scenario files, and writes what a verb was told to write.
+//! A file that cannot be read is refused by name, with the place of the mistake in it. What a
+//! scenario may say is [`crate::scenario`]'s.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use slackwater_cli::exit::Exit;
+use slackwater_dataflow::task::Programs;
+
+use super::Refusal;
+use crate::scenario::Scenario;
+
+/// Files with this tag are played only when they are named.
+const NIGHTLY: &str = "nightly";
+
+/// Reads every file; of folders their `.toml` files, sorted, without those tagged `nightly`.
+///
+/// # Errors
+/// The first file that cannot be read or has a mistake; or if there is none.
+pub fn load(paths: &[PathBuf], programs: &Arc<dyn Programs>) -> Result<Vec<Scenario>, Refusal> {
+    let mut scenarios = Vec::new();
+    for path in paths {
+        let (files, named) = files(path)?;
+        for file in files {
+            let scenario = read(&file, programs)?;
+            if named || !scenario.has_tag(NIGHTLY) {
+                scenarios.push(scenario);
+            }
+        }
+    }
+    match scenarios.is_empty() {
+        true => Err((Exit::BadInput, "error: there is no scenario to check".to_owned())),
+        false => Ok(scenarios),
+    }
+}
+
+/// Reads one scenario file.
+///
+/// # Errors
+/// The exit code, and what to tell a person.
+#[expect(clippy::disallowed_methods, reason = "the harness reads its own files, on no host")]
+pub fn read(file: &Path, programs: &Arc<dyn Programs>) -> Result<Scenario, Refusal> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| (Exit::BadInput, format!("error: cannot read {name}: {error}")))?;
+    Scenario::read(&name, &text, programs).map_err(|mistake| (Exit::BadInput, mistake.render()))
+}
+
+/// The files of a path, and whether it names one itself.
+#[expect(clippy::disallowed_methods, reason = "the harness reads its own files, and sorts them")]
+fn files(path: &Path) -> Result<(Vec<PathBuf>, bool), Refusal> {
+    if !path.is_dir() {
+        return Ok((vec![path.to_owned()], true));
+    }
+    let failed = |error: std::io::Error| {
+        (Exit::BadInput, format!("error: cannot read {}: {error}", path.display()))
+    };
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(failed)?.collect();
+    let files = entries.map_err(failed)?.into_iter().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    Ok((files, false))
+}
+
+/// Writes a file that a person asked for.
+///
+/// # Errors
+/// If it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "the harness writes what it was told to, on no host")]
+pub fn write(
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Refusal> {
+    let written = std::fs::File::create(path).and_then(|file| {
+        let mut out = std::io::BufWriter::new(file);
+        content(&mut out)?;
+        out.flush()
+    });
+    written.map_err(|error| {
+        (Exit::Environment, format!("error: cannot write {}: {error}", path.display()))
+    })
+}

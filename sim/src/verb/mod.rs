@@ -1,0 +1,44 @@
+//! The harness's verbs on the command line; each ends in a number that says what was wrong.
+//! Nothing is judged here, and nothing is printed in an order that depends on which world was
+//! ready first. One file per verb; scenario files are found and read in [`files`].
+
+mod check;
+pub mod files;
+
+use std::sync::Arc;
+
+use slackwater_cli::exit::Exit;
+use slackwater_dataflow::task::Programs;
+
+pub use check::CheckArgs;
+
+/// What the harness can be asked for.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Play scenarios in the simulator: `check scenarios`
+    Check(CheckArgs),
+}
+
+/// Does what a verb says. Gives the number to exit with: 0, one of [`Exit`]'s if it could not be
+/// done at all, else the [`crate::scenario::Class`] of the gravest thing that was found.
+pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
+    let done = match verb {
+        Verb::Check(args) => check::check(args, &programs),
+    };
+    match done {
+        Ok(None) => 0,
+        Ok(Some(class)) => class as u8,
+        Err((exit, message)) => {
+            eprintln!("{message}");
+            exit as u8
+        }
+    }
+}
+
+/// Why a verb could not be done at all: the exit code, and what to tell a person.
+pub type Refusal = (Exit, String);
+
+/// A command line that makes no sense.
+fn usage(message: impl std::fmt::Display) -> Refusal {
+    (Exit::Usage, format!("error: {message}"))
+}
