@@ -3,6 +3,7 @@
 //! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
 mod befall;
+mod calm_runs;
 mod diagnostic;
 pub mod fault;
 pub mod format;
@@ -15,6 +16,7 @@ pub mod sweep;
 pub mod values;
 mod verdict;
 
+pub use calm_runs::CalmRuns;
 pub use diagnostic::Mistake;
 pub use player::{
     Played, Prepared, Turn, compare_cells, judge_sweeps, play, play_prepared, prepare, turns,

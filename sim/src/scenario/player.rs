@@ -10,6 +10,7 @@ use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
 
+use super::calm_runs::CalmRuns;
 use super::format::{Must, Stop};
 use super::resolve::{Cell, Scenario};
 use super::schedule::{self, Drawn};
@@ -35,7 +36,9 @@ pub struct Turn {
 /// it is to be played if the scenario is a sweep.
 #[derive(Debug)]
 pub struct Prepared {
-    calm: Option<Run>,
+    calm: Option<Arc<Run>>,
+    /// Whether the calm run was played for this turn, and not for another that shares it.
+    played_calm: bool,
     running: Option<Duration>,
     /// For a sweep: the run without the kill, if that is not the calm one.
     base: Option<Run>,
@@ -102,20 +105,28 @@ pub fn turns(scenario: &Scenario, seeds: Option<&[u64]>) -> Vec<Turn> {
 
 /// Plays what has to be known before a turn: the calm run if one is needed, and for a sweep where
 /// its instants are.
-pub fn prepare(scenario: &Scenario, turn: Turn, programs: &Arc<dyn Programs>) -> Prepared {
+pub fn prepare(
+    scenario: &Scenario,
+    turn: Turn,
+    programs: &Arc<dyn Programs>,
+    calm_runs: &CalmRuns,
+) -> Prepared {
     let cell = &scenario.cells[turn.cell];
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
     let sweep = cell.document.sweep.as_ref().map(|sweep| sweep.get_ref());
     let has_faults = !cell.document.fault.is_empty();
     let needs_calm = [Needs::Calm, Needs::Resumed].into_iter().any(|needs| asks(cell, needs));
-    let calm = (has_faults || needs_calm || sweep.is_some()).then(|| world(&[]));
+    let (calm, played_calm) = (has_faults || needs_calm || sweep.is_some())
+        .then(|| calm_runs.of(cell, turn.seed, || world(&[])))
+        .unzip();
     let running = calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len()));
     let since = running.unwrap_or_default();
     let is_swept = sweep.is_some() && has_faults;
     let base = is_swept.then(|| world(&schedule::draw(cell, turn.seed, since)));
-    let instants = sweep.zip(base.as_ref().or(calm.as_ref()));
+    let instants = sweep.zip(base.as_ref().or(calm.as_deref()));
     let instants = instants.map(|(sweep, base)| super::sweep::instants(sweep, base, since));
-    Prepared { calm, running, base, instants }
+    let played_calm = played_calm.unwrap_or(false);
+    Prepared { calm, played_calm, running, base, instants }
 }
 
 /// Plays one turn: what has to be known, the run itself, and once more if its turn to be repeated
@@ -126,7 +137,7 @@ pub fn play(
     programs: &Arc<dyn Programs>,
     keep_journal: bool,
 ) -> Played {
-    let prepared = prepare(scenario, turn, programs);
+    let prepared = prepare(scenario, turn, programs, &CalmRuns::default());
     let instant = prepared.instants().first().cloned();
     play_prepared(scenario, (turn, instant), &prepared, programs, keep_journal)
 }
@@ -141,7 +152,7 @@ pub fn play_prepared(
 ) -> Played {
     let cell = &scenario.cells[turn.cell];
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
-    let calm = prepared.calm.as_ref();
+    let calm = prepared.calm.as_deref();
     let mut faults = schedule::draw(cell, turn.seed, prepared.running.unwrap_or_default());
     faults.extend(instant.as_ref().map(Instant::fault));
     let run = world(&faults);
@@ -150,7 +161,7 @@ pub fn play_prepared(
     let mut spent = (run.time, run.cpu);
     let mut spend = |time: Duration, cpu: Duration| spent = (spent.0 + time, spent.1 + cpu);
     let is_first = instant.as_ref().is_none_or(|instant| instant.number == 0);
-    if let (Some(calm), true) = (calm, is_first) {
+    if let (Some(calm), true) = (calm, is_first && prepared.played_calm) {
         spend(calm.time, calm.cpu);
     }
     if is_repeated(cell, turn) && is_first {
@@ -207,7 +218,7 @@ fn judge(cell: &Cell, evidence: &Evidence<'_>, is_instant: bool) -> Vec<Judged> 
 
 /// Whether the story before the kill of a sweep is another than without it.
 fn strayed(cell: &Cell, prepared: &Prepared, run: &Run) -> Option<Trouble> {
-    let base = prepared.base.as_ref().or(prepared.calm.as_ref())?;
+    let base = prepared.base.as_ref().or(prepared.calm.as_deref())?;
     let tick = cell.document.cluster.tick.map_or(TICK, |tick| tick.0);
     let what = super::sweep::diverged(&base.journal, &run.journal, tick)?;
     Some(Trouble::new(Class::NonDeterministic, what))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use slackwater_dataflow::task::Programs;
 
 use super::{Refusal, files, usage};
-use crate::campaign::{Checked, Extent, play_all};
+use crate::campaign::{Checked, Extent, Partition, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
 use crate::scenario::{Class, Scenario, turns};
@@ -30,6 +30,9 @@ pub struct CheckArgs {
     /// One instant of a sweep, by the number that a failure names
     #[arg(long, value_name = "N")]
     pub instant: Option<usize>,
+    /// Only a share of the seeds and instants, such as 1/4: for a campaign over several machines
+    #[arg(long, value_name = "K/N", conflicts_with = "instant")]
+    pub partition: Option<Partition>,
     /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -47,8 +50,8 @@ pub(super) fn check(
     if args.journal.is_some() {
         is_one_run(&scenarios, seeds.as_deref(), args.instant)?;
     }
-    let extent =
-        Extent { seeds, instant: args.instant, thin: false, journal: args.journal.is_some() };
+    let (partition, instant) = (args.partition, args.instant);
+    let extent = Extent { seeds, partition, instant, thin: false, journal: args.journal.is_some() };
     let all = play_all(scenarios, &extent, programs);
     if let Some(instant) = args.instant
         && all.iter().all(|checked| checked.played.is_empty())

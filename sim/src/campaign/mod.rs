@@ -2,17 +2,23 @@
 //! Judges nothing, and what comes back never depends on which world was ready first. One run is
 //! [`crate::scenario`]'s; what is printed of all of them is [`crate::verb`]'s.
 
+mod crew;
+mod partition;
+
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use slackwater_dataflow::task::Programs;
 
 use crate::scenario::{
-    Class, Instant, Played, Prepared, Scenario, Turn, compare_cells, judge_sweeps, play_prepared,
-    prepare, turns,
+    CalmRuns, Class, Instant, Played, Prepared, Scenario, Turn, compare_cells, judge_sweeps,
+    play_prepared, prepare, turns,
 };
+
+pub use partition::Partition;
+
+use crew::on_all_cores;
 
 /// A scenario and what came of it.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ impl Checked {
 pub struct Extent {
     /// In place of the files' seeds.
     pub seeds: Option<Vec<u64>>,
+    /// Only this share of the seeds, and of the instants of sweeps.
+    pub partition: Option<Partition>,
     /// One instant of every sweep.
     pub instant: Option<usize>,
     /// Of a sweep whose file says `thin = n` only each n-th instant.
@@ -43,23 +51,27 @@ pub struct Extent {
     pub journal: bool,
 }
 
+impl Extent {
+    /// Whether the seed or instant at this place belongs to it.
+    fn has(&self, place: usize) -> bool {
+        self.partition.is_none_or(|partition| partition.has(place))
+    }
+}
+
 /// Plays every turn of every scenario; results come in the order of the scenarios.
 pub fn play_all(
     scenarios: Vec<Scenario>,
     extent: &Extent,
     programs: &Arc<dyn Programs>,
 ) -> Vec<Checked> {
-    let seeds = extent.seeds.as_deref();
-    let of = |(index, scenario): (usize, &Scenario)| {
-        turns(scenario, seeds).into_iter().map(move |turn| (index, turn)).collect::<Vec<_>>()
-    };
-    let turns: Vec<(usize, Turn)> = scenarios.iter().enumerate().flat_map(of).collect();
+    let turns = turns_of(&scenarios, extent);
+    let calm_runs = CalmRuns::default();
     let progress = progress(turns.len());
     // A sweep has to be prepared before anybody knows how many runs it is; others are played at once.
     let first = on_all_cores(&turns, |(index, turn)| {
         let scenario = &scenarios[*index];
         progress.set_message(scenario.name.clone());
-        let prepared = prepare(scenario, *turn, programs);
+        let prepared = prepare(scenario, *turn, programs, &calm_runs);
         if scenario.is_sweep() && !prepared.instants().is_empty() {
             return First::Sweep(Box::new(prepared));
         }
@@ -93,13 +105,30 @@ pub fn play_all(
     let mut by_scenario: Vec<Vec<Played>> = scenarios.iter().map(|_| Vec::new()).collect();
     done.chain(swept).for_each(|(index, played)| by_scenario[index].push(played));
     let checked = scenarios.into_iter().zip(by_scenario).map(|(scenario, mut played)| {
+        played.sort_by_key(|played| {
+            let instant = played.instant.as_ref().map(|instant| instant.number);
+            (played.turn, instant)
+        });
         compare_cells(&scenario, &mut played);
-        if extent.instant.is_none() {
+        // What must break somewhere may do so in another share.
+        if extent.instant.is_none() && extent.partition.is_none() {
             judge_sweeps(&scenario, &mut played);
         }
         Checked { scenario, played }
     });
     checked.collect()
+}
+
+/// The turns to be played; cells under one seed are neighbours, so that they can share their run
+/// without faults.
+fn turns_of(scenarios: &[Scenario], extent: &Extent) -> Vec<(usize, Turn)> {
+    let of = |(index, scenario): (usize, &Scenario)| {
+        let mut turns = turns(scenario, extent.seeds.as_deref());
+        turns.retain(|turn| scenario.is_sweep() || extent.has(turn.place));
+        turns.sort_by_key(|turn| (turn.place, turn.cell));
+        turns.into_iter().map(move |turn| (index, turn)).collect::<Vec<_>>()
+    };
+    scenarios.iter().enumerate().flat_map(of).collect()
 }
 
 /// What the first look at a turn brought.
@@ -121,35 +150,9 @@ fn instants<'a>(
     let thin = thin.map_or(1, |thin| thin.max(1) as usize);
     let all = prepared.instants().iter().filter(|instant| match extent.instant {
         Some(number) => instant.number == number,
-        None => instant.number.is_multiple_of(thin),
+        None => instant.number.is_multiple_of(thin) && extent.has(instant.number),
     });
     all.map(|instant| (instant, &**prepared)).collect()
-}
-
-/// Does the same with each of `work` on every core at once; results in the order of the work.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "outside of every world: only which is first differs"
-)]
-fn on_all_cores<W: Sync, R: Send>(work: &[W], does: impl Fn(&W) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<R>>> = Mutex::new(work.iter().map(|_| None).collect());
-    let worker = || {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = work.get(place) else { return };
-            let result = does(piece);
-            done.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(result);
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(work.len()) {
-            scope.spawn(worker);
-        }
-    });
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.into_iter().flatten().collect()
 }
 
 /// A line on stderr, if a person looks at it.
