@@ -3,7 +3,9 @@
 //! [`crate::scenario`]'s; what is printed of all of them is [`crate::verb`]'s.
 
 mod crew;
+mod fuzz;
 mod partition;
+mod record;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use crate::scenario::{
     play_prepared, prepare, turns,
 };
 
+pub use fuzz::{Budget, Found, fuzz};
 pub use partition::Partition;
+pub use record::{Record, Tally, bound};
 
 use crew::on_all_cores;
 
@@ -66,7 +70,7 @@ pub fn play_all(
 ) -> Vec<Checked> {
     let turns = turns_of(&scenarios, extent);
     let calm_runs = CalmRuns::default();
-    let progress = progress(turns.len());
+    let progress = progress(Some(turns.len()));
     // A sweep has to be prepared before anybody knows how many runs it is; others are played at once.
     let first = on_all_cores(&turns, |(index, turn)| {
         let scenario = &scenarios[*index];
@@ -155,13 +159,17 @@ fn instants<'a>(
     all.map(|instant| (instant, &**prepared)).collect()
 }
 
-/// A line on stderr, if a person looks at it.
-fn progress(turns: usize) -> ProgressBar {
+/// A line on stderr, if a person looks at it; without a number of worlds it has no end in sight.
+fn progress(worlds: Option<usize>) -> ProgressBar {
     let target = match std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
-    let bar = ProgressBar::with_draw_target(Some(turns as u64), target);
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} worlds  {elapsed}  {msg}");
+    let bar = ProgressBar::with_draw_target(worlds.map(|worlds| worlds as u64), target);
+    let template = match worlds {
+        Some(_) => "{bar:24} {pos}/{len} worlds  {per_sec}  {elapsed}  {msg}",
+        None => "{spinner} {pos} seeds  {per_sec}  {elapsed}  {prefix} {msg}",
+    };
+    let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -23,6 +23,17 @@ pub enum Class {
     NonDeterministic = 13,
     /// The harness itself is at fault: a check that saw nothing, a fault that never fired.
     Harness = 14,
+    /// What had to happen in some runs happened in too few.
+    Unmet = 15,
+}
+
+impl Class {
+    /// The class with this exit code.
+    pub fn of_code(code: u8) -> Option<Self> {
+        use Class::*;
+        let all = [Broken, Stuck, Panicked, NonDeterministic, Harness, Unmet];
+        all.into_iter().find(|class| *class as u8 == code)
+    }
 }
 
 impl fmt::Display for Class {
@@ -33,6 +44,7 @@ impl fmt::Display for Class {
             Self::Panicked => "PANIC",
             Self::NonDeterministic => "DIVERGED",
             Self::Harness => "HARNESS",
+            Self::Unmet => "UNMET",
         })
     }
 }

@@ -22,18 +22,21 @@ const NIGHTLY: &str = "nightly";
 pub fn load(paths: &[PathBuf], programs: &Arc<dyn Programs>) -> Result<Vec<Scenario>, Refusal> {
     let mut scenarios = Vec::new();
     for path in paths {
-        let (files, named) = files(path)?;
-        for file in files {
-            let scenario = read(&file, programs)?;
-            if named || !scenario.has_tag(NIGHTLY) {
-                scenarios.push(scenario);
-            }
-        }
+        let loaded = load_all(path, programs)?.into_iter();
+        scenarios.extend(loaded.filter(|one| !path.is_dir() || !one.has_tag(NIGHTLY)));
     }
     match scenarios.is_empty() {
         true => Err((Exit::BadInput, "error: there is no scenario to check".to_owned())),
         false => Ok(scenarios),
     }
+}
+
+/// Reads a file, or every `.toml` file of a folder, sorted.
+///
+/// # Errors
+/// The first file that cannot be read or has a mistake.
+pub fn load_all(path: &Path, programs: &Arc<dyn Programs>) -> Result<Vec<Scenario>, Refusal> {
+    files(path)?.iter().map(|file| read(file, programs)).collect()
 }
 
 /// Reads one scenario file.
@@ -48,11 +51,11 @@ pub fn read(file: &Path, programs: &Arc<dyn Programs>) -> Result<Scenario, Refus
     Scenario::read(&name, &text, programs).map_err(|mistake| (Exit::BadInput, mistake.render()))
 }
 
-/// The files of a path, and whether it names one itself.
+/// The file that a path names, or those of a folder.
 #[expect(clippy::disallowed_methods, reason = "the harness reads its own files, and sorts them")]
-fn files(path: &Path) -> Result<(Vec<PathBuf>, bool), Refusal> {
+fn files(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     if !path.is_dir() {
-        return Ok((vec![path.to_owned()], true));
+        return Ok(vec![path.to_owned()]);
     }
     let failed = |error: std::io::Error| {
         (Exit::BadInput, format!("error: cannot read {}: {error}", path.display()))
@@ -62,7 +65,7 @@ fn files(path: &Path) -> Result<(Vec<PathBuf>, bool), Refusal> {
     let mut files: Vec<_> =
         files.filter(|file| file.extension().is_some_and(|e| e == "toml")).collect();
     files.sort();
-    Ok((files, false))
+    Ok(files)
 }
 
 /// Writes a file that a person asked for.

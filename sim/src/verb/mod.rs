@@ -4,6 +4,7 @@
 
 mod check;
 pub mod files;
+mod fuzz;
 
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use slackwater_cli::exit::Exit;
 use slackwater_dataflow::task::Programs;
 
 pub use check::CheckArgs;
+pub use fuzz::FuzzArgs;
 
 /// What the harness can be asked for.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Verb {
     /// Play scenarios in the simulator: `check scenarios`
     Check(CheckArgs),
+    /// Play scenarios under fresh seeds until something breaks: `fuzz --time 20m`
+    Fuzz(FuzzArgs),
 }
 
 /// Does what a verb says. Gives the number to exit with: 0, one of [`Exit`]'s if it could not be
@@ -24,6 +28,7 @@ pub enum Verb {
 pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
     let done = match verb {
         Verb::Check(args) => check::check(args, &programs),
+        Verb::Fuzz(args) => fuzz::fuzz(args, &programs),
     };
     match done {
         Ok(None) => 0,
@@ -41,4 +46,9 @@ pub type Refusal = (Exit, String);
 /// A command line that makes no sense.
 fn usage(message: impl std::fmt::Display) -> Refusal {
     (Exit::Usage, format!("error: {message}"))
+}
+
+/// `1 run`, `2 runs`.
+fn many(number: u64, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
