@@ -5,6 +5,7 @@
 mod check;
 pub mod files;
 mod fuzz;
+mod replay;
 
 use std::sync::Arc;
 
@@ -13,12 +14,15 @@ use slackwater_dataflow::task::Programs;
 
 pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
+pub use replay::ReplayArgs;
 
 /// What the harness can be asked for.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Verb {
     /// Play scenarios in the simulator: `check scenarios`
     Check(CheckArgs),
+    /// Play one run of a scenario again, and tell all of it: `replay FILE --seed 7`
+    Replay(ReplayArgs),
     /// Play scenarios under fresh seeds until something breaks: `fuzz --time 20m`
     Fuzz(FuzzArgs),
 }
@@ -28,6 +32,7 @@ pub enum Verb {
 pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
     let done = match verb {
         Verb::Check(args) => check::check(args, &programs),
+        Verb::Replay(args) => replay::replay(args, &programs),
         Verb::Fuzz(args) => fuzz::fuzz(args, &programs),
     };
     match done {

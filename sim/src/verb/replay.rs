@@ -1,0 +1,125 @@
+//! The verb `replay`: one run of one scenario, twice, told in full.
+//! Judges nothing; two runs that differ are a failure of their own. What a failure prints as its
+//! REPLAY line is a command of this verb.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use slackwater_cli::exit::Exit;
+use slackwater_dataflow::task::Programs;
+
+use super::{Refusal, files, usage};
+use crate::journal::Divergence;
+use crate::report;
+use crate::scenario::values::parse_seed;
+use crate::scenario::{
+    CalmRuns, Class, Instant, Played, Prepared, Scenario, Trouble, Turn, play_prepared, prepare,
+};
+
+/// What `replay` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// A scenario file
+    pub path: PathBuf,
+    /// The seed, 7 or 0x2f1c; the file's first unless given
+    #[arg(long, value_name = "S", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+    /// The cell of the matrix, as a failure names it: "axis=value …"
+    #[arg(long, value_name = "NAME")]
+    pub cell: Option<String>,
+    /// The instant of a sweep, by the number that a failure names
+    #[arg(long, value_name = "N")]
+    pub instant: Option<usize>,
+    /// Write every fact of the run to this file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+}
+
+/// Plays the run twice and prints what came of it.
+pub(super) fn replay(
+    args: &ReplayArgs,
+    programs: &Arc<dyn Programs>,
+) -> Result<Option<Class>, Refusal> {
+    let scenario = files::read(&args.path, programs)?;
+    let turn = turn(args, &scenario)?;
+    let prepared = prepare(&scenario, turn, programs, &CalmRuns::default());
+    let instant = instant(args, &scenario, &prepared)?;
+    let play = || play_prepared(&scenario, (turn, instant.clone()), &prepared, programs, true);
+    let (mut first, second) = (play(), play());
+    let trace = compare(&mut first, &second);
+    if let (Some(path), Some(journal)) = (&args.journal, &first.journal) {
+        files::write(path, |out| journal.write(out))?;
+    }
+    let gravest = first.all_troubles().map(|trouble| trouble.class).max();
+    let played = [first];
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone away is no failure of the scenario.
+    let _ = writeln!(out, "{}", report::line(&scenario, &played, true));
+    for fault in &played[0].faults {
+        let _ = writeln!(out, "      fault  {fault}");
+    }
+    let _ = writeln!(out, "      {trace}");
+    for text in report::failures(&scenario, &played) {
+        let _ = writeln!(out, "\n{text}\n");
+    }
+    Ok(gravest)
+}
+
+/// The run that is meant.
+fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refusal> {
+    let cells = scenario.cells.iter().map(|cell| cell.name.as_str());
+    let cell = match &args.cell {
+        None if scenario.cells.len() == 1 => 0,
+        None => {
+            let cells = cells.map(|name| format!("\n  --cell {name:?}")).collect::<String>();
+            return Err(usage(format!("which cell of {}?{cells}", scenario.path)));
+        }
+        Some(name) => cells.clone().position(|known| known == name).ok_or_else(|| {
+            let cells = cells.map(|name| format!("\n  --cell {name:?}")).collect::<String>();
+            usage(format!("{} has no cell {name:?}; it has{cells}", scenario.path))
+        })?,
+    };
+    let seeds = &scenario.cells[cell].document.run.seeds.0;
+    let seed = args.seed.or(seeds.first().copied()).unwrap_or(0);
+    let place = seeds.iter().position(|own| *own == seed).unwrap_or(0);
+    Ok(Turn { cell, place, seed })
+}
+
+/// The instant of a sweep that is meant.
+fn instant(
+    args: &ReplayArgs,
+    scenario: &Scenario,
+    prepared: &Prepared,
+) -> Result<Option<Instant>, Refusal> {
+    let instants = prepared.instants();
+    match args.instant {
+        None if instants.is_empty() => Ok(None),
+        None => {
+            let last = instants.len() - 1;
+            Err(usage(format!("{} is a sweep: which --instant of 0 to {last}?", scenario.path)))
+        }
+        Some(number) => match instants.iter().find(|instant| instant.number == number) {
+            Some(instant) => Ok(Some(instant.clone())),
+            None => {
+                let message = format!("error: there is no instant {number} in {}", scenario.path);
+                Err((Exit::Usage, message))
+            }
+        },
+    }
+}
+
+/// Whether both runs had one history; if not, that is a trouble of the first.
+fn compare(first: &mut Played, second: &Played) -> String {
+    let (Some(one), Some(other)) = (&first.journal, &second.journal) else { return String::new() };
+    let (hash, facts) = (one.hash(), one.entries().len());
+    if hash == other.hash() {
+        return format!("trace  {hash:016x} over {facts} facts, twice identical");
+    }
+    let what = match Divergence::between(&one.text(), &other.text()) {
+        Some(divergence) => divergence.to_string(),
+        None => "two runs differ in what their text does not show".to_owned(),
+    };
+    first.troubles.push(Trouble::new(Class::NonDeterministic, what));
+    format!("trace  {hash:016x} over {facts} facts, and another the second time")
+}
