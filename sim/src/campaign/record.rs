@@ -28,6 +28,9 @@ pub struct Record {
     /// What was wrong, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<String>,
+    /// Which checks broke, whether or not they may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broke: Vec<String>,
     /// Which obligations of the scenario this run met, by label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub met: Vec<String>,
@@ -40,6 +43,7 @@ pub struct Record {
 impl Record {
     /// What is remembered of a run.
     pub fn new(scenario: &Scenario, played: &Played) -> Self {
+        let broke = played.judged.iter().filter(|judged| judged.outcome.broken.is_some());
         let worst = played.all_troubles().map(|trouble| trouble.class).max();
         Self {
             scenario: scenario.name.clone(),
@@ -48,6 +52,7 @@ impl Record {
             instant: played.instant.as_ref().map(|instant| instant.number),
             exit: worst.map_or(0, |class| class as u8),
             troubles: played.all_troubles().map(|trouble| trouble.what.clone()).collect(),
+            broke: broke.map(|judged| judged.check.to_owned()).collect(),
             met: Vec::new(),
             virtual_ms: u64::try_from(played.virtual_time.as_millis()).unwrap_or(u64::MAX),
             cpu_us: u64::try_from(played.cpu.as_micros()).unwrap_or(u64::MAX),

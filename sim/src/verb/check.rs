@@ -10,7 +10,7 @@ use std::sync::Arc;
 use slackwater_dataflow::task::Programs;
 
 use super::{Refusal, files, usage};
-use crate::campaign::{Checked, Extent, Partition, play_all};
+use crate::campaign::{Checked, Extent, Partition, Record, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
 use crate::scenario::{Class, Scenario, turns};
@@ -33,6 +33,9 @@ pub struct CheckArgs {
     /// Only a share of the seeds and instants, such as 1/4: for a campaign over several machines
     #[arg(long, value_name = "K/N", conflicts_with = "instant")]
     pub partition: Option<Partition>,
+    /// Write the record of every run to this file, one line of JSON each
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
     /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -70,6 +73,9 @@ pub(super) fn check(
             let _ = writeln!(out, "\n{text}\n");
         }
     }
+    if let Some(path) = &args.json {
+        write_records(path, &all)?;
+    }
     if let Some(path) = &args.journal {
         write_journal(path, &all)?;
     }
@@ -98,4 +104,15 @@ fn write_journal(path: &Path, all: &[Checked]) -> Result<(), Refusal> {
         files::write(path, |out| journal.write(out))?;
     }
     Ok(())
+}
+
+fn write_records(path: &Path, all: &[Checked]) -> Result<(), Refusal> {
+    files::write(path, |out| {
+        for Checked { scenario, played } in all {
+            for played in played {
+                writeln!(out, "{}", Record::new(scenario, played).to_line())?;
+            }
+        }
+        Ok(())
+    })
 }

@@ -11,8 +11,8 @@ use slackwater_cli::exit::Exit;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, files, many, usage};
-use crate::campaign::{Budget, Found, Partition, Record, bound, fuzz as search};
+use super::{Refusal, files, many, usage, verdict};
+use crate::campaign::{Budget, Partition, Record, fuzz as search};
 use crate::report;
 use crate::scenario::values::parse_seed;
 use crate::scenario::{Class, Scenario};
@@ -69,7 +69,7 @@ pub(super) fn fuzz(
     let mut out = std::io::stdout().lock();
     for found in &found {
         // A reader that has gone away is no failure of the scenarios.
-        let _ = writeln!(out, "{}", verdict(found));
+        let _ = writeln!(out, "{}", verdict::text(&found.scenario, &found.tally));
         for text in report::failures(&found.scenario, &found.failed) {
             let _ = writeln!(out, "\n{text}\n");
         }
@@ -119,29 +119,4 @@ fn to_fuzz(args: &FuzzArgs, programs: &Arc<dyn Programs>) -> Result<Vec<Scenario
         true => Err((Exit::BadInput, format!("error: no scenario is tagged {FUZZ:?}"))),
         false => Ok(scenarios),
     }
-}
-
-/// What was found of one scenario, in a few lines.
-fn verdict(found: &Found) -> String {
-    let Found { scenario, tally, .. } = found;
-    let word = if tally.failures() == 0 { "ok  " } else { "FAIL" };
-    let chance = match tally.failures() {
-        0 => format!("no failure: below {} a run at 95 %", percent(bound(tally.runs))),
-        failures => format!("{} failed", many(failures, "run")),
-    };
-    let (virtual_s, cpu_s) = (tally.virtual_time.as_secs_f64(), tally.cpu.as_secs_f64().max(1e-9));
-    let (rate, seeds) = (virtual_s / cpu_s, tally.runs as f64 / cpu_s);
-    format!(
-        "{word}  {}: {}, {chance}\n      {virtual_s:.0} virtual s in {cpu_s:.1} CPU s ({rate:.0} \
-         per CPU s, {seeds:.1} runs per CPU s)",
-        scenario.name,
-        many(tally.runs, "run"),
-    )
-}
-
-/// A share in per cent, with two digits that say something.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let digits = (1.0 - percent.log10().floor()).clamp(0.0, 9.0);
-    format!("{percent:.*} %", digits as usize)
 }

@@ -5,7 +5,9 @@
 mod check;
 pub mod files;
 mod fuzz;
+mod merge;
 mod replay;
+mod verdict;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use slackwater_dataflow::task::Programs;
 
 pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
+pub use merge::MergeArgs;
 pub use replay::ReplayArgs;
 
 /// What the harness can be asked for.
@@ -25,6 +28,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Play scenarios under fresh seeds until something breaks: `fuzz --time 20m`
     Fuzz(FuzzArgs),
+    /// Judge the records of several shares of a campaign as one: `merge 1.json 2.json`
+    Merge(MergeArgs),
 }
 
 /// Does what a verb says. Gives the number to exit with: 0, one of [`Exit`]'s if it could not be
@@ -34,6 +39,7 @@ pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
         Verb::Check(args) => check::check(args, &programs),
         Verb::Replay(args) => replay::replay(args, &programs),
         Verb::Fuzz(args) => fuzz::fuzz(args, &programs),
+        Verb::Merge(args) => merge::merge(args, &programs),
     };
     match done {
         Ok(None) => 0,
