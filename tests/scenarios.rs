@@ -67,8 +67,10 @@ fn trial(index: usize, stories: &Stories, programs: &Arc<dyn Programs>) -> Trial
     let (stories, programs) = (Arc::clone(stories), Arc::clone(programs));
     let name = stories[index].scenario.name.clone();
     Trial::test(name, move || {
-        let Checked { scenario, played } = stories[index].checked(&programs);
-        let failures = report::failures(scenario, played);
+        let checked = stories[index].checked(&programs);
+        let Checked { scenario, played } = checked;
+        let mut failures = report::failures(scenario, played);
+        failures.extend(checked.unmet().into_iter().map(|unmet| unmet.what));
         if !failures.is_empty() {
             return Err(Failed::from(failures.join("\n\n")));
         }

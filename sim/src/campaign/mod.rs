@@ -14,8 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use slackwater_dataflow::task::Programs;
 
 use crate::scenario::{
-    CalmRuns, Class, Instant, Played, Prepared, Scenario, Turn, compare_cells, judge_sweeps,
-    play_prepared, prepare, turns,
+    CalmRuns, Class, Instant, Played, Prepared, Scenario, Trouble, Turn, compare_cells,
+    judge_sweeps, play_prepared, prepare, turns,
 };
 
 pub use fuzz::{Budget, Found, fuzz};
@@ -34,9 +34,22 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// The gravest thing that is wrong.
+    /// The gravest thing that is wrong with a run.
     pub fn gravest(&self) -> Option<Class> {
         self.played.iter().flat_map(Played::all_troubles).map(|trouble| trouble.class).max()
+    }
+
+    /// Counts over its runs.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        let records = self.played.iter().map(|played| Record::new(&self.scenario, played));
+        records.for_each(|record| tally.add(&record));
+        tally
+    }
+
+    /// The obligations that were met too seldom.
+    pub fn unmet(&self) -> Vec<Trouble> {
+        self.tally().unmet(&self.scenario)
     }
 }
 

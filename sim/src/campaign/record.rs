@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{Class, Played, Scenario};
+use crate::scenario::{Class, Played, Scenario, Trouble};
 
 /// What came of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Record {
             exit: worst.map_or(0, |class| class as u8),
             troubles: played.all_troubles().map(|trouble| trouble.what.clone()).collect(),
             broke: broke.map(|judged| judged.check.to_owned()).collect(),
-            met: Vec::new(),
+            met: played.met.clone(),
             virtual_ms: u64::try_from(played.virtual_time.as_millis()).unwrap_or(u64::MAX),
             cpu_us: u64::try_from(played.cpu.as_micros()).unwrap_or(u64::MAX),
         }
@@ -101,6 +101,20 @@ impl Tally {
         let runs = u32::try_from(self.runs.max(1)).unwrap_or(u32::MAX);
         let under_way = u32::try_from(self.under_way).unwrap_or(u32::MAX);
         self.cpu + (self.cpu / runs).max(Duration::from_nanos(1)) * under_way
+    }
+
+    /// The obligations of a scenario that were met too seldom over these runs.
+    pub fn unmet(&self, scenario: &Scenario) -> Vec<Trouble> {
+        let cell = scenario.cells.first();
+        let owed = cell.into_iter().flat_map(|cell| &cell.document.sometimes);
+        let unmet = owed.filter_map(|part| {
+            let (label, asked) = (part.label.get_ref(), part.at_least.of_runs(self.runs));
+            let met = self.met.get(label).copied().unwrap_or(0);
+            let (runs, share) = (self.runs, part.at_least);
+            let what = || format!("{label:?} in {met} of {runs} runs, want {share}");
+            (met < asked).then(|| Trouble::new(Class::Unmet, what()))
+        });
+        unmet.collect()
     }
 
     /// How many runs failed.

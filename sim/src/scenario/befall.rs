@@ -107,7 +107,7 @@ fn check_when(file: &File<'_>, part: &FaultPart) -> Result<(), Mistake> {
     }
 }
 
-fn known_probe(file: &File<'_>, probe: &Spanned<String>) -> Result<(), Mistake> {
+pub(super) fn known_probe(file: &File<'_>, probe: &Spanned<String>) -> Result<(), Mistake> {
     let name = probe.get_ref();
     if PROBES.iter().any(|(known, _)| known == name) {
         return Ok(());

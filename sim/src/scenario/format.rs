@@ -10,6 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
 
 use super::fault::{FaultPart, SweepPart};
+use super::obligation::SometimesPart;
 use super::values::{Arg, Seeds, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
@@ -41,6 +42,9 @@ pub struct Document {
     pub sweep: Option<Spanned<SweepPart>>,
     /// What must come of it.
     pub expect: Vec<Expect>,
+    /// What must come up in some of the runs.
+    #[serde(default)]
+    pub sometimes: Vec<SometimesPart>,
     /// What the report shows beside verdicts.
     #[serde(default)]
     pub report: ReportPart,

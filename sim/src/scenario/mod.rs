@@ -8,6 +8,7 @@ mod diagnostic;
 pub mod fault;
 pub mod format;
 mod matrix;
+pub mod obligation;
 mod player;
 mod resolve;
 mod resume;

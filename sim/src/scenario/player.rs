@@ -68,6 +68,8 @@ pub struct Played {
     pub judged: Vec<Judged>,
     /// What is wrong beside expectations.
     pub troubles: Vec<Trouble>,
+    /// The obligations that it met, by label.
+    pub met: Vec<String>,
     /// The visible rows at the end.
     pub table: Table,
     /// How much crossed the exchange.
@@ -191,6 +193,7 @@ pub fn play_prepared(
         faults: faults.iter().map(Drawn::to_string).collect(),
         judged,
         troubles,
+        met: super::obligation::met(&cell.document, &run.journal, &faults),
         table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
         used: check::used(&run.journal),

@@ -14,6 +14,7 @@ use super::befall;
 use super::diagnostic::{File, Mistake, suggest};
 use super::format::{Document, Expect, Job, Must};
 use super::matrix::{self, RawCell};
+use super::obligation;
 use super::values::Arg;
 use crate::check::{self, Args, Bound, Check};
 use crate::world::cluster::JOB_MANAGERS_MAX;
@@ -118,6 +119,7 @@ fn resolve(
     let jobs = document.job.0.iter().map(|job| program(file, job, programs));
     let programs = jobs.collect::<Result<_, _>>()?;
     document.fault.iter().try_for_each(|part| befall::check(file, &document, part))?;
+    obligation::check(file, &document)?;
     if let Some(sweep) = &document.sweep {
         befall::check_sweep(file, &document, sweep)?;
     }

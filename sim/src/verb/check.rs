@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, files, usage};
+use super::{Refusal, files, usage, verdict};
 use crate::campaign::{Checked, Extent, Partition, Record, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
@@ -69,6 +69,11 @@ pub(super) fn check(
         gravest = gravest.max(checked.gravest());
         // A reader that has gone away is no failure of the scenarios.
         let _ = writeln!(out, "{}", report::line(&checked.scenario, &checked.played, details));
+        // Of a share nothing is owed: `merge` asks when all are together.
+        for trouble in checked.unmet().iter().filter(|_| args.partition.is_none()) {
+            gravest = gravest.max(Some(trouble.class));
+            let _ = writeln!(out, "\n{}\n", verdict::unmet(&checked.scenario, trouble));
+        }
         for text in report::failures(&checked.scenario, &checked.played) {
             let _ = writeln!(out, "\n{text}\n");
         }

@@ -67,14 +67,24 @@ pub(super) fn fuzz(
         })?;
     }
     let mut out = std::io::stdout().lock();
+    let is_share = args.partition.is_some();
+    let mut gravest = found.iter().filter_map(|f| f.tally.worst()).max().and_then(Class::of_code);
     for found in &found {
         // A reader that has gone away is no failure of the scenarios.
         let _ = writeln!(out, "{}", verdict::text(&found.scenario, &found.tally));
+        for line in verdict::obligations(&found.scenario, &found.tally) {
+            let _ = writeln!(out, "{line}");
+        }
+        // Of a share nothing is owed: `merge` asks when all are together.
+        for trouble in found.tally.unmet(&found.scenario).iter().filter(|_| !is_share) {
+            gravest = gravest.max(Some(trouble.class));
+            let _ = writeln!(out, "\n{}\n", verdict::unmet(&found.scenario, trouble));
+        }
         for text in report::failures(&found.scenario, &found.failed) {
             let _ = writeln!(out, "\n{text}\n");
         }
     }
-    Ok(found.iter().filter_map(|found| found.tally.worst()).max().and_then(Class::of_code))
+    Ok(gravest)
 }
 
 fn budget(args: &FuzzArgs) -> Result<Budget, Refusal> {

@@ -64,6 +64,13 @@ pub(super) fn merge(
         gravest = gravest.max(tally.worst().and_then(Class::of_code));
         // A reader that has gone away is no failure of the scenarios.
         let _ = writeln!(out, "{}", verdict::text(scenario, &tally));
+        for line in verdict::obligations(scenario, &tally) {
+            let _ = writeln!(out, "{line}");
+        }
+        for trouble in tally.unmet(scenario) {
+            gravest = gravest.max(Some(trouble.class));
+            let _ = writeln!(out, "\n{}\n", verdict::unmet(scenario, &trouble));
+        }
         for check in never_broke(scenario, runs) {
             gravest = gravest.max(Some(Class::Broken));
             let _ =

@@ -4,7 +4,7 @@
 
 use super::many;
 use crate::campaign::{Tally, bound};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Trouble};
 
 /// What was found of one scenario, in a few lines.
 pub(super) fn text(scenario: &Scenario, tally: &Tally) -> String {
@@ -21,6 +21,23 @@ pub(super) fn text(scenario: &Scenario, tally: &Tally) -> String {
         scenario.name,
         many(tally.runs, "run"),
     )
+}
+
+/// How often each obligation was met, one a line.
+pub(super) fn obligations(scenario: &Scenario, tally: &Tally) -> Vec<String> {
+    let owed = scenario.cells.first().into_iter().flat_map(|cell| &cell.document.sometimes);
+    let line = owed.map(|part| {
+        let label = part.label.get_ref();
+        let met = tally.met.get(label).copied().unwrap_or(0);
+        let (runs, share) = (tally.runs, part.at_least);
+        format!("      sometimes  {label:?}: {met} of {runs} runs, want {share}")
+    });
+    line.collect()
+}
+
+/// An obligation that was met too seldom, as a failure.
+pub(super) fn unmet(scenario: &Scenario, trouble: &Trouble) -> String {
+    format!("{}\n{:<8} {}", scenario.path, trouble.class, trouble.what)
 }
 
 /// A share in per cent, with two digits that say something.

@@ -1,0 +1,177 @@
+//! `[[sometimes]]`: what has to happen in some of the runs, or the file tries less than it says.
+//! One run can only meet an obligation; whether it was met often enough is a question about all of
+//! them, asked by [`crate::campaign`]. Obligations name events as faults do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_spanned::Spanned;
+
+use super::befall::known_probe;
+use super::diagnostic::{File, Mistake, suggest};
+use super::format::Document;
+use super::schedule::Drawn;
+use super::values::Setting;
+use crate::journal::Journal;
+use crate::world::{Cue, fact};
+
+/// `[[sometimes]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SometimesPart {
+    /// In words; what reports call it by.
+    pub label: Spanned<String>,
+    /// What must be seen; of several, each of them.
+    pub when: Spanned<Seen>,
+    /// In which share of the runs at least.
+    pub at_least: Ratio,
+}
+
+/// One event, or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "an event, { event = … }, or a list of them")]
+pub enum Seen {
+    /// This one.
+    One(SeenEvent),
+    /// Each of these, in any order.
+    All(Vec<SeenEvent>),
+}
+
+/// An event that a run shows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenEvent {
+    /// The probe name of a fact.
+    pub event: Spanned<String>,
+    /// Fields that the fact must show.
+    #[serde(default, rename = "where")]
+    pub fields: BTreeMap<String, Setting>,
+    /// The fault after which it must be seen.
+    #[serde(default)]
+    pub after: Option<Spanned<String>>,
+}
+
+/// A share such as `"1/64"`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ratio {
+    /// How many.
+    pub some: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Ratio {
+    /// How many of so many runs it asks for, rounded down: of few runs nothing is asked.
+    pub fn of_runs(self, runs: u64) -> u64 {
+        let asked = u128::from(runs) * u128::from(self.some) / u128::from(self.of);
+        u64::try_from(asked).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.some, self.of)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ratio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let read = |text: &str| {
+            let (some, of) = text.split_once('/')?;
+            let (some, of) = (some.trim().parse().ok()?, of.trim().parse().ok()?);
+            (some > 0 && some <= of).then_some(Self { some, of })
+        };
+        let expected = || format!("expected a share of the runs such as \"1/64\", found {text:?}");
+        read(&text).ok_or_else(|| de::Error::custom(expected()))
+    }
+}
+
+impl SometimesPart {
+    fn events(&self) -> &[SeenEvent] {
+        match self.when.get_ref() {
+            Seen::One(event) => std::slice::from_ref(event),
+            Seen::All(events) => events,
+        }
+    }
+
+    /// Whether a run with these faults shows it.
+    fn is_met(&self, journal: &Journal, faults: &[Drawn]) -> bool {
+        self.events().iter().all(|event| event.is_seen(journal, faults))
+    }
+}
+
+impl SeenEvent {
+    fn is_seen(&self, journal: &Journal, faults: &[Drawn]) -> bool {
+        let since = match &self.after {
+            None => Some(0),
+            Some(name) => {
+                let fault = faults.iter().find(|fault| fault.name == *name.get_ref());
+                let entries = journal.entries();
+                fault.and_then(|fault| entries.iter().position(|entry| fault.is_shown_by(entry)))
+            }
+        };
+        let fields = self.fields.iter().map(|(key, value)| (key.clone(), value.0.clone()));
+        let fields: Vec<_> = fields.collect();
+        match (since, fact(self.event.get_ref(), &fields, 1)) {
+            (Some(since), Cue::Fact(mut seen)) => journal.entries()[since..].iter().any(&mut seen),
+            _ => false,
+        }
+    }
+}
+
+/// Looks whether obligations can be met: their events and faults have names that are known.
+pub(super) fn check(file: &File<'_>, document: &Document) -> Result<(), Mistake> {
+    for part in &document.sometimes {
+        if part.events().is_empty() {
+            let message = "an obligation names at least one event";
+            return Err(Mistake::new(file, part.when.span(), message));
+        }
+        for event in part.events() {
+            known_probe(file, &event.event)?;
+            let Some(after) = &event.after else { continue };
+            let mut known = document.fault.iter().map(|fault| fault.name.get_ref().as_str());
+            if !known.any(|name| name == after.get_ref()) {
+                let known = document.fault.iter().map(|fault| fault.name.get_ref().as_str());
+                let message = format!("there is no fault {:?}", after.get_ref());
+                let help = suggest(after.get_ref(), known);
+                return Err(Mistake::new(file, after.span(), message).help(Some(help)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which obligations of a document a run met, by label.
+pub(super) fn met(document: &Document, journal: &Journal, faults: &[Drawn]) -> Vec<String> {
+    let met = document.sometimes.iter().filter(|part| part.is_met(journal, faults));
+    met.map(|part| part.label.get_ref().clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_few_runs_nothing_is_asked() {
+        let ratio = Ratio { some: 1, of: 64 };
+        for (runs, asked) in [(0, 0), (63, 0), (64, 1), (127, 1), (6_400, 100)] {
+            assert_eq!(ratio.of_runs(runs), asked, "{runs}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_part_of_a_whole() {
+        #[derive(Deserialize)]
+        struct One {
+            at: Ratio,
+        }
+        let read = |text: &str| toml::from_str::<One>(&format!("at = {text:?}")).map(|one| one.at);
+        assert_eq!(read("1/64"), Ok(Ratio { some: 1, of: 64 }));
+        for wrong in ["64", "0/3", "4/3", "often"] {
+            assert!(read(wrong).unwrap_err().message().contains("such as \"1/64\""), "{wrong}");
+        }
+    }
+}
