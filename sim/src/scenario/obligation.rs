@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, Deserializer};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
@@ -29,14 +29,31 @@ pub struct SometimesPart {
     pub at_least: Ratio,
 }
 
-/// One event, or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "an event, { event = … }, or a list of them")]
-pub enum Seen {
-    /// This one.
-    One(SeenEvent),
-    /// Each of these, in any order.
-    All(Vec<SeenEvent>),
+/// Events, each of which must be seen, in any order; the file names one, or lists them.
+#[derive(Clone, Debug)]
+pub struct Seen(pub Vec<SeenEvent>);
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Seen;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event, { event = … }, or a list of them")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Seen, A::Error> {
+                let event = SeenEvent::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Seen(vec![event]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Seen, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Seen)
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
 }
 
 /// An event that a run shows.
@@ -91,10 +108,7 @@ impl<'de> Deserialize<'de> for Ratio {
 
 impl SometimesPart {
     fn events(&self) -> &[SeenEvent] {
-        match self.when.get_ref() {
-            Seen::One(event) => std::slice::from_ref(event),
-            Seen::All(events) => events,
-        }
+        &self.when.get_ref().0
     }
 
     /// Whether a run with these faults shows it.
