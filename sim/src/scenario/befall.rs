@@ -60,7 +60,7 @@ pub(super) fn nodes_of(role: Role, cluster: &Cluster) -> u32 {
 }
 
 /// Looks whether a fault can be.
-pub(super) fn check(file: &File<'_>, document: &Document, part: &FaultPart) -> Result<(), Mistake> {
+pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Result<(), Mistake> {
     let wants = wants(*part.deed.get_ref());
     check_when(file, part)?;
     check_target(file, document, part, &wants)?;
@@ -95,7 +95,7 @@ pub(super) fn check(file: &File<'_>, document: &Document, part: &FaultPart) -> R
     Ok(())
 }
 
-fn check_when(file: &File<'_>, part: &FaultPart) -> Result<(), Mistake> {
+fn check_when(file: &File, part: &FaultPart) -> Result<(), Mistake> {
     let when = part.when.get_ref();
     match (&when.at, &when.event) {
         (Some(_), None) => Ok(()),
@@ -107,7 +107,7 @@ fn check_when(file: &File<'_>, part: &FaultPart) -> Result<(), Mistake> {
     }
 }
 
-pub(super) fn known_probe(file: &File<'_>, probe: &Spanned<String>) -> Result<(), Mistake> {
+pub(super) fn known_probe(file: &File, probe: &Spanned<String>) -> Result<(), Mistake> {
     let name = probe.get_ref();
     if PROBES.iter().any(|(known, _)| known == name) {
         return Ok(());
@@ -117,7 +117,7 @@ pub(super) fn known_probe(file: &File<'_>, probe: &Spanned<String>) -> Result<()
 }
 
 fn check_target(
-    file: &File<'_>,
+    file: &File,
     document: &Document,
     part: &FaultPart,
     wants: &Wants,
@@ -159,7 +159,7 @@ fn check_target(
 
 /// Looks whether a sweep can be.
 pub(super) fn check_sweep(
-    file: &File<'_>,
+    file: &File,
     document: &Document,
     sweep: &Spanned<SweepPart>,
 ) -> Result<(), Mistake> {

@@ -23,8 +23,9 @@ struct Inner {
 
 impl Mistake {
     /// A mistake at this place of the file.
-    pub(super) fn new(file: &File<'_>, span: Range<usize>, message: impl Into<String>) -> Self {
-        let source = NamedSource::new(file.path, file.text.to_owned());
+    pub(super) fn new(file: &File, span: Range<usize>, message: impl Into<String>) -> Self {
+        let (text, span) = file.find(span);
+        let source = NamedSource::new(&text.path, text.text.clone());
         Self(Box::new(Inner { message: message.into(), help: None, span, source }))
     }
 
@@ -78,15 +79,50 @@ impl Diagnostic for Mistake {
     }
 }
 
-/// A file under reading.
-pub(super) struct File<'a> {
-    /// As it was named.
-    pub(super) path: &'a str,
-    /// Its text.
-    pub(super) text: &'a str,
+/// A text that a scenario is read from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Text {
+    path: String,
+    text: String,
+    start: usize,
 }
 
-impl File<'_> {
+impl Text {
+    /// A file, as it was named.
+    pub(super) fn new(path: &str, text: String) -> Self {
+        Self { path: path.to_owned(), text, start: 0 }
+    }
+}
+
+/// A file under reading, and those it is based on: one text behind the other, so that a place says
+/// in which of them it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct File {
+    texts: Vec<Text>,
+    nothing: Text,
+}
+
+impl File {
+    /// Takes one more text; gives where it begins.
+    pub(super) fn add(&mut self, text: Text) -> usize {
+        let start = self.texts.last().map_or(0, |last| last.start + last.text.len() + 1);
+        self.texts.push(Text { start, ..text });
+        start
+    }
+
+    /// Whether a file of this name was read.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.texts.iter().any(|text| text.path == path)
+    }
+
+    /// In which text a place is, and where there.
+    fn find(&self, span: Range<usize>) -> (&Text, Range<usize>) {
+        let text = self.texts.iter().rfind(|text| text.start <= span.start);
+        let text = text.unwrap_or(&self.nothing);
+        let inside = |at: usize| at.saturating_sub(text.start).min(text.text.len());
+        (text, inside(span.start)..inside(span.end))
+    }
+
     /// A mistake that the TOML reader found.
     pub(super) fn of_toml(&self, error: &toml::de::Error) -> Mistake {
         let message = error.message().lines().next().unwrap_or_default();

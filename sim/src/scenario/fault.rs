@@ -36,6 +36,10 @@ pub struct FaultPart {
     /// By how many parts per million a clock runs fast.
     #[serde(default)]
     pub ppm: Option<Spanned<i32>>,
+    /// Whether it is a mistake of the harness if nothing comes of it; it is unless given. What came by
+    /// chance may strike a node that is down already.
+    #[serde(default)]
+    pub must_fire: Option<bool>,
     /// Which object of the store: `state`, `metadata`, `log_entry`, or a path with `*` in it.
     #[serde(default)]
     pub object: Option<Spanned<String>>,

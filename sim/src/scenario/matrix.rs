@@ -2,27 +2,33 @@
 //! Works on the document before its shape is read, so that a value keeps its type and its place in
 //! the text. What the cells mean is read in [`super::resolve`].
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde_spanned::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{File, Mistake, suggest};
-
-type Value<'a> = Spanned<DeValue<'a>>;
+use super::tree::{self, Node, Table, Value};
 
 /// A cell: what its axes say, and the document that remains.
-pub(super) struct RawCell<'a> {
+#[derive(Debug)]
+pub(super) struct RawCell {
     /// `axis=value`, joined by blanks; empty without a matrix.
     pub(super) name: String,
     /// The document without its matrix.
-    pub(super) table: Spanned<DeTable<'a>>,
+    pub(super) table: Spanned<Table>,
+}
+
+impl RawCell {
+    /// What the file calls its faults and steps by, drawn or not.
+    pub(super) fn named(&self) -> Vec<String> {
+        let parts = ["fault", "step"].into_iter();
+        let parts = parts.flat_map(|key| tree::elements(self.table.get_ref(), key));
+        parts.filter_map(|part| tree::str(part, "name").map(str::to_owned)).collect()
+    }
 }
 
 /// Unfolds the matrix of a document; without one there is one cell.
-pub(super) fn cells<'a>(file: &File<'a>) -> Result<Vec<RawCell<'a>>, Mistake> {
-    let mut document = DeTable::parse(file.text).map_err(|error| file.of_toml(&error))?;
+pub(super) fn cells(file: &File, mut document: Spanned<Table>) -> Result<Vec<RawCell>, Mistake> {
     let axes = match document.get_mut().remove("matrix") {
         Some(matrix) => axes(file, matrix)?,
         None => Vec::new(),
@@ -45,24 +51,24 @@ pub(super) fn cells<'a>(file: &File<'a>) -> Result<Vec<RawCell<'a>>, Mistake> {
     }
 }
 
-struct Axis<'a> {
+struct Axis {
     name: String,
     span: std::ops::Range<usize>,
-    values: Vec<DeValue<'a>>,
+    values: Vec<Node>,
 }
 
-fn axes<'a>(file: &File<'_>, matrix: Value<'a>) -> Result<Vec<Axis<'a>>, Mistake> {
+fn axes(file: &File, matrix: Value) -> Result<Vec<Axis>, Mistake> {
     let span = matrix.span();
-    let DeValue::Table(table) = matrix.into_inner() else {
+    let Node::Table(table) = matrix.into_inner() else {
         return Err(Mistake::new(file, span, "matrix is a table of lists"));
     };
     let mut axes = Vec::new();
     for (name, values) in table {
         let span = values.span();
         match values.into_inner() {
-            DeValue::Array(values) if !values.is_empty() => {
+            Node::Array(values) if !values.is_empty() => {
                 let values = values.into_iter().map(Spanned::into_inner).collect();
-                let name = name.into_inner().into_owned();
+                let name = name.into_inner();
                 axes.push(Axis { name, span, values });
             }
             _ => return Err(Mistake::new(file, span, "an axis is a list of at least one value")),
@@ -71,12 +77,12 @@ fn axes<'a>(file: &File<'_>, matrix: Value<'a>) -> Result<Vec<Axis<'a>>, Mistake
     Ok(axes)
 }
 
-type Choice<'a> = Vec<(String, DeValue<'a>)>;
+type Choice = Vec<(String, Node)>;
 
 /// The cross product, the last axis turning fastest.
-fn choices<'a>(axes: &[Axis<'a>]) -> Vec<Choice<'a>> {
+fn choices(axes: &[Axis]) -> Vec<Choice> {
     axes.iter().fold(vec![Vec::new()], |choices, axis| {
-        let with = |choice: &Choice<'a>, value: &DeValue<'a>| {
+        let with = |choice: &Choice, value: &Node| {
             let mut choice = choice.clone();
             choice.push((axis.name.clone(), value.clone()));
             choice
@@ -89,19 +95,19 @@ fn choices<'a>(axes: &[Axis<'a>]) -> Vec<Choice<'a>> {
 }
 
 /// Replaces `$name` by the value of the axis.
-struct Fill<'f, 'a> {
-    file: &'f File<'a>,
-    choice: &'f Choice<'a>,
+struct Fill<'f> {
+    file: &'f File,
+    choice: &'f Choice,
     used: &'f mut BTreeSet<String>,
 }
 
-impl<'a> Fill<'_, 'a> {
-    fn value(&mut self, value: &mut Value<'a>) -> Result<(), Mistake> {
+impl Fill<'_> {
+    fn value(&mut self, value: &mut Value) -> Result<(), Mistake> {
         let span = value.span();
         match value.get_mut() {
-            DeValue::Array(values) => values.iter_mut().try_for_each(|value| self.value(value)),
-            DeValue::Table(table) => table.iter_mut().try_for_each(|(_, value)| self.value(value)),
-            DeValue::String(text) => {
+            Node::Array(values) => values.iter_mut().try_for_each(|value| self.value(value)),
+            Node::Table(table) => table.iter_mut().try_for_each(|(_, value)| self.value(value)),
+            Node::Text(text) => {
                 let Some(name) = text.strip_prefix('$').map(str::to_owned) else { return Ok(()) };
                 let Some((_, chosen)) = self.choice.iter().find(|(axis, _)| *axis == name) else {
                     let axes = self.choice.iter().map(|(axis, _)| axis.as_str());
@@ -118,13 +124,19 @@ impl<'a> Fill<'_, 'a> {
     }
 }
 
-fn shown(value: &DeValue<'_>) -> String {
-    let text: Cow<'_, str> = match value {
-        DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(number) => number.as_str().into(),
-        DeValue::Float(number) => number.as_str().into(),
-        DeValue::Boolean(truth) => truth.to_string().into(),
-        other => other.type_str().into(),
-    };
-    text.into_owned()
+fn shown(value: &Node) -> String {
+    match value {
+        Node::Text(text) | Node::Literal(text) => text.clone(),
+        Node::Array(values) => range(values.iter().map(|value| shown(value.get_ref())).collect()),
+        Node::Table(_) => "table".to_owned(),
+    }
+}
+
+/// `ack.received..completed`: what all of them begin with is left out.
+fn range(names: Vec<String>) -> String {
+    let head = |name: &str| name.split_once('.').map(|(head, _)| format!("{head}."));
+    let common = names.first().and_then(|first| head(first));
+    let common = common.filter(|common| names.iter().all(|name| name.starts_with(common.as_str())));
+    let short = names.iter().map(|name| &name[common.as_ref().map_or(0, String::len)..]);
+    short.collect::<Vec<_>>().join("..")
 }

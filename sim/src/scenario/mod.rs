@@ -2,18 +2,23 @@
 //! No check is computed here and no fault is done: a scenario says which, [`crate::check`] judges
 //! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
+mod base;
 mod befall;
 mod calm_runs;
 mod diagnostic;
+mod draw;
 pub mod fault;
 pub mod format;
 mod matrix;
 pub mod obligation;
 mod player;
+mod require;
 mod resolve;
 mod resume;
 mod schedule;
+mod swarm;
 pub mod sweep;
+mod tree;
 pub mod values;
 mod verdict;
 

@@ -122,9 +122,10 @@ impl SeenEvent {
         let since = match &self.after {
             None => Some(0),
             Some(name) => {
-                let fault = faults.iter().find(|fault| fault.name == *name.get_ref());
+                let faults = faults.iter().filter(|fault| fault.is_called(name.get_ref()));
                 let entries = journal.entries();
-                fault.and_then(|fault| entries.iter().position(|entry| fault.is_shown_by(entry)))
+                let seen = |fault: &Drawn| entries.iter().position(|e| fault.is_shown_by(e));
+                faults.filter_map(seen).min()
             }
         };
         let fields = self.fields.iter().map(|(key, value)| (key.clone(), value.0.clone()));
@@ -137,7 +138,8 @@ impl SeenEvent {
 }
 
 /// Looks whether obligations can be met: their events and faults have names that are known.
-pub(super) fn check(file: &File<'_>, document: &Document) -> Result<(), Mistake> {
+/// `named` is everything that the file names, drawn or not.
+pub(super) fn check(file: &File, document: &Document, named: &[String]) -> Result<(), Mistake> {
     for part in &document.sometimes {
         if part.events().is_empty() {
             let message = "an obligation names at least one event";
@@ -146,9 +148,8 @@ pub(super) fn check(file: &File<'_>, document: &Document) -> Result<(), Mistake>
         for event in part.events() {
             known_probe(file, &event.event)?;
             let Some(after) = &event.after else { continue };
-            let mut known = document.fault.iter().map(|fault| fault.name.get_ref().as_str());
-            if !known.any(|name| name == after.get_ref()) {
-                let known = document.fault.iter().map(|fault| fault.name.get_ref().as_str());
+            if !named.contains(after.get_ref()) {
+                let known = named.iter().map(String::as_str);
                 let message = format!("there is no fault {:?}", after.get_ref());
                 let help = suggest(after.get_ref(), known);
                 return Err(Mistake::new(file, after.span(), message).help(Some(help)));

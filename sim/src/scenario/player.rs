@@ -36,6 +36,8 @@ pub struct Turn {
 /// it is to be played if the scenario is a sweep.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The cell with everything drawn, or why it cannot be.
+    cell: Result<Cell, String>,
     calm: Option<Arc<Run>>,
     /// Whether the calm run was played for this turn, and not for another that shares it.
     played_calm: bool,
@@ -113,7 +115,9 @@ pub fn prepare(
     programs: &Arc<dyn Programs>,
     calm_runs: &CalmRuns,
 ) -> Prepared {
-    let cell = &scenario.cells[turn.cell];
+    let settled = scenario.cell(turn).map_err(|mistake| mistake.render());
+    // What cannot be drawn is told of the run; the run is that of the first alternatives.
+    let cell = settled.as_ref().unwrap_or(&scenario.cells[turn.cell]);
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
     let sweep = cell.document.sweep.as_ref().map(|sweep| sweep.get_ref());
     let has_faults = !cell.document.fault.is_empty();
@@ -128,7 +132,7 @@ pub fn prepare(
     let instants = sweep.zip(base.as_ref().or(calm.as_deref()));
     let instants = instants.map(|(sweep, base)| super::sweep::instants(sweep, base, since));
     let played_calm = played_calm.unwrap_or(false);
-    Prepared { calm, played_calm, running, base, instants }
+    Prepared { calm, played_calm, running, base, instants, cell: settled }
 }
 
 /// Plays one turn: what has to be known, the run itself, and once more if its turn to be repeated
@@ -152,7 +156,7 @@ pub fn play_prepared(
     programs: &Arc<dyn Programs>,
     keep_journal: bool,
 ) -> Played {
-    let cell = &scenario.cells[turn.cell];
+    let cell = prepared.cell.as_ref().unwrap_or(&scenario.cells[turn.cell]);
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
     let calm = prepared.calm.as_deref();
     let mut faults = schedule::draw(cell, turn.seed, prepared.running.unwrap_or_default());
@@ -242,6 +246,9 @@ fn unprepared(prepared: &Prepared, has_faults: bool) -> Vec<Trouble> {
         let what = "not every job ran in the run without faults: there is no time to count from";
         troubles.push(Trouble::new(Class::Harness, what));
     }
+    if let Err(what) = &prepared.cell {
+        troubles.push(Trouble::new(Class::Harness, what.clone()));
+    }
     if let Some(Err(what)) = &prepared.instants {
         troubles.push(Trouble::new(Class::Harness, what.clone()));
     }
@@ -318,7 +325,12 @@ fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
             _ => {}
         }
     }
-    troubles.extend(faults.iter().filter_map(|fault| never_fired(fault, &run.journal)));
+    let must_fire = |fault: &&Drawn| {
+        let part = cell.document.fault.iter().find(|part| *part.name.get_ref() == fault.name);
+        part.is_none_or(|part| part.must_fire != Some(false))
+    };
+    let fired = faults.iter().filter(must_fire);
+    troubles.extend(fired.filter_map(|fault| never_fired(fault, &run.journal)));
     troubles
 }
 

@@ -3,19 +3,22 @@
 //! The shape is in [`super::format`]; programs are asked through `Programs`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_spanned::Spanned;
 use slackwater_core::program::Program;
 use slackwater_dataflow::task::{PlanError, Programs};
 
-use super::befall;
 use super::diagnostic::{File, Mistake, suggest};
+use super::draw::{self, Luck};
 use super::format::{Document, Expect, Job, Must};
 use super::matrix::{self, RawCell};
 use super::obligation;
+use super::player::Turn;
+use super::tree::{self, Table};
 use super::values::Arg;
+use super::{base, befall};
 use crate::check::{self, Args, Bound, Check};
 use crate::world::cluster::JOB_MANAGERS_MAX;
 
@@ -26,8 +29,10 @@ pub struct Scenario {
     pub name: String,
     /// The file as it was named.
     pub path: String,
-    /// At least one.
+    /// At least one. What is drawn for each seed stands here with its first alternative: the cell
+    /// of a turn is [`Scenario::cell`]'s.
     pub cells: Vec<Cell>,
+    origin: Arc<Origin>,
 }
 
 /// One cell of a scenario.
@@ -56,19 +61,68 @@ pub struct Expectation {
     pub bounds: Vec<Bound>,
 }
 
+/// What a scenario was read from.
+struct Origin {
+    file: File,
+    cells: Vec<RawCell>,
+    programs: Arc<dyn Programs>,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("cells", &self.cells.len()).finish_non_exhaustive()
+    }
+}
+
 impl Scenario {
-    /// Reads a scenario from the text of a file.
+    /// Reads a scenario from the text of a file; what it is based on lies beside it.
     ///
     /// # Errors
-    /// The first mistake.
+    /// The first mistake: also one in what no seed has drawn yet.
     pub fn read(path: &str, text: &str, programs: &Arc<dyn Programs>) -> Result<Self, Mistake> {
-        let file = File { path, text };
-        let cells = matrix::cells(&file)?;
-        let cells = cells.into_iter().map(|cell| resolve(&file, cell, programs));
-        let cells = cells.collect::<Result<_, _>>()?;
+        let (file, document) = base::load(path, text)?;
+        let raw = matrix::cells(&file, document)?;
+        let mut cells = Vec::new();
+        for cell in &raw {
+            for alternative in 0..draw::alternatives(cell.table.get_ref()) {
+                let mut luck = Luck::of_alternative(alternative);
+                let table = draw::settle(&file, &mut luck, cell.table.clone())?;
+                let read = resolve((&file, cell), table, programs, true)?;
+                if alternative == 0 {
+                    cells.push(read);
+                }
+            }
+        }
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = name.strip_suffix(".toml").unwrap_or(name).to_owned();
-        Ok(Self { name, path: path.to_owned(), cells })
+        let origin = Arc::new(Origin { file, cells: raw, programs: Arc::clone(programs) });
+        Ok(Self { name, path: path.to_owned(), cells, origin })
+    }
+
+    /// The document of one turn, in which nothing is left to draw: no base, no matrix, no swarm, no
+    /// range, and one seed. Played under the same seed it gives the same run.
+    ///
+    /// # Errors
+    /// If what the seed has drawn cannot be played, or nothing that it draws meets `require`.
+    pub fn settled(&self, turn: Turn) -> Result<toml::Table, Mistake> {
+        let mut table = self.drawn(turn)?;
+        // Of one run nothing can be asked that only many can show.
+        table.get_mut().remove("sometimes");
+        tree::read(&table).map_err(|error| self.origin.file.of_toml(&error))
+    }
+
+    /// The settled cell of one turn.
+    ///
+    /// # Errors
+    /// As [`Scenario::settled`].
+    pub fn cell(&self, turn: Turn) -> Result<Cell, Mistake> {
+        let Origin { file, cells, programs } = &*self.origin;
+        resolve((file, &cells[turn.cell]), self.drawn(turn)?, programs, false)
+    }
+
+    fn drawn(&self, turn: Turn) -> Result<Spanned<Table>, Mistake> {
+        let table = self.origin.cells[turn.cell].table.clone();
+        draw::settle(&self.origin.file, &mut Luck::of_seed(turn.seed), table)
     }
 
     /// Whether the file carries this tag.
@@ -87,13 +141,16 @@ impl Scenario {
     }
 }
 
+/// Reads the shape of a settled document, and looks whether its names mean something. Programs are
+/// planned only if that is asked for: of a file that was read they are known to be good.
 fn resolve(
-    file: &File<'_>,
-    raw: RawCell<'_>,
+    (file, raw): (&File, &RawCell),
+    table: Spanned<Table>,
     programs: &Arc<dyn Programs>,
+    plans: bool,
 ) -> Result<Cell, Mistake> {
-    let read = toml::de::Deserializer::from(raw.table);
-    let document = Document::deserialize(read).map_err(|error| file.of_toml(&error))?;
+    let names = &raw.named()[..];
+    let document: Document = tree::read(&table).map_err(|error| file.of_toml(&error))?;
     if *document.format.get_ref() != 1 {
         let message = format!("format {} is not known here, 1 is", document.format.get_ref());
         return Err(Mistake::new(file, document.format.span(), message));
@@ -116,33 +173,40 @@ fn resolve(
         let message = format!("at most {JOB_MANAGERS_MAX} job managers");
         return Err(Mistake::new(file, number.span(), message));
     }
-    let jobs = document.job.0.iter().map(|job| program(file, job, programs));
+    let jobs = document.job.0.iter().map(|job| match plans {
+        true => program(file, job, programs),
+        false => Ok(named(job)),
+    });
     let programs = jobs.collect::<Result<_, _>>()?;
     document.fault.iter().try_for_each(|part| befall::check(file, &document, part))?;
-    obligation::check(file, &document)?;
+    obligation::check(file, &document, names)?;
     if let Some(sweep) = &document.sweep {
         befall::check_sweep(file, &document, sweep)?;
     }
     let expectations = document.expect.iter().map(|expect| expectation(file, expect));
     let expectations = expectations.collect::<Result<_, _>>()?;
-    Ok(Cell { name: raw.name, document, programs, expectations })
+    Ok(Cell { name: raw.name.clone(), document, programs, expectations })
 }
 
 /// The program of a job, planned once so that its names and values are known to be good.
-fn program(file: &File<'_>, job: &Job, programs: &Arc<dyn Programs>) -> Result<Program, Mistake> {
-    let settings = job.set.iter();
-    let settings =
-        settings.map(|(name, value)| (name.get_ref().clone(), value.get_ref().0.clone()));
-    let name = job.program.get_ref().clone();
-    let version = job.version.as_ref().map_or("v1", |version| version.get_ref().as_str());
-    let program = Program { name, version: version.to_owned(), settings: settings.collect() };
+fn program(file: &File, job: &Job, programs: &Arc<dyn Programs>) -> Result<Program, Mistake> {
+    let program = named(job);
     match programs.plan(&program) {
         Ok(_) => Ok(program),
         Err(error) => Err(unplanned(file, job, &error)),
     }
 }
 
-fn unplanned(file: &File<'_>, job: &Job, error: &PlanError) -> Mistake {
+fn named(job: &Job) -> Program {
+    let settings = job.set.iter();
+    let settings =
+        settings.map(|(name, value)| (name.get_ref().clone(), value.get_ref().0.clone()));
+    let name = job.program.get_ref().clone();
+    let version = job.version.as_ref().map_or("v1", |version| version.get_ref().as_str());
+    Program { name, version: version.to_owned(), settings: settings.collect() }
+}
+
+fn unplanned(file: &File, job: &Job, error: &PlanError) -> Mistake {
     match error {
         PlanError::UnknownProgram { name, known } => {
             let spans = [Some(&job.program), job.version.as_ref()].into_iter().flatten();
@@ -175,7 +239,7 @@ fn unplanned(file: &File<'_>, job: &Job, error: &PlanError) -> Mistake {
     }
 }
 
-fn expectation(file: &File<'_>, expect: &Expect) -> Result<Expectation, Mistake> {
+fn expectation(file: &File, expect: &Expect) -> Result<Expectation, Mistake> {
     let name = expect.check.get_ref();
     let Some(check) = check::CHECKS.iter().find(|check| check.name == name) else {
         let help = suggest(name, check::CHECKS.iter().map(|check| check.name));

@@ -92,6 +92,13 @@ fn words(fault: &Fault) -> String {
 }
 
 impl Drawn {
+    /// Whether it is the fault of this name, or one of those that came of it by chance.
+    pub fn is_called(&self, name: &str) -> bool {
+        let rest = self.name.strip_prefix(name);
+        let digits = |rest: &str| rest.strip_prefix('-').is_some_and(|n| n.parse::<u32>().is_ok());
+        rest.is_some_and(|rest| rest.is_empty() || digits(rest))
+    }
+
     /// Whether a fact shows that it was done.
     pub fn is_shown_by(&self, entry: &Entry) -> bool {
         if let Moment::At(at) = self.moment

@@ -56,7 +56,7 @@ check = "conservation"
 late = { at_most = 0 }
 "#;
 
-fn read(text: &str) -> Result<Scenario, Mistake> {
+pub(super) fn read(text: &str) -> Result<Scenario, Mistake> {
     Scenario::read("scenarios/wave.toml", text, &programs())
 }
 

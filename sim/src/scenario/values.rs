@@ -26,7 +26,11 @@ impl Spans {
         Duration::from_millis(drawn.unsigned_abs())
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads `"1s"` or `"1ms..10ms"`.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (low, high) = text.split_once("..").unwrap_or((text, text));
         let (low, high) = (parse_span(low.trim())?, parse_span(high.trim())?);
         if low > high {
@@ -163,9 +167,19 @@ impl<'de> Deserialize<'de> for Seeds {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Seeds, A::Error> {
+                #[derive(serde::Deserialize)]
+                #[serde(untagged)]
+                enum Seed {
+                    Number(u64),
+                    // TOML's numbers are signed: half of all seeds are text.
+                    Text(String),
+                }
                 let mut seeds = Vec::new();
                 while let Some(seed) = list.next_element()? {
-                    seeds.push(seed);
+                    seeds.push(match seed {
+                        Seed::Number(seed) => seed,
+                        Seed::Text(text) => parse_seed(&text).map_err(de::Error::custom)?,
+                    });
                 }
                 if seeds.is_empty() {
                     return Err(de::Error::custom("a run has at least one seed"));
