@@ -2,6 +2,7 @@
 //! Nothing here is part of the engine, and nothing here imports the jobs: programs come as a catalogue.
 //! Start with [`world`]; what happened there is in the [`journal`], what can befall it in [`fault`].
 
+pub mod api;
 pub mod campaign;
 pub mod check;
 pub mod fault;
@@ -10,3 +11,13 @@ pub mod report;
 pub mod scenario;
 pub mod verb;
 pub mod world;
+
+pub use api::check;
+
+/// Everything that a test of a pipeline needs, for `use slackwater_sim::prelude::*`: what a job is
+/// made of, and what it is checked with.
+pub mod prelude {
+    pub use slackwater::prelude::*;
+
+    pub use crate::api::*;
+}

@@ -11,6 +11,7 @@ use slackwater_core::time::parse_span;
 mod archive;
 mod calm_output;
 mod census;
+mod claim;
 mod conservation;
 mod cut;
 mod damage;
@@ -147,7 +148,7 @@ impl Args {
         self
     }
 
-    fn text<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
+    pub(crate) fn text<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
         match self.0.get(key) {
             Some(Value::Text(text)) => text,
             _ => default,
@@ -243,6 +244,7 @@ impl Broken {
 pub const CHECKS: &[Check] = &[
     calm_output::CHECK,
     census::CHECK,
+    claim::CHECK,
     conservation::CHECK,
     cut::CHECK,
     damage::CHECK,

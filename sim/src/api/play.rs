@@ -1,0 +1,173 @@
+//! Plays what a test says and tells what came of it: a report, or a panic on one screen with the
+//! seed, what broke, and the commands that show it again.
+//! Judges nothing. Worlds are [`crate::campaign`]'s, texts [`crate::report`]'s; the document comes
+//! from [`super::checking`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use slackwater_dataflow::task::Programs;
+
+use super::checking::Checking;
+use super::observed::{Observed, Table};
+use crate::campaign::{Checked, Extent, play_all};
+use crate::journal::Journal;
+use crate::report;
+use crate::scenario::values::Seeds;
+use crate::scenario::{Played, Scenario};
+
+/// Other seeds than the test's: `7`, `0x2f1c` or `0..1000`.
+const SEED: &str = "SLACKWATER_SEED";
+/// A scenario file to be played in place of what the test says; its claims are the test's.
+const FILE: &str = "SLACKWATER_FILE";
+/// One instant of a sweep.
+const INSTANT: &str = "SLACKWATER_INSTANT";
+
+/// What came of a check that passed.
+pub struct Report {
+    checked: Checked,
+    programs: Arc<dyn Programs>,
+    first: OnceLock<Journal>,
+}
+
+impl Report {
+    /// The visible rows of a series at the end of the first run.
+    pub fn table<'a>(&'a self, series: &'a str) -> Table<'a> {
+        self.observed().table(series)
+    }
+
+    /// The first run at its end. It is played again for whoever asks, which gives the same.
+    pub fn observed(&self) -> Observed<'_> {
+        let journal = self.first.get_or_init(|| {
+            let scenario = self.checked.scenario.clone();
+            let seed = self.checked.played.first().map(|played| played.turn.seed);
+            let instant = scenario.is_sweep().then_some(0);
+            let seeds = seed.map(|seed| vec![seed]);
+            let extent = Extent { seeds, instant, journal: true, ..Extent::default() };
+            let again = play_all(vec![scenario], &extent, &self.programs);
+            let mut journals = again.into_iter().flat_map(|checked| checked.played);
+            journals.find_map(|played| played.journal).unwrap_or_default()
+        });
+        Observed::all_of(journal)
+    }
+
+    /// Every run, in the order of the seeds.
+    pub fn runs(&self) -> &[Played] {
+        &self.checked.played
+    }
+}
+
+impl fmt::Display for Report {
+    /// The accepted report: stable text for a snapshot.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&report::accepted(&self.checked.scenario, &self.checked.played))
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&report::line(&self.checked.scenario, &self.checked.played, true))
+    }
+}
+
+/// Plays a check.
+#[track_caller]
+pub(super) fn run(checking: Checking) -> Report {
+    let programs = checking.programs();
+    let name = file_name(&checking.name);
+    let path = folder().join(format!("{name}.toml"));
+    let seeds = asked(SEED).map(|text| {
+        Seeds::parse(&text).map_or_else(|why| panic!("{SEED}: {why}"), |seeds| seeds.0)
+    });
+    let horizon = horizon(&checking, &programs);
+    let text = match asked(FILE) {
+        Some(file) => read(Path::new(&file)),
+        None => text(&checking.document(seeds.as_deref(), horizon)),
+    };
+    let scenario = Scenario::read(&path.display().to_string(), &text, &programs);
+    let scenario = scenario.unwrap_or_else(|mistake| panic!("{}", mistake.render()));
+    let instant = asked(INSTANT).and_then(|text| text.parse().ok());
+    let extent = Extent { seeds, instant, thin: true, ..Extent::default() };
+    let mut all = play_all(vec![scenario], &extent, &programs);
+    let checked = all.remove(0);
+    if checked.gravest().is_some() {
+        panic!("{}", failed(&checking, &checked, (&path, horizon)));
+    }
+    Report { checked, programs, first: OnceLock::new() }
+}
+
+/// Three quarters of the time that the pipeline takes in peace, if somebody needs to know it.
+fn horizon(checking: &Checking, programs: &Arc<dyn Programs>) -> Duration {
+    let default = Duration::from_secs(10);
+    if !checking.needs_horizon() {
+        return default;
+    }
+    let peace = Scenario::read(&checking.name, &text(&checking.in_peace()), programs);
+    let extent = Extent { journal: true, ..Extent::default() };
+    let peace = peace.map(|scenario| play_all(vec![scenario], &extent, programs)).ok();
+    let journal = peace.and_then(|mut all| all.remove(0).played.remove(0).journal);
+    // What is wrong with it without faults is told when it is played with them.
+    journal.and_then(|j| Some(j.entries().last()?.time * 3 / 4)).unwrap_or(default)
+}
+
+/// The document as text.
+fn text(document: &toml::Table) -> String {
+    toml::to_string(document).expect("a document holds text, numbers, lists and tables")
+}
+
+/// What a person has to know of a failure, and the file that holds it.
+fn failed(checking: &Checking, checked: &Checked, (path, horizon): (&Path, Duration)) -> String {
+    let failures = report::failures(&checked.scenario, &checked.played).join("\n\n");
+    let bad = checked.played.iter().find(|played| played.all_troubles().next().is_some());
+    let seed = bad.map_or(0, |played| played.turn.seed);
+    let instant = bad.and_then(|played| played.instant.as_ref());
+    let instant = instant.map_or_else(String::new, |i| format!("{INSTANT}={} ", i.number));
+    let test = &checking.name;
+    let kept = match write(path, &text(&checking.document(Some(&[seed]), horizon))) {
+        Ok(()) => format!("EDIT     {FILE}={} cargo test {test}", path.display()),
+        Err(error) => {
+            format!("EDIT     (the scenario file {} cannot be written: {error})", path.display())
+        }
+    };
+    format!("\n{failures}\n\nAGAIN    {SEED}={seed} {instant}cargo test {test}\n{kept}\n")
+}
+
+/// The name of the running test: libtest names its threads so. `None` on the main thread.
+pub(super) fn name_of_test() -> Option<String> {
+    let thread = std::thread::current();
+    let name = thread.name().filter(|name| *name != "main")?;
+    Some(name.rsplit("::").next().unwrap_or(name).to_owned())
+}
+
+/// A name that may be a file's.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    name.chars().map(plain).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the arguments of a test are libtest's, not ours")]
+fn asked(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty())
+}
+
+/// Where a test leaves its scenario files: beside what cargo built, which nobody commits.
+fn folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+    let target = program.ancestors().skip(1).find(marked).map(Path::to_owned);
+    target.unwrap_or_else(std::env::temp_dir).join("slackwater")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness reads its own files, on no host")]
+fn read(file: &Path) -> String {
+    let text = std::fs::read_to_string(file);
+    text.unwrap_or_else(|error| panic!("{FILE}: cannot read {}: {error}", file.display()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness writes its own files, on no host")]
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(path, text)
+}
