@@ -1,5 +1,6 @@
 //! The whole test file of the pipeline beside it: what its operators do, and what the whole job does
 //! on a cluster to which everything happens.
+//! Nothing here sleeps, and nothing fails by chance. The job is in `src/lib.rs`.
 
 use slackwater_clicks::clicks;
 use slackwater_sim::{check, prelude::*};
