@@ -9,6 +9,8 @@ pub mod fault;
 pub mod journal;
 pub mod report;
 pub mod scenario;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod verb;
 pub mod world;
 

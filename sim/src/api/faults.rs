@@ -198,6 +198,19 @@ impl Fault {
         self.key(if ends_by_start { "down" } else { "for" }, span.into())
     }
 
+    /// It happens in this share of the seeds only.
+    #[must_use]
+    pub fn odds(self, share: f64) -> Self {
+        self.key("odds", share)
+    }
+
+    /// It is no mistake if nothing comes of it: it may strike a node that is down already, or a run
+    /// that is over.
+    #[must_use]
+    pub fn may_miss(self) -> Self {
+        self.key("must_fire", false)
+    }
+
     /// A key of `[[fault]]` for which there is no function here.
     #[must_use]
     pub fn with(self, key: &str, value: impl Into<Value>) -> Self {
@@ -292,6 +305,31 @@ impl Faults {
     /// None: the network is as it is, and everybody lives.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Everything that an engine with checkpoints and restarts must survive, each kind in a third of
+    /// the seeds, at times and on nodes that the seed draws: crashes, dark machines, pauses,
+    /// partitions, resets, half-open connections, slow nodes, wrong clocks, a store in trouble.
+    pub fn any() -> Self {
+        let short = || ms(100)..ms(3_000);
+        let all = [
+            Fault::crash("tm-*").lasts(short()),
+            Fault::crash("jm").lasts(short()),
+            Fault::power_loss("tm-*").lasts(short()),
+            Fault::pause("tm-*").lasts(short()),
+            Fault::pause("jm").lasts(short()),
+            Fault::partition("tm-*", "jm").lasts(short()),
+            Fault::partition_one_way("tm-*", "db").lasts(short()),
+            Fault::reset("tm-*", "db"),
+            Fault::half_open("tm-*", "jm"),
+            Fault::slow("tm-*", ms(150)).lasts(short()),
+            Fault::clock_step("tm-*", -2_000),
+            Fault::clock_drift("tm-*", 500),
+            Fault::store_slow(ms(300)).lasts(short()),
+            Fault::store_refuse().lasts(short()),
+            Fault::store_full().lasts(short()),
+        ];
+        all.map(|fault| fault.odds(0.33).may_miss()).into()
     }
 
     /// The same with one more.

@@ -92,8 +92,8 @@ pub(super) fn run(checking: Checking) -> Report {
     let extent = Extent { seeds, instant, thin: true, ..Extent::default() };
     let mut all = play_all(vec![scenario], &extent, &programs);
     let checked = all.remove(0);
-    if checked.gravest().is_some() {
-        panic!("{}", failed(&checking, &checked, (&path, horizon)));
+    if checked.gravest().is_some() || !checked.unmet().is_empty() {
+        panic!("{}", failed(&checking.name, &checked, &path));
     }
     Report { checked, programs, first: OnceLock::new() }
 }
@@ -118,18 +118,21 @@ fn text(document: &toml::Table) -> String {
 }
 
 /// What a person has to know of a failure, and the file that holds it.
-fn failed(checking: &Checking, checked: &Checked, (path, horizon): (&Path, Duration)) -> String {
-    let failures = report::failures(&checked.scenario, &checked.played).join("\n\n");
+fn failed(test: &str, checked: &Checked, path: &Path) -> String {
+    let unmet = checked.unmet().into_iter().map(|unmet| unmet.what);
+    let failures = report::failures(&checked.scenario, &checked.played).into_iter().chain(unmet);
+    let failures = failures.collect::<Vec<_>>().join("\n\n");
     let bad = checked.played.iter().find(|played| played.all_troubles().next().is_some());
-    let seed = bad.map_or(0, |played| played.turn.seed);
-    let instant = bad.and_then(|played| played.instant.as_ref());
+    let Some(bad) = bad else { return format!("\n{failures}\n") };
+    let seed = bad.turn.seed;
+    let instant = bad.instant.as_ref();
     let instant = instant.map_or_else(String::new, |i| format!("{INSTANT}={} ", i.number));
-    let test = &checking.name;
-    let kept = match write(path, &text(&checking.document(Some(&[seed]), horizon))) {
-        Ok(()) => format!("EDIT     {FILE}={} cargo test {test}", path.display()),
-        Err(error) => {
-            format!("EDIT     (the scenario file {} cannot be written: {error})", path.display())
-        }
+    let settled = checked.scenario.settled(bad.turn).map_err(|mistake| mistake.render());
+    let kept = settled.and_then(|table| write(path, &text(&table)).map_err(|e| e.to_string()));
+    let path = path.display();
+    let kept = match kept {
+        Ok(()) => format!("EDIT     {FILE}={path} {instant}cargo test {test}"),
+        Err(why) => format!("EDIT     there is no scenario file {path}: {why}"),
     };
     format!("\n{failures}\n\nAGAIN    {SEED}={seed} {instant}cargo test {test}\n{kept}\n")
 }

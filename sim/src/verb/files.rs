@@ -13,7 +13,7 @@ use super::Refusal;
 use crate::scenario::Scenario;
 
 /// Files with this tag are played only when they are named.
-const NIGHTLY: &str = "nightly";
+pub(crate) const NIGHTLY: &str = "nightly";
 
 /// Reads every file; of folders their `.toml` files, sorted, without those tagged `nightly`.
 ///
