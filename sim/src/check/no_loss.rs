@@ -34,7 +34,13 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         true => BTreeMap::new(),
         false => last_times(&rows),
     };
-    let due = |key: &Key| both_finished || horizon.get(&key.0).is_some_and(|last| key.2 <= *last);
+    let due = |key: &Key| {
+        if both_finished {
+            return true;
+        }
+        let last = horizon.get(&(key.0.as_str(), key.1.as_str()));
+        last.is_some_and(|last| key.2 <= *last)
+    };
     let missing: Vec<&Key> =
         calm_rows.keys().filter(|key| due(key) && !rows.contains_key(*key)).collect();
     let other = calm_rows.iter().filter(|_| both_finished).find_map(|(key, (_, calm))| {
@@ -74,12 +80,11 @@ fn rows(journal: &Journal) -> BTreeMap<Key, (Duration, &Point)> {
     rows
 }
 
-/// By series: the last time that stands in it.
-fn last_times(rows: &BTreeMap<Key, (Duration, &Point)>) -> BTreeMap<String, EventTime> {
-    let mut last = BTreeMap::new();
-    for (series, _, time) in rows.keys() {
-        let known = last.entry(series.clone()).or_insert(*time);
-        *known = (*known).max(*time);
-    }
-    last
+/// By series and key: the last time that stands there. Of keys each may be written by another task,
+/// and a run that is stopped stops none of them at the same row.
+fn last_times<'a>(
+    rows: &'a BTreeMap<Key, (Duration, &Point)>,
+) -> BTreeMap<(&'a str, &'a str), EventTime> {
+    // In order, so that the last one stays.
+    rows.keys().map(|(series, key, time)| ((series.as_str(), key.as_str()), *time)).collect()
 }

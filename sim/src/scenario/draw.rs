@@ -203,9 +203,13 @@ impl Drawing<'_> {
         let Some(per) = tree::span(inner, "per").filter(|per| !per.is_zero()) else {
             return mistake("a chance is one per span of time: add `per = \"1s\"`");
         };
-        if inner.keys().any(|key| !["chance", "per", "until"].contains(&key.get_ref().as_str())) {
-            return mistake("a fault by chance has `chance`, `per`, and perhaps `until`");
+        let known = ["chance", "per", "from", "until"];
+        if inner.keys().any(|key| !known.contains(&key.get_ref().as_str())) {
+            return mistake(
+                "a fault by chance has `chance`, `per`, and perhaps `from` and `until`",
+            );
         }
+        let begin = tree::span(inner, "from").unwrap_or_default();
         let Some(end) = tree::span(inner, "until").or_else(|| chaos(self.document)) else {
             return mistake(
                 "chance needs an end: `until = \"20s\"` here, [calm] `from`, or a run that stops at a time",
@@ -223,6 +227,8 @@ impl Drawing<'_> {
                 times.push(per * turn + self.luck.time(&stream, within));
             }
         }
+        // Drawn all the same, so that a later beginning moves nothing behind it.
+        times.retain(|time| *time >= begin || self.luck.is_fixed());
         let one = |(number, time): (usize, Duration)| {
             let (mut one, name) = (part.clone(), format!("{name}-{}", number + 1));
             let mut when = Table::new();

@@ -24,7 +24,7 @@ const FUZZ: &str = "fuzz";
 #[derive(Clone, Debug, clap::Args)]
 pub struct FuzzArgs {
     /// Scenario files, or folders of which the files tagged "fuzz" are taken
-    #[arg(default_value = "scenarios")]
+    #[arg(default_value = "scenarios/swarm")]
     pub paths: Vec<PathBuf>,
     /// These seeds of every scenario, half open; fresh ones unless given
     #[arg(long, value_name = "A..B")]
