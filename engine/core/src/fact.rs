@@ -275,6 +275,10 @@ facts! {
     /// What a task counted over its life, told when it ends.
     TaskCounted = "task.counted" { task: Execution, records_in: u64, records_out: u64, late: u64 }
 
+    /// A fault of the scenario begins, or the scenario's sweep; its deeds are told beside it.
+    FaultBegan = "fault.began" { fault: String }
+    /// A fault of the scenario is over: what it took away is back.
+    FaultEnded = "fault.ended" { fault: String }
     /// Something befell the world: a deed that is not told as the end or the start of a node.
     FaultDone = "fault.done" { deed: String }
     /// A node of the world started.

@@ -140,7 +140,9 @@ pub fn play_all(
 /// without faults.
 fn turns_of(scenarios: &[Scenario], extent: &Extent) -> Vec<(usize, Turn)> {
     let of = |(index, scenario): (usize, &Scenario)| {
-        let mut turns = turns(scenario, extent.seeds.as_deref());
+        let pinned = scenario.cells[0].document.run.pinned();
+        let seeds = extent.seeds.as_deref().or(extent.thin.then_some(pinned));
+        let mut turns = turns(scenario, seeds);
         turns.retain(|turn| scenario.is_sweep() || extent.has(turn.place));
         turns.sort_by_key(|turn| (turn.place, turn.cell));
         turns.into_iter().map(move |turn| (index, turn)).collect::<Vec<_>>()

@@ -35,6 +35,7 @@ mod resumes;
 mod same_output;
 mod sawtooth;
 mod sections;
+mod since;
 mod states;
 mod store;
 mod subtasks;
@@ -49,6 +50,7 @@ pub use latency::worse;
 pub use order::{Arrival, arrivals};
 pub use resumes::Resumed;
 pub use same_output::{Table, differ, table};
+pub(crate) use since::{Since, is_called};
 pub use subtasks::per_subtask;
 pub use used::{Used, used};
 
@@ -91,6 +93,8 @@ pub enum Kind {
     Span,
     /// A number.
     Number,
+    /// A moment such as `{ healed = "kill" }`.
+    Since,
 }
 
 impl Kind {
@@ -103,6 +107,7 @@ impl Kind {
             (Self::Text, Arg::Text(text)) => Ok(Value::Text(text.clone())),
             (Self::Span, Arg::Text(text)) => parse_span(text).map(Value::Span),
             (Self::Number, Arg::Number(number)) => Ok(Value::Number(*number)),
+            (Self::Since, arg) => Since::read(arg).map(Value::Since),
             (Self::Text, _) => Err("text".into()),
             (Self::Span, _) => Err("a span such as \"1s\"".into()),
             (Self::Number, _) => Err("a number".into()),
@@ -116,6 +121,7 @@ pub(crate) enum Value {
     Text(String),
     Span(Duration),
     Number(f64),
+    Since(Since),
 }
 
 /// The keys of an expectation, each of its kind.
@@ -152,6 +158,13 @@ impl Args {
         match self.0.get(key) {
             Some(Value::Text(text)) => text,
             _ => default,
+        }
+    }
+
+    fn since(&self, key: &str) -> Since {
+        match self.0.get(key) {
+            Some(Value::Since(since)) => since.clone(),
+            _ => Since::Fault,
         }
     }
 

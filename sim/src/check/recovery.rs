@@ -1,7 +1,7 @@
 //! A job whose node went down runs again, by itself, and its watermark goes on.
 //! Measures virtual time from the last fault that met it while it stood still to RUNNING in a newer
-//! attempt, or (`from = "return"`) from when the last node came back; what was lost on the way is
-//! [`super::no_loss`]'s to say.
+//! attempt, or from when the last node came back (`from = "return"`), or from any other moment that
+//! is named; what was lost on the way is [`super::no_loss`]'s to say.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +9,14 @@ use std::time::Duration;
 use slackwater_core::fact::{Down, Fact, JobStatus};
 use slackwater_core::id::{Attempt, JobId};
 
+use super::since::{Moment, Since};
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
+use crate::journal::Entry;
 
 pub(super) const CHECK: Check = Check {
     name: "recovered",
     about: "every job that a fault stopped runs again in a newer attempt",
-    keys: &[("within", Kind::Span), ("from", Kind::Text)],
+    keys: &[("within", Kind::Span), ("from", Kind::Since)],
     measures: &["restarts", "seconds"],
     needs: Needs::Run,
     judge,
@@ -30,8 +32,9 @@ struct Job {
 }
 
 struct Recovery {
-    /// Whether time counts from when nodes came back.
-    from_return: bool,
+    /// From when time counts.
+    since: Since,
+    moment: Moment,
     within: Duration,
     downs: u64,
     restarts: u64,
@@ -43,13 +46,10 @@ struct Recovery {
 }
 
 fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
-    let from_return = match args.text("from", "fault") {
-        "fault" => false,
-        "return" => true,
-        other => return Outcome::saw(0, format!("from = {other:?} is neither fault nor return")),
-    };
+    let since = args.since("from");
     let mut recovery = Recovery {
-        from_return,
+        moment: Moment::of(&since),
+        since,
         within: args.span("within", Duration::from_secs(60)),
         downs: 0,
         restarts: 0,
@@ -59,14 +59,20 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     };
     let mut wrong = None;
     for entry in run.entries() {
-        wrong = wrong.or(recovery.step(&entry.fact, entry.time));
+        wrong = wrong.or(recovery.step(entry));
     }
-    let Recovery { downs, restarts, longest, jobs, .. } = recovery;
+    let Recovery { downs, restarts, longest, jobs, since, moment, .. } = recovery;
+    if !moment.has_come() {
+        return Outcome::saw(0, format!("{since} never came"));
+    }
     let never = jobs.values().find_map(|job| job.stopped);
     let never = never.map(|at| Broken::at(at, "a job stopped here and never ran again"));
-    let unmoved = (downs > 0 && restarts == 0)
+    // In a calm nobody has to have gone down, and who did may have had nothing to do.
+    let is_calm = since == Since::Calm;
+    let unmoved = (downs > 0 && restarts == 0 && !is_calm)
         .then(|| Broken::somewhere("a node went down and no job started again"));
-    Outcome::saw(downs, format!("{downs} nodes down, {restarts} restarts"))
+    let saw = if is_calm { jobs.len() as u64 } else { downs };
+    Outcome::saw(saw, format!("{downs} nodes down, {restarts} restarts"))
         .measured("restarts", restarts as f64)
         .measured("seconds", longest.as_secs_f64())
         .broken_by(wrong)
@@ -75,14 +81,20 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
 }
 
 impl Recovery {
-    fn step(&mut self, fact: &Fact, now: Duration) -> Option<Broken> {
-        match fact {
+    fn step(&mut self, entry: &Entry) -> Option<Broken> {
+        let now = entry.time;
+        if self.moment.is_now(entry) {
+            self.prolong(now);
+        }
+        match &entry.fact {
             Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
                 self.downs += 1;
                 self.last_down = Some(now);
                 self.prolong(now);
             }
-            Fact::NodeStarted { incarnation, .. } if *incarnation > 1 && self.from_return => {
+            Fact::NodeStarted { incarnation, .. }
+                if *incarnation > 1 && self.since == Since::Return =>
+            {
                 self.prolong(now);
             }
             Fact::JobStatusChanged { job, attempt, to, .. } => {
@@ -114,7 +126,8 @@ impl Recovery {
             JobStatus::Running if Some(attempt) > job.ran => {
                 self.restarts += 1;
                 job.ran = Some(attempt);
-                let took = now - job.stopped.take().unwrap_or(now);
+                let stopped = job.stopped.take().filter(|_| self.moment.has_come());
+                let took = now - stopped.unwrap_or(now);
                 self.longest = self.longest.max(took);
                 let within = self.within;
                 return (took > within).then(|| {

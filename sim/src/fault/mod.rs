@@ -97,6 +97,16 @@ pub enum Fault {
     },
     /// A deed done to the object store.
     Store(StoreFault),
+    /// Nothing is done: it is told that a fault of this name begins.
+    Began {
+        /// As the scenario calls it.
+        name: String,
+    },
+    /// Nothing is done: it is told that a fault of this name is over.
+    Ended {
+        /// As the scenario calls it.
+        name: String,
+    },
 }
 
 impl fmt::Display for Fault {
@@ -117,6 +127,8 @@ impl fmt::Display for Fault {
             Self::ClockStep { node, by_ms } => write!(f, "clock_step {node} {by_ms}ms"),
             Self::ClockDrift { node, ppm } => write!(f, "clock_drift {node} {ppm}ppm"),
             Self::Store(fault) => write!(f, "store {fault}"),
+            Self::Began { name } => write!(f, "began {name}"),
+            Self::Ended { name } => write!(f, "ended {name}"),
         }
     }
 }

@@ -64,23 +64,11 @@ fn opened(path: &str) -> std::io::Result<String> {
 /// `faults = "only"`: of the base remain cluster, job, run, and what is expected of any run.
 fn leave_only_the_stage(base: &mut Table) {
     let story = ["fault", "step", "swarm", "calm", "sometimes", "sweep"];
-    let names: Vec<String> = ["fault", "step"]
-        .iter()
-        .flat_map(|key| tree::elements(base, key))
-        .filter_map(|element| tree::str(element, "name").map(str::to_owned))
-        .collect();
+    let names = tree::names(base);
     for key in story {
         base.remove(key);
     }
-    let Some(Node::Array(expect)) = base.get_mut("expect").map(Spanned::get_mut) else { return };
-    let of_the_story = |element: &Value| {
-        let Some(from) = element.get_ref().as_table().and_then(|e| tree::table(e, "from")) else {
-            return false;
-        };
-        let words = ["after", "healed"].map(|key| tree::str(from, key).map(str::to_owned));
-        from.contains_key("calm") || words.iter().flatten().any(|word| names.contains(word))
-    };
-    *expect = std::mem::take(expect).into_iter().filter(|e| !of_the_story(e)).collect::<Vec<_>>();
+    tree::forget(base, |from, name| from == "calm" || names.contains(name));
 }
 
 /// What a file says itself is not drawn by its base's `[swarm]`.
@@ -160,3 +148,6 @@ fn merge_elements(name: &str, under: &mut Vec<Value>, over: Vec<Value>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

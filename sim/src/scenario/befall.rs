@@ -9,7 +9,7 @@ use slackwater_core::fact::PROBES;
 use slackwater_core::time::parse_span;
 
 use super::diagnostic::{File, Mistake, suggest};
-use super::fault::{Deed, FaultPart, SweepPart};
+use super::fault::{Deed, DiskFate, FaultPart, SweepPart, Ways};
 use super::format::{Cluster, Document, Role};
 use super::values::Pick;
 use crate::fault::{Fault, Object, StoreFault};
@@ -28,6 +28,8 @@ struct Wants {
     by: bool,
     ppm: bool,
     object: bool,
+    disk: bool,
+    ways: bool,
 }
 
 fn wants(deed: Deed) -> Wants {
@@ -45,6 +47,8 @@ fn wants(deed: Deed) -> Wants {
         by: matches!(deed, Slow | ClockStep | StoreSlow),
         ppm: deed == ClockDrift,
         object: matches!(deed, StoreFlip | StoreDelete | StoreForeign),
+        disk: deed == Crash,
+        ways: deed == Partition,
     }
 }
 
@@ -70,6 +74,8 @@ pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Resul
         ("by", part.by.as_ref().map(Spanned::span), wants.by, wants.by),
         ("ppm", part.ppm.as_ref().map(Spanned::span), wants.ppm, wants.ppm),
         ("object", part.object.as_ref().map(Spanned::span), wants.object, wants.object),
+        ("disk", part.disk.as_ref().map(Spanned::span), wants.disk, false),
+        ("ways", part.ways.as_ref().map(Spanned::span), wants.ways, false),
     ];
     for (key, span, wanted, needed) in spans {
         match span {
@@ -226,13 +232,15 @@ pub(super) fn deeds(
     let store = |fault: StoreFault| vec![Fault::Store(fault)];
     let healed = || store(StoreFault::Heal);
     let object = || object(part);
+    let one_way = part.ways.as_ref().is_some_and(|ways| *ways.get_ref() == Ways::OneWay);
     match *part.deed.get_ref() {
-        Deed::Crash => (vec![Fault::Kill { node: node.clone() }], start()),
+        Deed::Crash => (crash(part, node.clone()), start()),
         Deed::PowerLoss => (vec![Fault::PowerLoss { node: node.clone() }], start()),
         Deed::Pause => {
             let resume = vec![Fault::Resume { node: node.clone() }];
             (vec![Fault::Pause { node: node.clone() }], resume)
         }
+        Deed::Partition if one_way => (vec![hold(&node, &peer)], release()),
         Deed::Partition => (vec![hold(&node, &peer), hold(&peer, &node)], release()),
         Deed::PartitionOneWay => (vec![hold(&node, &peer)], release()),
         Deed::Reset => one(Fault::Reset { between: (node, peer) }),
@@ -256,6 +264,19 @@ pub(super) fn deeds(
         Deed::StoreFlip => (store(StoreFault::Flip { object: object(), bit }), Vec::new()),
         Deed::StoreDelete => (store(StoreFault::Delete { object: object() }), Vec::new()),
         Deed::StoreForeign => (store(StoreFault::Foreign { object: object() }), Vec::new()),
+    }
+}
+
+/// A crash, by what it leaves of the node's writes.
+fn crash(part: &FaultPart, node: String) -> Vec<Fault> {
+    let fate = part.disk.as_ref().map_or(DiskFate::Keep, |disk| *disk.get_ref());
+    match fate {
+        DiskFate::Keep => vec![Fault::Kill { node }],
+        DiskFate::LoseUnsynced => vec![Fault::PowerLoss { node }],
+        DiskFate::TornLastWrite => {
+            let tear = Fault::Store(StoreFault::Tear { node: node.clone() });
+            vec![tear, Fault::PowerLoss { node }]
+        }
     }
 }
 

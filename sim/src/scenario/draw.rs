@@ -13,8 +13,10 @@ use slackwater_core::time::ms;
 
 use super::diagnostic::{File, Mistake};
 use super::swarm::{self, chosen, share_of};
+use super::swizzle;
 use super::tree::{self, Node, Table, Value};
 use super::values::Spans;
+use crate::check::is_called;
 
 /// Where decisions come from: a seed, or the same place of every list of alternatives.
 pub(super) struct Luck {
@@ -63,7 +65,7 @@ impl Luck {
         self.stream(name).map_or(end, |stream| spans.draw(stream))
     }
 
-    fn happens(&mut self, name: &str, odds: f64, unless_drawn: bool) -> bool {
+    pub(super) fn happens(&mut self, name: &str, odds: f64, unless_drawn: bool) -> bool {
         self.stream(name).map_or(unless_drawn, |stream| stream.chance(odds))
     }
 }
@@ -91,6 +93,7 @@ pub(super) fn settle(
     mut document: Spanned<Table>,
 ) -> Result<Spanned<Table>, Mistake> {
     let table = document.get_mut();
+    let named = tree::names(table);
     let omit = swarm::draw(file, luck, table)?;
     for key in ["fault", "step"] {
         let Some(Spanned { .. }) = table.get(key) else { continue };
@@ -111,6 +114,12 @@ pub(super) fn settle(
             tree::put(table, key, Spanned::new(span, Node::Array(drawn)));
         }
     }
+    // What was left out has no end from which anything could be expected.
+    let drawn = tree::names(table);
+    let comes = |name: &str| drawn.iter().any(|fault| is_called(fault, name));
+    tree::forget(table, |key, name| {
+        ["after", "healed"].contains(&key) && named.contains(name) && !comes(name)
+    });
     if let (Some(seed), Some(run)) = (luck.seed, tree::table_mut(table, "run")) {
         let span = run.get("seeds").map_or(0..0, Spanned::span);
         let one = match i64::try_from(seed) {
@@ -161,6 +170,13 @@ impl Drawing<'_> {
             for (name, mut one) in self.by_chance(part, name)? {
                 self.values(&mut one, &name, "")?;
                 self.ranges(&mut one, &name);
+                if tree::str(&one, "do") == Some("swizzle") {
+                    let links = swizzle::links(self.file, self.luck, (self.document, &one), &name)?;
+                    drawn.extend(
+                        links.into_iter().map(|link| Spanned::new(span.clone(), Node::Table(link))),
+                    );
+                    continue;
+                }
                 self.targets(&mut one, &name);
                 drawn.push(Spanned::new(span.clone(), Node::Table(one)));
             }
@@ -311,8 +327,7 @@ impl Drawing<'_> {
         if target.contains_key("where") || !(is_any || role == "any") {
             return;
         }
-        let of =
-            |role: &str| (0..self.nodes(role)).map(|n| (role.to_owned(), n)).collect::<Vec<_>>();
+        let of = |role: &str| nodes(self.document, role);
         let nodes: Vec<(String, i64)> = match role.as_str() {
             "any" => {
                 roles.iter().flat_map(|role| of(role)).filter(|n| Some(n) != but.as_ref()).collect()
@@ -325,33 +340,32 @@ impl Drawing<'_> {
             tree::put(target, "pick", tree::literal(span, *number));
         }
     }
+}
 
-    /// How many nodes of a role there are.
-    fn nodes(&self, role: &str) -> i64 {
-        let cluster = tree::table(self.document, "cluster");
-        let number = |key: &str| {
-            cluster
-                .and_then(|cluster| cluster.get(key))
-                .and_then(|value| value.get_ref().as_integer())
-                .unwrap_or(1)
-        };
-        match role {
-            "task_manager" => number("task_managers"),
-            "job_manager" => number("job_managers"),
-            "series_database" => 1,
-            "log" => {
-                let log = cluster.and_then(|cluster| cluster.get("log"));
-                i64::from(log.and_then(|log| log.get_ref().as_bool()).unwrap_or(false))
-            }
-            _ => 0,
+/// The nodes of a role.
+pub(super) fn nodes(document: &Table, role: &str) -> Vec<(String, i64)> {
+    let cluster = tree::table(document, "cluster");
+    let number = |key: &str| {
+        let number = cluster.and_then(|cluster| cluster.get(key));
+        number.and_then(|value| value.get_ref().as_integer()).unwrap_or(1)
+    };
+    let count = match role {
+        "task_manager" => number("task_managers"),
+        "job_manager" => number("job_managers"),
+        "series_database" => 1,
+        "log" => {
+            let log = cluster.and_then(|cluster| cluster.get("log"));
+            i64::from(log.and_then(|log| log.get_ref().as_bool()).unwrap_or(false))
         }
-    }
+        _ => 0,
+    };
+    (0..count).map(|number| (role.to_owned(), number)).collect()
 }
 
 /// The processes of the engine.
 const ENGINE: [&str; 2] = ["job_manager", "task_manager"];
 /// And whom they talk to.
-const ALL: [&str; 4] = ["job_manager", "task_manager", "series_database", "log"];
+pub(super) const ALL: [&str; 4] = ["job_manager", "task_manager", "series_database", "log"];
 
 fn any(span: std::ops::Range<usize>) -> Table {
     let mut any = Table::new();

@@ -27,6 +27,12 @@ pub struct FaultPart {
     /// After a crash or a loss of power: how long until the node starts again; never unless given.
     #[serde(default)]
     pub down: Option<Spanned<Spans>>,
+    /// What a crash leaves of what was written last; everything unless given.
+    #[serde(default)]
+    pub disk: Option<Spanned<DiskFate>>,
+    /// Of a partition: whether nothing arrives either way, or only nothing at `on.peer`.
+    #[serde(default)]
+    pub ways: Option<Spanned<Ways>>,
     /// For a deed that can be undone: how long it lasts; for good unless given.
     #[serde(default, rename = "for")]
     pub lasts: Option<Spanned<Spans>>,
@@ -64,6 +70,28 @@ pub struct When {
     /// How long after the fact.
     #[serde(default)]
     pub delay: Option<Spans>,
+}
+
+/// What becomes of a node's writes when it crashes.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskFate {
+    /// The process is gone, and the machine stays.
+    Keep,
+    /// The machine is gone, with what was not synced: a loss of power.
+    LoseUnsynced,
+    /// That, and its newest put is cut in half.
+    TornLastWrite,
+}
+
+/// Which ways a partition cuts.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ways {
+    /// Both.
+    Both,
+    /// From `on` to `on.peer`.
+    OneWay,
 }
 
 /// What a fault does.

@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 
 use super::fault::{FaultPart, SweepPart};
 use super::obligation::SometimesPart;
-use super::values::{Arg, Seeds, Setting, Share, Span, Spans};
+use super::values::{Arg, Seeds, SeedsPart, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +45,12 @@ pub struct Document {
     /// What must come up in some of the runs.
     #[serde(default)]
     pub sometimes: Vec<SometimesPart>,
+    /// How a failure is made small.
+    #[serde(default)]
+    pub shrink: ShrinkPart,
+    /// Where a file of a failure comes from.
+    #[serde(default)]
+    pub found: Option<Found>,
     /// What the report shows beside verdicts.
     #[serde(default)]
     pub report: ReportPart,
@@ -54,8 +60,15 @@ pub struct Document {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunPart {
-    /// `"0..16"`, or a list.
-    pub seeds: Seeds,
+    /// `"0..16"`, a list, `"fresh"` or `"corpus"`.
+    pub seeds: SeedsPart,
+    /// The seeds of a test, where time is dear; and of a file whose seeds are fresh or a corpus, all
+    /// that a check plays.
+    #[serde(default)]
+    pub pinned: Option<Seeds>,
+    /// How much a search may spend on the file unless it is told.
+    #[serde(default)]
+    pub budget: Option<Budget>,
     /// `"finished"`, `{ event_time = "60s" }` or `{ time = "60s" }`.
     pub stop: Stop,
     /// Reached, it is a failure, never a pass.
@@ -66,6 +79,34 @@ pub struct RunPart {
     /// Which seeds are run twice: `"all"` or `"1/8"`; the first one always is.
     #[serde(default)]
     pub determinism: Option<Share>,
+}
+
+impl RunPart {
+    /// The seeds that are played unless others are asked for.
+    pub fn listed(&self) -> &[u64] {
+        match (&self.seeds, &self.pinned) {
+            (SeedsPart::Listed(seeds), _) => &seeds.0,
+            (SeedsPart::Fresh | SeedsPart::Corpus, Some(pinned)) => &pinned.0,
+            (SeedsPart::Fresh | SeedsPart::Corpus, None) => &[0],
+        }
+    }
+
+    /// The seeds of a test.
+    pub fn pinned(&self) -> &[u64] {
+        self.pinned.as_ref().map_or_else(|| self.listed(), |pinned| &pinned.0)
+    }
+}
+
+/// `budget = { wall = "20m", cores = 2 }`.
+#[derive(Copy, Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Wall time.
+    #[serde(default)]
+    pub wall: Option<Span>,
+    /// Cores at once; all unless given.
+    #[serde(default)]
+    pub cores: Option<u32>,
 }
 
 /// When a run is over.
@@ -80,12 +121,15 @@ pub enum Stop {
     Time(Span),
 }
 
-/// `limit = { sim = "180s" }`.
+/// `limit = { sim = "180s", steps = 5_000_000 }`.
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Virtual time.
     pub sim: Span,
+    /// Polls of tasks, segments that arrive, operations of the store.
+    #[serde(default)]
+    pub steps: Option<u64>,
 }
 
 /// `[cluster]`.
@@ -122,6 +166,16 @@ pub struct Net {
     pub delay: Option<Spans>,
     /// How delays are spread between the two.
     pub shape: Shape,
+    /// What overtakes what; there is one answer, and a file may say it.
+    pub reorder: Option<Reorder>,
+}
+
+/// What overtakes what on the way.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reorder {
+    /// A connection overtakes another; within one, order is kept. So does TCP.
+    Channels,
 }
 
 /// How delays are spread.
@@ -255,6 +309,59 @@ impl<'de> Deserialize<'de> for Expect {
         }
         deserializer.deserialize_map(Keys)
     }
+}
+
+/// `[shrink]`: how a failure of this file is made small.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShrinkPart {
+    /// Wall time.
+    pub budget: Option<Span>,
+    /// What is tried, in this order.
+    pub order: Vec<Simplify>,
+    /// What of the failure has to stay.
+    pub same: Option<Same>,
+}
+
+/// A way to make a failing run smaller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Simplify {
+    DropFaults,
+    DropSteps,
+    FewerNodes,
+    ShorterRun,
+    SmallerWorkload,
+    PlainerValues,
+}
+
+/// What a smaller run must have of the first.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Same {
+    /// The same check breaks, at the same probe.
+    Verdict,
+}
+
+/// `found = { seed = …, commit = …, on = …, fixed = … }`: where a file of a failure comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// The seed that failed.
+    pub seed: Spanned<String>,
+    /// The file it is a seed of, if that is not the base.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// The commit at which it failed.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// The day.
+    #[serde(default)]
+    pub on: Option<toml::value::Datetime>,
+    /// The commit that mended it.
+    #[serde(default)]
+    pub fixed: Option<String>,
 }
 
 /// `[report]`.

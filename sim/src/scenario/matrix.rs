@@ -21,9 +21,7 @@ pub(super) struct RawCell {
 impl RawCell {
     /// What the file calls its faults and steps by, drawn or not.
     pub(super) fn named(&self) -> Vec<String> {
-        let parts = ["fault", "step"].into_iter();
-        let parts = parts.flat_map(|key| tree::elements(self.table.get_ref(), key));
-        parts.filter_map(|part| tree::str(part, "name").map(str::to_owned)).collect()
+        tree::names(self.table.get_ref()).into_iter().collect()
     }
 }
 

@@ -18,6 +18,7 @@ mod resume;
 mod schedule;
 mod swarm;
 pub mod sweep;
+mod swizzle;
 mod tree;
 pub mod values;
 mod verdict;

@@ -99,7 +99,7 @@ impl Played {
 /// Every turn of a scenario: cells in order, seeds in order. `seeds` replaces the file's.
 pub fn turns(scenario: &Scenario, seeds: Option<&[u64]>) -> Vec<Turn> {
     let of_cell = |(cell, content): (usize, &Cell)| {
-        let own = seeds.unwrap_or(&content.document.run.seeds.0);
+        let own = seeds.unwrap_or(content.document.run.listed());
         let turns =
             own.iter().enumerate().map(move |(place, seed)| Turn { cell, place, seed: *seed });
         turns.collect::<Vec<_>>()
@@ -295,8 +295,13 @@ fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
     // A damaged checkpoint may leave a job no other way out: the check says whether it was right.
     let may_fail = cell.expectations.iter().any(|e| e.check.name == "damage_refused");
     let is_timed = matches!(cell.document.run.stop, Stop::Time(_));
+    let steps = cell.document.run.limit.steps;
     match &run.end {
         End::Stopped(_) => {}
+        End::Limit if steps.is_some_and(|limit| run.steps >= limit) => {
+            let what = format!("the limit of {} steps was reached", steps.unwrap_or_default());
+            troubles.push(Trouble::new(Class::Stuck, what));
+        }
         End::Limit if is_timed => {}
         End::Limit => {
             let what = format!("the limit of {:?} virtual time was reached", run.time);

@@ -183,7 +183,7 @@ fn resolve(
     if let Some(sweep) = &document.sweep {
         befall::check_sweep(file, &document, sweep)?;
     }
-    let expectations = document.expect.iter().map(|expect| expectation(file, expect));
+    let expectations = document.expect.iter().map(|expect| expectation(file, expect, names));
     let expectations = expectations.collect::<Result<_, _>>()?;
     Ok(Cell { name: raw.name.clone(), document, programs, expectations })
 }
@@ -239,7 +239,26 @@ fn unplanned(file: &File, job: &Job, error: &PlanError) -> Mistake {
     }
 }
 
-fn expectation(file: &File, expect: &Expect) -> Result<Expectation, Mistake> {
+/// A moment speaks of an event and of a fault or step that there are.
+fn known_moment(
+    file: &File,
+    (since, span): (&check::Since, std::ops::Range<usize>),
+    names: &[String],
+) -> Result<(), Mistake> {
+    if let Some(probe) = since.probe() {
+        befall::known_probe(file, &Spanned::new(span.clone(), probe.to_owned()))?;
+    }
+    match since.name() {
+        Some(name) if !names.iter().any(|known| known == name) => {
+            let help = suggest(name, names.iter().map(String::as_str));
+            let message = format!("there is no fault {name:?}");
+            Err(Mistake::new(file, span, message).help(Some(help)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn expectation(file: &File, expect: &Expect, names: &[String]) -> Result<Expectation, Mistake> {
     let name = expect.check.get_ref();
     let Some(check) = check::CHECKS.iter().find(|check| check.name == name) else {
         let help = suggest(name, check::CHECKS.iter().map(|check| check.name));
@@ -260,11 +279,14 @@ fn expectation(file: &File, expect: &Expect) -> Result<Expectation, Mistake> {
             (Some(_), ..) => {
                 return Err(wrong("a measure: write { at_least = …, at_most = … }"));
             }
-            (_, Some((own, kind)), Arg::Text(_) | Arg::Number(_)) => {
-                let value = kind.read(value.get_ref()).map_err(|why| wrong(&why))?;
-                args.insert(*own, value);
-            }
             (_, Some(_), Arg::Bounds { .. }) => return Err(wrong("one value, without bounds")),
+            (_, Some((own, kind)), arg) => {
+                let read = kind.read(arg).map_err(|why| wrong(&why))?;
+                if let check::Value::Since(since) = &read {
+                    known_moment(file, (since, span.clone()), names)?;
+                }
+                args.insert(*own, read);
+            }
             (None, None, _) => {
                 let keys = check.keys.iter().map(|(own, _)| *own);
                 let known = keys.chain(check.measures.iter().copied());

@@ -20,6 +20,7 @@ use super::fault::FaultPart;
 use super::format::{Cluster as ClusterPart, Role, Shape, Stop};
 use super::resolve::Cell;
 use super::values::{Pick, Spans};
+use crate::check::is_called;
 use crate::fault::Fault;
 use crate::journal::Entry;
 use crate::world::cluster::{Cluster, submit};
@@ -60,7 +61,7 @@ pub enum Moment {
 
 impl fmt::Display for Drawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, moment, begin, end } = self;
+        let Self { name, moment, end, .. } = self;
         match moment {
             Moment::At(at) => write!(f, "{:.3} s", at.as_secs_f64())?,
             Moment::Step(step) => write!(f, "step {step}")?,
@@ -75,7 +76,7 @@ impl fmt::Display for Drawn {
                 }
             }
         }
-        write!(f, " {name}: {}", begin.first().map_or(String::new(), words))?;
+        write!(f, " {name}: {}", self.main().map_or(String::new(), words))?;
         match end {
             Some((after, _)) => write!(f, ", away for {:.3} s", after.as_secs_f64()),
             None => f.write_str(", for good"),
@@ -94,9 +95,13 @@ fn words(fault: &Fault) -> String {
 impl Drawn {
     /// Whether it is the fault of this name, or one of those that came of it by chance.
     pub fn is_called(&self, name: &str) -> bool {
-        let rest = self.name.strip_prefix(name);
-        let digits = |rest: &str| rest.strip_prefix('-').is_some_and(|n| n.parse::<u32>().is_ok());
-        rest.is_some_and(|rest| rest.is_empty() || digits(rest))
+        is_called(&self.name, name)
+    }
+
+    /// The deed by which it is spoken of: that which ends a node, else the first.
+    fn main(&self) -> Option<&Fault> {
+        let ends = |fault: &&Fault| matches!(fault, Fault::Kill { .. } | Fault::PowerLoss { .. });
+        self.begin.iter().find(ends).or(self.begin.first())
     }
 
     /// Whether a fact shows that it was done.
@@ -107,7 +112,7 @@ impl Drawn {
             return false;
         }
         let down = |node: &str, how: Down| matches!(&entry.fact, Fact::NodeDown { node: n, how: h } if n == node && *h == how);
-        match self.begin.first() {
+        match self.main() {
             Some(Fault::Kill { node }) => down(node, Down::Kill),
             Some(Fault::PowerLoss { node }) => down(node, Down::PowerLoss),
             Some(Fault::Pause { node }) => down(node, Down::Pause),
@@ -194,7 +199,8 @@ pub(super) fn world_again(cell: &Cell, seed: u64, cluster: Cluster, since: Durat
 /// A world with its cast and its nature, in which nothing happens yet.
 fn bare(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
     let part = &cell.document.cluster;
-    let mut world = World::new(seed).limit(limit(cell)).delay(delay(part));
+    let steps = cell.document.run.limit.steps.unwrap_or(u64::MAX);
+    let mut world = World::new(seed).limit(limit(cell)).step_limit(steps).delay(delay(part));
     if let Some(tick) = part.tick {
         world = world.tick(tick.0);
     }
@@ -272,9 +278,12 @@ fn clocks(part: &ClusterPart, seed: u64, node: &str) -> Clocks {
 }
 
 fn add(world: World, fault: &Drawn) -> World {
-    let begin = fault.begin.iter().map(|deed| (Duration::ZERO, deed.clone()));
+    let began = [Fault::Began { name: fault.name.clone() }];
+    let begin = began.iter().chain(&fault.begin).map(|deed| (Duration::ZERO, deed.clone()));
+    let ended = fault.end.is_some().then(|| Fault::Ended { name: fault.name.clone() });
     let (after, end) = fault.end.clone().unwrap_or_default();
-    let deeds: Deeds = begin.chain(end.into_iter().map(|deed| (after, deed))).collect();
+    let end = end.into_iter().chain(ended).map(|deed| (after, deed));
+    let deeds: Deeds = begin.chain(end).collect();
     match &fault.moment {
         Moment::At(at) => {
             deeds.into_iter().fold(world, |world, (after, deed)| world.at(*at + after, deed))

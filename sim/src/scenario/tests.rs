@@ -9,7 +9,7 @@ use slackwater_dataflow::task::{PlanError, Programs};
 use super::format::Must;
 use super::{Mistake, Scenario};
 
-fn programs() -> Arc<dyn Programs> {
+pub(super) fn programs() -> Arc<dyn Programs> {
     fn wave(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
         let _steps: u32 = settings.take("steps", 10)?;
         let rows = settings.take("rows", 1u64)?;
@@ -75,7 +75,7 @@ fn a_good_file_is_read_whole() {
     assert_eq!((scenario.name.as_str(), scenario.cells.len()), ("wave", 1));
     let cell = &scenario.cells[0];
     assert_eq!(cell.programs[0].to_string(), "wave@v1 steps=4");
-    assert_eq!(cell.document.run.seeds.0, [0, 1]);
+    assert_eq!(cell.document.run.listed(), [0, 1]);
     assert_eq!((cell.expectations[0].must, cell.expectations[0].bounds.len()), (Must::Hold, 1));
     assert!(scenario.has_tag("ci") && !scenario.has_tag("nightly"));
 }

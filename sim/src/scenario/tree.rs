@@ -3,7 +3,7 @@
 //! its shape is read. Changed by [`super::base`], [`super::matrix`], [`super::swarm`] and
 //! [`super::draw`]; read in [`super::resolve`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -168,6 +168,24 @@ pub(super) fn span(table: &Table, key: &str) -> Option<Duration> {
 pub(super) fn elements<'t>(table: &'t Table, key: &str) -> impl Iterator<Item = &'t Table> {
     let array = table.get(key).and_then(|value| value.get_ref().as_array());
     array.into_iter().flatten().filter_map(|element| element.get_ref().as_table())
+}
+
+/// What a document calls its faults and steps by.
+pub(super) fn names(document: &Table) -> BTreeSet<String> {
+    let parts = ["fault", "step"].into_iter().flat_map(|key| elements(document, key));
+    parts.filter_map(|part| str(part, "name").map(str::to_owned)).collect()
+}
+
+/// Leaves out what is expected from a moment that never comes: `gone` is asked by its key and value.
+pub(super) fn forget(document: &mut Table, gone: impl Fn(&str, &str) -> bool) {
+    let Some(Node::Array(expect)) = document.get_mut("expect").map(Spanned::get_mut) else {
+        return;
+    };
+    expect.retain(|element| {
+        let from = element.get_ref().as_table().and_then(|element| table(element, "from"));
+        let mut words = from.into_iter().flatten();
+        !words.any(|(key, value)| gone(key.get_ref(), value.get_ref().as_str().unwrap_or_default()))
+    });
 }
 
 /// Every value below a table, parents first.

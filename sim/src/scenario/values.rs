@@ -2,6 +2,7 @@
 //! Each reads itself from text and says what it expected; nothing here is drawn or decided.
 //! The keys they belong to are in [`super::format`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -65,6 +66,17 @@ impl Seeds {
     }
 }
 
+/// `seeds` of a file: those that stand there, or where they come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeedsPart {
+    /// These.
+    Listed(Seeds),
+    /// New ones in every search; without a search the pinned ones.
+    Fresh,
+    /// The pinned ones, and no others.
+    Corpus,
+}
+
 /// Reads a seed: decimal, or hexadecimal with `0x`.
 ///
 /// # Errors
@@ -118,6 +130,12 @@ pub enum Arg {
     Text(String),
     /// A number.
     Number(f64),
+    /// A truth.
+    Truth(bool),
+    /// A list.
+    List(Vec<Arg>),
+    /// A table of other keys.
+    Table(BTreeMap<String, Arg>),
     /// `{ at_least = …, at_most = … }`, either of them optional.
     Bounds {
         /// From here.
@@ -191,6 +209,23 @@ impl<'de> Deserialize<'de> for Seeds {
     }
 }
 
+impl<'de> Deserialize<'de> for SeedsPart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged, expecting = "seeds: \"0..16\", a list, \"fresh\" or \"corpus\"")]
+        enum Any {
+            Text(String),
+            List(Seeds),
+        }
+        match Any::deserialize(deserializer)? {
+            Any::Text(text) if text == "fresh" => Ok(Self::Fresh),
+            Any::Text(text) if text == "corpus" => Ok(Self::Corpus),
+            Any::Text(text) => Seeds::parse(&text).map(Self::Listed).map_err(de::Error::custom),
+            Any::List(seeds) => Ok(Self::Listed(seeds)),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Pick {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Choice;
@@ -253,7 +288,7 @@ impl<'de> Deserialize<'de> for Arg {
             type Value = Arg;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, a number, or { at_least = …, at_most = … }")
+                f.write_str("text, a number, a list, or a table such as { at_least = … }")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Arg, E> {
@@ -268,16 +303,33 @@ impl<'de> Deserialize<'de> for Arg {
                 Ok(Arg::Number(number))
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Arg, A::Error> {
-                #[derive(serde::Deserialize)]
-                #[serde(deny_unknown_fields)]
-                struct Bounds {
-                    at_least: Option<f64>,
-                    at_most: Option<f64>,
+            fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Arg, E> {
+                Ok(Arg::Truth(truth))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Arg, A::Error> {
+                let mut args = Vec::new();
+                while let Some(arg) = list.next_element()? {
+                    args.push(arg);
                 }
-                let read = de::value::MapAccessDeserializer::new(map);
-                let Bounds { at_least, at_most } = Bounds::deserialize(read)?;
-                Ok(Arg::Bounds { at_least, at_most })
+                Ok(Arg::List(args))
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Arg, A::Error> {
+                let mut table = BTreeMap::new();
+                while let Some((key, arg)) = map.next_entry::<String, Arg>()? {
+                    table.insert(key, arg);
+                }
+                let is_bound = |key: &String| ["at_least", "at_most"].contains(&key.as_str());
+                if table.is_empty() || !table.keys().all(is_bound) {
+                    return Ok(Arg::Table(table));
+                }
+                let bound = |key: &str| match table.get(key) {
+                    Some(Arg::Number(number)) => Ok(Some(*number)),
+                    None => Ok(None),
+                    Some(_) => Err(de::Error::custom(format!("`{key}` is a number"))),
+                };
+                Ok(Arg::Bounds { at_least: bound("at_least")?, at_most: bound("at_most")? })
             }
         }
         deserializer.deserialize_any(Any)

@@ -80,7 +80,7 @@ fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refusal> {
             usage(format!("{} has no cell {name:?}; it has{cells}", scenario.path))
         })?,
     };
-    let seeds = &scenario.cells[cell].document.run.seeds.0;
+    let seeds = scenario.cells[cell].document.run.listed();
     let seed = args.seed.or(seeds.first().copied()).unwrap_or(0);
     let place = seeds.iter().position(|own| *own == seed).unwrap_or(0);
     Ok(Turn { cell, place, seed })

@@ -62,6 +62,7 @@ pub struct World {
     shuffle: f64,
     delay: Delay,
     limit: Duration,
+    step_limit: u64,
     nodes: Vec<(String, Option<Main>)>,
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
@@ -157,6 +158,7 @@ impl World {
             shuffle: 0.0,
             delay: Delay::Uniform { min: ms(1), max: ms(30) },
             limit: Duration::from_secs(60),
+            step_limit: u64::MAX,
             nodes: Vec::new(),
             clocks: BTreeMap::new(),
             script: Vec::new(),
@@ -200,6 +202,14 @@ impl World {
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Ends the world before its next tick once there were so many steps; there is no such end unless
+    /// given.
+    #[must_use]
+    pub fn step_limit(mut self, steps: u64) -> Self {
+        self.step_limit = steps;
         self
     }
 

@@ -120,9 +120,19 @@ impl Realm {
             match &fault {
                 Fault::Kill { node } if delay.is_zero() => self.end(node, Down::Kill),
                 Fault::Pause { node } if delay.is_zero() => self.pause(node),
+                Fault::Began { name } if delay.is_zero() => self.tell_fault(name.clone(), true),
                 _ => locked(&self.due).push((now + delay, fault)),
             }
         }
+    }
+
+    /// Tells that a fault begins, or that it is over: on the first node, as of the whole world.
+    pub(super) fn tell_fault(&self, fault: String, begins: bool) {
+        let fact = match begins {
+            true => Fact::FaultBegan { fault },
+            false => Fact::FaultEnded { fault },
+        };
+        self.tell(self.nodes[0].index, fact);
     }
 
     /// The deeds that have come due.

@@ -41,6 +41,7 @@ struct Stage {
     sim: Sim<'static>,
     cast: Vec<Player>,
     limit: Duration,
+    step_limit: u64,
     script: Peekable<IntoIter<(Duration, Action)>>,
     stops: Vec<(Stop, Watch)>,
     /// How long the world goes on once it has ended, and since when and why it has.
@@ -72,8 +73,8 @@ impl Stage {
             .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
             .collect();
         let script = world.script.into_iter().peekable();
-        let (limit, stops, rest) = (world.limit, world.stops, world.rest);
-        Self { realm, sim, cast, limit, script, stops, rest, ended: None }
+        let World { limit, step_limit, stops, rest, .. } = world;
+        Self { realm, sim, cast, limit, step_limit, script, stops, rest, ended: None }
     }
 
     fn play(mut self) -> Run {
@@ -102,6 +103,7 @@ impl Stage {
         match &self.ended {
             Some((at, end)) if now >= *at + self.rest => return Some(end.clone()),
             None if now >= self.limit => return Some(End::Limit),
+            None if self.realm.steps() >= self.step_limit => return Some(End::Limit),
             _ => {}
         }
         self.realm.begin_tick(now);
@@ -155,6 +157,8 @@ impl Stage {
             Action::Fault(Fault::Pause { node }) => self.realm.pause(&node),
             Action::Fault(Fault::Resume { node }) => self.resume(self.place(&node)),
             Action::Fault(Fault::Start { node }) => self.start(self.place(&node)),
+            Action::Fault(Fault::Began { name }) => self.realm.tell_fault(name, true),
+            Action::Fault(Fault::Ended { name }) => self.realm.tell_fault(name, false),
             Action::Fault(fault) => {
                 let deed = fault.to_string();
                 self.befall(fault);
@@ -202,7 +206,9 @@ impl Stage {
             | Fault::PowerLoss { .. }
             | Fault::Pause { .. }
             | Fault::Resume { .. }
-            | Fault::Start { .. } => {}
+            | Fault::Start { .. }
+            | Fault::Began { .. }
+            | Fault::Ended { .. } => {}
         }
     }
 

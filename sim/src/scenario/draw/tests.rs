@@ -182,3 +182,41 @@ fn a_condition_that_nothing_meets_is_an_error_of_the_turn() {
     let mistake = good(&text).settled(turn).expect_err("no draw");
     assert_eq!(mistake.to_string(), "1000 draws, and this held for none");
 }
+
+#[test]
+fn a_swizzle_stops_links_one_by_one_and_starts_them_in_another_order() {
+    let swizzle = "name = \"swizzle\"\nwhen = { at = \"2s\" }\ndo = \"swizzle\"\non = { links = \"all\" }\nfor = \"9s\"\n";
+    let text = SWARM.replace("omit = 0.5\n", "");
+    let text = text.replacen("[[expect]]", &format!("[[fault]]\n{swizzle}\n[[expect]]"), 1);
+    let document = settled(&good(&text), 5);
+    let millis = |value: &toml::Value| -> u64 {
+        let text = value.as_str().expect("a span").strip_suffix("ms").expect("milliseconds");
+        text.parse().expect("a number")
+    };
+    let faults = document["fault"].as_array().expect("faults").iter();
+    let links: Vec<_> = faults
+        .filter(|fault| fault["name"].as_str().is_some_and(|name| name.starts_with("swizzle-")))
+        .map(|fault| (millis(&fault["when"]["at"]), millis(&fault["for"])))
+        .collect();
+    let nodes = 2 + number(&document, "cluster.task_managers") as usize;
+    assert_eq!(links.len(), nodes * (nodes - 1) / 2, "every pair of nodes");
+    assert!(links.is_sorted_by_key(|(stops, _)| *stops));
+    let starts: Vec<u64> = links.iter().map(|(stops, lasts)| stops + lasts).collect();
+    assert!(!starts.is_sorted(), "in another order: {starts:?}");
+    let last_stop = links.iter().map(|(stops, _)| *stops).max();
+    assert!(starts.iter().min() >= last_stop.as_ref(), "all are down at once");
+    assert!(starts.iter().all(|start| *start <= 11_000));
+}
+
+#[test]
+fn what_is_expected_of_a_fault_that_does_not_come_is_not_expected() {
+    let expect = "[[expect]]\ncheck = \"recovered\"\nfrom = { healed = \"cut\" }\n";
+    let scenario = good(&format!("{SWARM}{expect}"));
+    for seed in 0..20 {
+        let document = settled(&scenario, seed);
+        let has = |key: &str, word: &str| {
+            document.get(key).is_some_and(|all| all.to_string().contains(word))
+        };
+        assert_eq!(has("fault", "\"cut\""), has("expect", "recovered"), "seed {seed}");
+    }
+}
