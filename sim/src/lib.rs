@@ -6,6 +6,7 @@ pub mod api;
 pub mod campaign;
 pub mod check;
 pub mod fault;
+pub mod inquest;
 pub mod journal;
 pub mod report;
 pub mod scenario;

@@ -57,9 +57,10 @@ impl Verdict {
 
     /// As an oracle would say it; without a time of its own it broke at `now`.
     pub(super) fn outcome(self, summary: &str, now: Option<Duration>) -> Outcome {
-        let broken = self
-            .broken
-            .map(|(at, what)| Broken { at: at.or(now), what: format!("{summary}: {what}") });
+        let broken = self.broken.map(|(at, what)| {
+            let what = format!("{summary}: {what}");
+            Broken { at: at.or(now), place: None, what }
+        });
         Outcome { saw: self.saw, summary: summary.to_owned(), broken, ..Outcome::default() }
     }
 }

@@ -41,7 +41,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
             damage.lasting.insert(complete.job);
         }
         let step = damage.step(&entry.fact);
-        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+        wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let unnamed = damage.damaged.iter().find(|path| !damage.named.contains(*path));
     let unnamed = unnamed.map(|path| {

@@ -145,7 +145,7 @@ impl<'a> Evidence<'a> {
                 continue;
             }
             let batch = decode_batch(&records.0).map_err(|error| {
-                Broken::at(entry.time, format!("a batch of source {uid:?} is unreadable: {error}"))
+                Broken::by(entry, format!("a batch of source {uid:?} is unreadable: {error}"))
             })?;
             all.push(Emitted { task: *task, split: *split, offset: *offset, batch });
         }

@@ -55,10 +55,10 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
     for entry in run.entries() {
         if let Some((job, number, appended)) = fence.archive.note(&entry.fact) {
             let told = fence.append(job, number, &appended);
-            wrong = wrong.or(told.err().map(|why| Broken::at(entry.time, why)));
+            wrong = wrong.or(told.err().map(|why| Broken::by(entry, why)));
         }
         let step = fence.step(&entry.fact);
-        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+        wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let words = if fence.fenced > 0 { "somebody was refused" } else { "nobody tried" };
     let summary = format!("{} leaders, no effect of the dead: {words}", fence.epochs.len().max(1));

@@ -31,7 +31,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
             Fact::SourceActive { task, .. } => {
                 let was_idle = silent.remove(task).is_some();
                 let what = || format!("{task} is active and never was idle");
-                wrong = wrong.or_else(|| (!was_idle).then(|| Broken::at(entry.time, what())));
+                wrong = wrong.or_else(|| (!was_idle).then(|| Broken::by(entry, what())));
             }
             Fact::WatermarkAdvanced { task, .. } => {
                 let of_job = silent.iter_mut().filter(|(source, _)| source.job == task.job);

@@ -38,7 +38,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         if let Some(before) = before.filter(|before| *before >= checkpoint) {
             let verb = if is_end { "completed" } else { "was triggered" };
             let what = format!("checkpoint {checkpoint} {verb} after checkpoint {before}");
-            wrong = wrong.or(Some(Broken::at(entry.time, what)));
+            wrong = wrong.or(Some(Broken::by(entry, what)));
         }
     }
     Outcome::saw(triggered, "every checkpoint has a greater id than all before it")

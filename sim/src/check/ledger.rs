@@ -52,7 +52,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
             ledger.complete.entry(job).or_default().insert(complete.checkpoint);
         }
         let step = ledger.step(&entry.fact, entry.time);
-        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+        wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let left = ledger.left(run.finished());
     let transactions = ledger.transactions.len();

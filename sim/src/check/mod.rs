@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::journal::{Entry, NodeIndex};
 use crate::scenario::values::Arg;
 use slackwater_core::time::parse_span;
 
@@ -202,6 +203,27 @@ impl Bound {
     }
 }
 
+/// Which fact showed that something was wrong: what kind, and who told it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its probe name.
+    pub probe: &'static str,
+    /// Who told it.
+    pub node: NodeIndex,
+}
+
+impl Place {
+    /// The place of this fact.
+    pub fn of(entry: &Entry) -> Self {
+        Self { probe: entry.fact.probe(), node: entry.node }
+    }
+
+    /// Whether this fact is of the place.
+    pub fn is(&self, entry: &Entry) -> bool {
+        *self == Self::of(entry)
+    }
+}
+
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
@@ -220,6 +242,8 @@ pub struct Outcome {
 pub struct Broken {
     /// Virtual time at which it showed, if it did at a time.
     pub at: Option<Duration>,
+    /// The fact at which it showed, if it did at one.
+    pub place: Option<Place>,
     /// What, in the words of the domain.
     pub what: String,
 }
@@ -244,12 +268,19 @@ impl Outcome {
 }
 
 impl Broken {
+    /// At a time.
     fn at(at: Duration, what: impl Into<String>) -> Self {
-        Self { at: Some(at), what: what.into() }
+        Self { at: Some(at), place: None, what: what.into() }
     }
 
+    /// At the time and place of a fact.
+    fn by(entry: &Entry, what: impl Into<String>) -> Self {
+        Self { place: Some(Place::of(entry)), ..Self::at(entry.time, what) }
+    }
+
+    /// Nowhere: something that should be there is not.
     fn somewhere(what: impl Into<String>) -> Self {
-        Self { at: None, what: what.into() }
+        Self { at: None, place: None, what: what.into() }
     }
 }
 

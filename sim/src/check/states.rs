@@ -61,7 +61,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
     let (mut machine, mut wrong) = (Machine::default(), None);
     for entry in run.entries() {
         let step = machine.step(&entry.fact, entry.time);
-        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+        wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let words = match machine.restarts {
         0 => "no restart".to_owned(),

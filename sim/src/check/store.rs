@@ -38,7 +38,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
     let (mut shelf, mut wrong) = (Shelf::default(), None);
     for entry in run.entries() {
         let step = shelf.step(&entry.fact);
-        wrong = wrong.or(step.err().map(|why| Broken::at(entry.time, why)));
+        wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let orphans = shelf.orphans();
     let left = orphans.first().filter(|_| shelf.is_quiet(run)).map(|path| {

@@ -42,7 +42,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
 }
 
 fn step(gates: &mut BTreeMap<Execution, Gate>, entry: &Entry) -> Option<Broken> {
-    let broken = |what: String| Some(Broken::at(entry.time, what));
+    let broken = |what: String| Some(Broken::by(entry, what));
     match &entry.fact {
         Fact::GateOpened { task, channels } => {
             let gate = gates.entry(*task).or_default();

@@ -317,15 +317,15 @@ fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
         match &entry.fact {
             Fact::Panicked { task, message } => {
                 let what = format!("at {at:.3} s on {node}: {task}: {message}");
-                troubles.push(Trouble::new(Class::Panicked, what));
+                troubles.push(Trouble::new(Class::Panicked, what).shown_by(entry));
             }
             Fact::JobStatusChanged { job, to: JobStatus::Failed, cause, .. } if !may_fail => {
                 let what = format!("at {at:.3} s job {job} FAILED: {cause}");
-                troubles.push(Trouble::new(Class::Broken, what));
+                troubles.push(Trouble::new(Class::Broken, what).shown_by(entry));
             }
             Fact::JobRefused { cause, .. } => {
                 let what = format!("at {at:.3} s a job was refused: {cause}");
-                troubles.push(Trouble::new(Class::Harness, what));
+                troubles.push(Trouble::new(Class::Harness, what).shown_by(entry));
             }
             _ => {}
         }

@@ -3,8 +3,10 @@
 //! Exit codes of the command line are the classes' numbers.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::check::{Broken, Outcome};
+use crate::check::{Broken, Outcome, Place};
+use crate::journal::Entry;
 
 use super::format::Must;
 use super::resolve::Expectation;
@@ -56,12 +58,30 @@ pub struct Trouble {
     pub class: Class,
     /// What, for a person; more than one line for a divergence.
     pub what: String,
+    /// The check that says so, if one does.
+    pub check: Option<&'static str>,
+    /// Virtual time at which it showed, if it did at a time.
+    pub at: Option<Duration>,
+    /// The fact at which it showed, if it did at one.
+    pub place: Option<Place>,
 }
 
 impl Trouble {
     /// A trouble of this class.
     pub fn new(class: Class, what: impl Into<String>) -> Self {
-        Self { class, what: what.into() }
+        Self { class, what: what.into(), check: None, at: None, place: None }
+    }
+
+    /// The same, shown by a fact.
+    #[must_use]
+    pub fn shown_by(self, entry: &Entry) -> Self {
+        Self { at: Some(entry.time), place: Some(Place::of(entry)), ..self }
+    }
+
+    /// The same, told by a check.
+    #[must_use]
+    fn told_by(self, check: &'static str) -> Self {
+        Self { check: Some(check), ..self }
     }
 }
 
@@ -111,11 +131,15 @@ fn trouble(expectation: &Expectation, outcome: &Outcome) -> Option<Trouble> {
     let name = expectation.check.name;
     if outcome.saw == 0 {
         let summary = &outcome.summary;
-        return Some(Trouble::new(Class::Harness, format!("{name} saw nothing: {summary}")));
+        let what = format!("{name} saw nothing: {summary}");
+        return Some(Trouble::new(Class::Harness, what).told_by(name));
     }
-    let broke = |what: String| Some(Trouble::new(Class::Broken, what));
+    let broke = |what: String| Some(Trouble::new(Class::Broken, what).told_by(name));
     match (expectation.must, &outcome.broken) {
-        (Must::Hold, Some(broken)) => return broke(format!("{name}: {}", shown(broken))),
+        (Must::Hold, Some(broken)) => {
+            let told = broke(format!("{name}: {}", shown(broken)));
+            return told.map(|told| Trouble { at: broken.at, place: broken.place, ..told });
+        }
         (Must::Break, None) => return broke(format!("{name} held, and must break")),
         _ => {}
     }

@@ -59,7 +59,7 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
     let (mut transactions, mut looked) = (Transactions::default(), Looked::default());
     for entry in run.entries() {
         if let Err(why) = sources.note(&entry.fact) {
-            return (looked, Some(Broken::at(entry.time, why)));
+            return (looked, Some(Broken::by(entry, why)));
         }
         transactions.note(&entry.fact);
         let Some((job, _, appended)) = archive.note(&entry.fact) else { continue };
@@ -71,7 +71,7 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
         let held = hold(&archive, &complete, (&sources, &transactions), &mut looked);
         if let Err(why) = held {
             let what = format!("checkpoint {}: {why}", complete.checkpoint);
-            return (looked, Some(Broken::at(entry.time, what)));
+            return (looked, Some(Broken::by(entry, what)));
         }
     }
     (looked, None)
