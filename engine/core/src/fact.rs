@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::element::LatencyMarker;
 use crate::graph::Uid;
 use crate::id::{Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
+use crate::message::MessageKind;
 use crate::point::Point;
 use crate::time::EventTime;
 
@@ -152,6 +153,10 @@ facts! {
     SlotFreed = "slot.freed" { job: JobId, task_manager: TaskManagerId, slot: u32 }
     /// A task changed its state.
     TaskStatusChanged = "task.status" { task: Execution, to: TaskStatus, cause: String }
+    /// A job manager or task manager is about to send a message; `checkpoint` is 0 where it is about none.
+    MessageSent = "message.sent" { message: MessageKind, peer: String, job: JobId, attempt: Attempt, checkpoint: CheckpointId }
+    /// A message has arrived, and is about to be acted upon; `checkpoint` is 0 where it is about none.
+    MessageReceived = "message.received" { message: MessageKind, peer: String, job: JobId, attempt: Attempt, checkpoint: CheckpointId }
     /// A message of another attempt, epoch or dead leader arrived and changed nothing.
     MessageFenced = "fenced.message" { message: String, cause: String }
 
@@ -330,6 +335,7 @@ plain!(
     Attempt,
     CheckpointId,
     JobStatus,
+    MessageKind,
     TaskManagerId,
     TaskStatus,
     Uid,

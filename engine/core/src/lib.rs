@@ -10,6 +10,7 @@ pub mod graph;
 pub mod id;
 pub mod joblog;
 pub mod key;
+pub mod message;
 pub mod point;
 pub mod program;
 pub mod random;

@@ -124,12 +124,13 @@ impl Door {
             Ok(_) => return caller.refuse(&*self.host, "a task manager needs a worker").await,
             Err(reason) => return caller.refuse(&*self.host, &reason).await,
         };
+        let caller_name = caller.hello.name.clone();
         let Ok(conn) = caller.welcome(&*self.host, &self.admission(term)).await else { return };
         let (outgoing, said) = mpsc::unbounded_channel();
         let caller = self.caller;
         term.tell(Event::Registered { caller, id, registration, outgoing });
-        let host = Arc::clone(&self.host);
-        let mut session = Session::new(host, End::Landlord, conn, self.heartbeat);
+        let (host, peer) = (Arc::clone(&self.host), caller_name);
+        let mut session = Session::new(host, End::Landlord, peer, conn, self.heartbeat);
         let end = session.run(said, |message| term.tell(Event::Said { caller, message })).await;
         term.tell(Event::Left { caller, end });
     }

@@ -94,11 +94,11 @@ pub async fn run(
     let mut newest = JobEpoch::default();
     loop {
         let connected = connect(&*host, &config, &hello, newest).await?;
-        if let Some((admission, reader, writer)) = connected {
+        if let Some((address, (admission, reader, writer))) = connected {
             newest = admission.epoch;
             let conn = (reader, writer);
-            let mut session =
-                Session::new(Arc::clone(&host), End::Tenant, conn, admission.heartbeat);
+            let (at, beat) = (Arc::clone(&host), admission.heartbeat);
+            let mut session = Session::new(at, End::Tenant, address, conn, beat);
             let cause = crew.serve(&*host, admission.epoch, &mut session).await?;
             let task_manager = TaskManagerId(host.name().to_owned());
             host.tell(Fact::JobManagerLost { task_manager, cause });
@@ -119,12 +119,14 @@ async fn connect(
     config: &TaskManagerConfig,
     hello: &Hello,
     newest: JobEpoch,
-) -> Result<Option<Admitted>, TaskManagerError> {
+) -> Result<Option<(String, Admitted)>, TaskManagerError> {
     let addresses = config.job_manager.split(',').map(str::trim);
     for address in addresses.filter(|address| !address.is_empty()) {
         let Ok(conn) = host.connect(address, config.connect_within).await else { continue };
         match config.handshake.offer::<Admission>(host, conn, address, hello).await {
-            Ok(admitted) if admitted.0.epoch >= newest => return Ok(Some(admitted)),
+            Ok(admitted) if admitted.0.epoch >= newest => {
+                return Ok(Some((address.to_owned(), admitted)));
+            }
             Ok((Admission { epoch, .. }, ..)) => {
                 let message = format!("admission by job manager {address}");
                 let cause = format!("epoch {epoch} is older than {newest}");

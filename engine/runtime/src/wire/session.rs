@@ -10,9 +10,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use slackwater_core::codec::{decode_message, encode_message};
+use slackwater_core::fact::Fact;
 use tokio::sync::mpsc;
 
 use super::frame::{FrameReader, FrameWriter};
+use super::message::{About, Told};
 use crate::host::{Host, within};
 
 /// How often to speak, and how long silence may last. The job manager's setting holds for both ends.
@@ -78,6 +80,8 @@ enum Spoken<M> {
 /// One end of a session.
 pub struct Session {
     host: Arc<dyn Host>,
+    /// Who the other end is: a name, or the address at which it was found.
+    peer: String,
     reader: FrameReader,
     writer: FrameWriter,
     heartbeat: Heartbeat,
@@ -97,18 +101,19 @@ impl Session {
     pub fn new(
         host: Arc<dyn Host>,
         end: End,
+        peer: String,
         (reader, writer): (FrameReader, FrameWriter),
         heartbeat: Heartbeat,
     ) -> Self {
         let now = host.elapsed();
         let (heard, confirmed, unconfirmed) = ((0, now), (0, now), VecDeque::new());
-        Self { host, reader, writer, heartbeat, end, heard, beaten: now, confirmed, unconfirmed }
+        Self { host, peer, reader, writer, heartbeat, end, heard, beaten: now, confirmed, unconfirmed }
     }
 
     /// Sends what comes out of `outgoing` and hands over what arrives, until either side ends.
     /// The connection stays open until the session is dropped: the peer cannot see an end before
     /// its owner has drawn the consequences.
-    pub async fn run<Out: Serialize, In: DeserializeOwned>(
+    pub async fn run<Out: Serialize + Told, In: DeserializeOwned + Told>(
         &mut self,
         mut outgoing: mpsc::UnboundedReceiver<Out>,
         mut hand_over: impl FnMut(In),
@@ -127,7 +132,10 @@ impl Session {
                     Err(error) => Err(SessionEnd::Closed(error.to_string())),
                 },
                 message = outgoing.recv() => match message {
-                    Some(message) => self.say(&Spoken::Message(message)).await,
+                    Some(message) => {
+                        self.tell(true, message.about());
+                        self.say(&Spoken::Message(message)).await
+                    }
                     None => Err(self.close().await),
                 },
                 () = pause => self.beat_if_due().await,
@@ -160,7 +168,7 @@ impl Session {
         next.saturating_sub(now)
     }
 
-    async fn hear<In: DeserializeOwned>(
+    async fn hear<In: DeserializeOwned + Told>(
         &mut self,
         bytes: &[u8],
         hand_over: &mut impl FnMut(In),
@@ -170,6 +178,7 @@ impl Session {
         self.heard = (self.heard.0 + 1, self.host.elapsed());
         match spoken {
             Spoken::Message(message) => {
+                self.tell(false, message.about());
                 hand_over(message);
                 Ok(())
             }
@@ -181,6 +190,15 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn tell(&self, sent: bool, about: About) {
+        let About { kind: message, job, attempt, checkpoint } = about;
+        let peer = self.peer.clone();
+        self.host.tell(match sent {
+            true => Fact::MessageSent { message, peer, job, attempt, checkpoint },
+            false => Fact::MessageReceived { message, peer, job, attempt, checkpoint },
+        });
     }
 
     /// Takes the peer's word that it has heard so many frames.
