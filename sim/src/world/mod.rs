@@ -6,6 +6,7 @@
 
 pub mod cluster;
 mod cue;
+mod director;
 mod disk;
 mod gate;
 mod host;
@@ -30,6 +31,7 @@ use crate::fault::Fault;
 use crate::journal::{Entry, Journal};
 
 pub use cue::{Cue, Deeds, Mark};
+pub use director::{Director, Orders};
 pub use host::EPOCH;
 pub use link::Delay;
 pub use node::Clocks;
@@ -67,6 +69,7 @@ pub struct World {
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
     cues: Vec<(Cue, Deeds)>,
+    director: Option<Box<dyn Director>>,
     marks: Vec<Mark>,
     stops: Vec<(Stop, Watch)>,
     rest: Duration,
@@ -85,6 +88,8 @@ pub enum Action {
         /// What is run.
         main: Main,
     },
+    /// The director is asked again.
+    Timer(u64),
 }
 
 impl From<Fault> for Action {
@@ -163,6 +168,7 @@ impl World {
             clocks: BTreeMap::new(),
             script: Vec::new(),
             cues: Vec::new(),
+            director: None,
             marks: Vec::new(),
             stops: Vec::new(),
             rest: Duration::ZERO,
@@ -253,6 +259,13 @@ impl World {
     #[must_use]
     pub fn on(mut self, cue: Cue, deeds: Deeds) -> Self {
         self.cues.push((cue, deeds));
+        self
+    }
+
+    /// Lets somebody decide while it runs; of several, the last.
+    #[must_use]
+    pub fn directed_by(mut self, director: Box<dyn Director>) -> Self {
+        self.director = Some(director);
         self
     }
 

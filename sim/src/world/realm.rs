@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use slackwater_core::fact::{Detail, Down, Fact};
 
+use super::Action;
 use super::cue::{Cues, Deeds};
+use super::director::{Director, Orders};
 use super::link::Links;
 use super::node::{Life, Node};
 use super::store::Objects;
@@ -31,8 +33,9 @@ pub(super) struct Realm {
     /// The next step that a cue waits for, and whether any waits for a fact: asked all the time.
     next_cue: AtomicU64,
     facts_cue: AtomicBool,
-    /// Deeds that cues have set off, each with its time; taken by the loop of time.
-    due: Mutex<Vec<(Duration, Fault)>>,
+    director: Mutex<Option<Box<dyn Director>>>,
+    /// What cues and the director have set off, each with its time; taken by the loop of time.
+    due: Mutex<Vec<(Duration, Action)>>,
 }
 
 impl Realm {
@@ -56,15 +59,22 @@ impl Realm {
             cues: Mutex::default(),
             next_cue: AtomicU64::new(u64::MAX),
             facts_cue: AtomicBool::new(false),
+            director: Mutex::default(),
             due: Mutex::default(),
             nodes,
         }
     }
 
     /// Arms the cues of the world, before it begins.
-    pub(super) fn arm(&self, cues: Cues) {
+    pub(super) fn arm(&self, cues: Cues, director: Option<Box<dyn Director>>) {
         *locked(&self.cues) = cues;
-        self.note_cues(&locked(&self.cues));
+        *locked(&self.director) = director;
+        self.note_cues();
+    }
+
+    /// Lets the director begin.
+    pub(super) fn begin(&self) {
+        self.give_out(self.ask(|director| director.begin()));
     }
 
     /// At how many steps each mark of the world was seen.
@@ -72,9 +82,27 @@ impl Realm {
         locked(&self.cues).seen()
     }
 
-    fn note_cues(&self, cues: &Cues) {
-        self.next_cue.store(cues.next_step(), Ordering::Relaxed);
-        self.facts_cue.store(cues.wait_for_facts(), Ordering::Relaxed);
+    fn note_cues(&self) {
+        let (cues, director) = (locked(&self.cues), locked(&self.director));
+        let asked = director.as_ref().map_or(u64::MAX, |director| director.next_step());
+        self.next_cue.store(cues.next_step().min(asked), Ordering::Relaxed);
+        let waits = cues.wait_for_facts() || director.is_some();
+        self.facts_cue.store(waits, Ordering::Relaxed);
+    }
+
+    /// Asks the director, if there is one.
+    fn ask(&self, what: impl FnOnce(&mut dyn Director) -> Orders) -> Orders {
+        let orders = match &mut *locked(&self.director) {
+            Some(director) => what(&mut **director),
+            None => return Orders::new(),
+        };
+        self.note_cues();
+        orders
+    }
+
+    /// The time of a timer has come.
+    pub(super) fn on_timer(&self, timer: u64) {
+        self.give_out(self.ask(|director| director.on_timer(timer)));
     }
 
     pub(super) fn node(&self, name: &str) -> Option<&Arc<Node>> {
@@ -102,14 +130,15 @@ impl Realm {
         }
         let entry = Entry { time, node, fact };
         let fired = self.fire(|cues| cues.on_fact(&entry, self.steps()));
+        let orders = self.ask(|director| director.on_fact(&entry));
         self.with_journal(|journal| journal.push(entry.time, entry.node, entry.fact));
         fired.into_iter().for_each(|deeds| self.set_off(deeds));
+        self.give_out(orders);
     }
 
     fn fire(&self, on: impl FnOnce(&mut Cues) -> Vec<Deeds>) -> Vec<Deeds> {
-        let mut cues = locked(&self.cues);
-        let fired = on(&mut cues);
-        self.note_cues(&cues);
+        let fired = on(&mut locked(&self.cues));
+        self.note_cues();
         fired
     }
 
@@ -121,7 +150,17 @@ impl Realm {
                 Fault::Kill { node } if delay.is_zero() => self.end(node, Down::Kill),
                 Fault::Pause { node } if delay.is_zero() => self.pause(node),
                 Fault::Began { name } if delay.is_zero() => self.tell_fault(name.clone(), true),
-                _ => locked(&self.due).push((now + delay, fault)),
+                _ => locked(&self.due).push((now + delay, fault.into())),
+            }
+        }
+    }
+
+    /// As [`Realm::set_off`], for what the director has ordered.
+    fn give_out(&self, orders: Orders) {
+        for (delay, action) in orders {
+            match action {
+                Action::Fault(fault) => self.set_off(vec![(delay, fault)]),
+                other => locked(&self.due).push((self.now().saturating_add(delay), other)),
             }
         }
     }
@@ -136,11 +175,11 @@ impl Realm {
     }
 
     /// The deeds that have come due.
-    pub(super) fn take_due(&self, now: Duration) -> Vec<Fault> {
+    pub(super) fn take_due(&self, now: Duration) -> Vec<Action> {
         let mut all = locked(&self.due);
         let mut due: Vec<_> = all.extract_if(.., |(time, _)| *time <= now).collect();
         due.sort_by_key(|(time, _)| *time);
-        due.into_iter().map(|(_, fault)| fault).collect()
+        due.into_iter().map(|(_, action)| action).collect()
     }
 
     /// Ends a node's process. A machine that goes dark is parted from its peers by the caller.
@@ -175,7 +214,9 @@ impl Realm {
         let is_cue = step >= self.next_cue.load(Ordering::Relaxed);
         if is_cue {
             let fired = self.fire(|cues| cues.on_step(step));
+            let orders = self.ask(|director| director.on_step(step));
             fired.into_iter().for_each(|deeds| self.set_off(deeds));
+            self.give_out(orders);
         }
         is_cue
     }

@@ -62,7 +62,7 @@ impl Stage {
         world.script.sort_by_key(|(time, _)| *time);
         let realm = realm(&mut world);
         let cues = (std::mem::take(&mut world.cues), std::mem::take(&mut world.marks));
-        realm.arm(Cues::new(cues.0, cues.1));
+        realm.arm(Cues::new(cues.0, cues.1), world.director.take());
         let mut sim = turmoil::Builder::new()
             .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
             .simulation_duration(Duration::MAX)
@@ -85,6 +85,7 @@ impl Stage {
             self.start(index);
         }
         self.realm.store.tell(&self.realm);
+        self.realm.begin();
         let end = loop {
             if let Some(end) = self.step() {
                 break end;
@@ -111,8 +112,8 @@ impl Stage {
         while let Some((_, action)) = self.script.next_if(|(time, _)| *time <= now) {
             self.perform(action);
         }
-        for fault in self.realm.take_due(now) {
-            self.perform(fault.into());
+        for action in self.realm.take_due(now) {
+            self.perform(action);
         }
         match catch_unwind(AssertUnwindSafe(|| self.sim.step())) {
             Ok(Ok(_)) => {}
@@ -150,6 +151,7 @@ impl Stage {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Run { node, main } => self.run_beside(self.place(&node), main),
+            Action::Timer(timer) => self.realm.on_timer(timer),
             Action::Fault(Fault::Kill { node }) => self.end(self.place(&node), Down::Kill),
             Action::Fault(Fault::PowerLoss { node }) => {
                 self.end(self.place(&node), Down::PowerLoss)

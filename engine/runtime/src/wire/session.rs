@@ -107,7 +107,18 @@ impl Session {
     ) -> Self {
         let now = host.elapsed();
         let (heard, confirmed, unconfirmed) = ((0, now), (0, now), VecDeque::new());
-        Self { host, peer, reader, writer, heartbeat, end, heard, beaten: now, confirmed, unconfirmed }
+        Self {
+            host,
+            peer,
+            reader,
+            writer,
+            heartbeat,
+            end,
+            heard,
+            beaten: now,
+            confirmed,
+            unconfirmed,
+        }
     }
 
     /// Sends what comes out of `outgoing` and hands over what arrives, until either side ends.
