@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use clap::Parser;
 
+// A simulated second makes some ten thousand small allocations: what is run is what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A stream engine and the world it is tried in.
 #[derive(Parser)]
 #[command(name = "slackwater", version, arg_required_else_help = true)]
