@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn a_minute_is_counted_when_the_watermark_has_passed_its_last_millisecond() {
         let mut h = Harness::new(|clicks| per_minute(&clicks));
-        h.record(1_000, click("/start", 1_000)).record(59_999, click("/start", 59_999));
-        h.record(60_000, click("/start", 60_000)).watermark(59_998);
-        assert_eq!(h.take_values(), []);
+        h.element(1_000, click("/start", 1_000)).element(59_999, click("/start", 59_999));
+        h.element(60_000, click("/start", 60_000)).watermark(59_998);
+        assert_eq!(h.output(), []);
         h.watermark(59_999);
-        let minutes = h.take_values();
+        let minutes = h.output();
         assert_eq!((minutes.len(), minutes[0].window.start.as_millis()), (1, 0));
         assert_eq!((minutes[0].key.as_str(), minutes[0].value), ("/start", 2));
     }
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_click_that_comes_too_late_is_not_lost() {
         let mut h = Harness::new(|clicks| per_minute(&clicks));
-        h.watermark(59_999).record(55_000, click("/news", 55_000)).end();
-        assert_eq!(h.take_values(), []);
+        h.watermark(59_999).element(55_000, click("/news", 55_000)).end();
+        assert_eq!(h.output(), []);
         assert!(h.take_late().iter().any(|late| matches!(late, Element::Record(..))));
     }
 }

@@ -43,7 +43,7 @@ fn play(departures: &[Departure], rows: usize, quantum: Quantum) -> Outcome {
     let hour = tumbling(mins(60));
     let watermarks = Watermarks::bounded(mins(60));
     let mut generators = Generators::new(&watermarks, &[0], quantum);
-    let mut h = Harness::new(|departures: Stream<(u64, Departure)>| {
+    let mut h = Harness::new(move |departures: Stream<(u64, Departure)>| {
         let keyed = departures.key_by(|(_, departure)| departure.key.clone());
         keyed.window(hour).fold("hours", (0, 0), |(count, sum): &mut (i64, i64), (_, departure)| {
             *count += 1;
@@ -61,7 +61,7 @@ fn play(departures: &[Departure], rows: usize, quantum: Quantum) -> Outcome {
         marks += batch.marks.len();
         h.batch(batch);
     }
-    let panes = h.end().take_values();
+    let panes = h.end().output();
     let mut panes: Vec<_> = panes.iter().map(|p| (p.window, p.key.clone(), p.value)).collect();
     panes.sort();
     let windows = panes.into_iter().map(|(window, key, (count, sum))| {

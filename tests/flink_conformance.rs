@@ -284,10 +284,10 @@ fn check(windows: Tumbling, late: Option<&str>, shown: &[Shown]) -> usize {
     for case in cases() {
         for (batch, chaining) in SHAPES {
             let harness = Harness::with(
-                |env| {
+                move |env| {
                     env.chaining(chaining);
                 },
-                |given: Stream<Given>| {
+                move |given: Stream<Given>| {
                     let keyed = given.key_by(|given| given.key.clone());
                     keyed.window(windows).fold("windows", Seen::default(), see)
                 },
@@ -401,10 +401,10 @@ fn the_sum_of_the_library_has_the_bits_of_flinks() {
         let expected = case.expected("tumbling_1s", &["key", "window_start", "sum_bits"]);
         let expected = sorted(expected.into_iter());
         for (batch, _) in SHAPES {
-            let harness = Harness::new(|given: Stream<Given>| {
+            let harness = Harness::new(move |given: Stream<Given>| {
                 given.key_by(|given| given.key.clone()).window(second()).sum("sum", |g| g.value)
             });
-            let panes = play(&case, batch, harness).take_values().into_iter();
+            let panes = play(&case, batch, harness).output().into_iter();
             let row =
                 |p: Pane<String, f64>| format!("{},{},{}", p.key, p.window.start, bits(p.value));
             assert_eq!(sorted(panes.map(row)), expected, "{:?} by {batch}", case.folder);
@@ -422,10 +422,10 @@ fn a_keyed_state_gives_what_flink_gives_record_by_record() {
         let expected = case.expected("running_sum", COLUMNS);
         for (batch, chaining) in SHAPES {
             let harness = Harness::with(
-                |env| {
+                move |env| {
                     env.chaining(chaining);
                 },
-                |given: Stream<Given>| {
+                move |given: Stream<Given>| {
                     let keyed = given.key_by(|given| given.key.clone());
                     keyed.scan("running_sum", 0.0, |sum: &mut f64, given| {
                         *sum += given.value;

@@ -105,6 +105,11 @@ impl Cluster {
         all
     }
 
+    /// Another plan of the same operators, whose tasks wait for state.
+    pub(super) fn plan_anew(&mut self, plan: Plan) {
+        self.plan = plan;
+    }
+
     /// Opens every task anew, with the state of these sections.
     pub(super) fn restore(&mut self, sections: Vec<Section>) {
         self.tasks = Self::open(&self.plan);

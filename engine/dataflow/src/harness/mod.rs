@@ -1,9 +1,11 @@
 //! Tries operators without a cluster: records and watermarks in; results, late records, signals
 //! and facts out. Runs the same plan as a cluster does, on one thread and without a clock of its
-//! own, so a test says when time passes. How tasks feed each other here is in `cluster`.
+//! own, so a test says when time passes. How tasks feed each other here is in `cluster`; whether a
+//! restart shows is asked in `restart`.
 
 mod cluster;
 mod outlet;
+mod restart;
 
 use std::marker::PhantomData;
 
@@ -15,10 +17,12 @@ use slackwater_core::time::{EventTime, ProcessingTime};
 use crate::packet::{AnyBatch, Packet};
 use crate::state::Section;
 use crate::stream::{Env, Stream};
+use crate::task::Plan;
 use crate::watermark::{Generators, Quantum, Watermarks};
 use cluster::Cluster;
 pub use outlet::Outlets;
 use outlet::{INPUT, InputOnly, LATE, OUTPUT};
+pub use restart::{Step, restart_anywhere};
 
 /// What came out of a stream, in order.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -37,12 +41,14 @@ pub enum Element<T> {
 /// use slackwater_dataflow::harness::{Element, Harness};
 /// use slackwater_core::time::EventTime;
 /// let mut h = Harness::new(|numbers| numbers.map(|n: i32| n + 1));
-/// h.record(5, 41).watermark(5);
+/// h.element(5, 41).watermark(5);
 /// let at = EventTime::from_millis(5);
 /// assert_eq!(h.take(), [Element::Record(at, 42), Element::Watermark(at)]);
 /// ```
 pub struct Harness<I, O, L = ()> {
     cluster: Cluster,
+    /// Plans the operators, at another parallelism than they were built with if it says one.
+    plan: Box<dyn Fn(Option<u32>) -> Plan>,
     generators: Option<Generators<I>>,
     of: PhantomData<fn(I) -> (O, L)>,
 }
@@ -52,7 +58,7 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     ///
     /// # Panics
     /// If no plan can be made of them; the message says why.
-    pub fn new<R>(build: impl FnOnce(Stream<I>) -> R) -> Self
+    pub fn new<R>(build: impl Fn(Stream<I>) -> R + 'static) -> Self
     where
         R: Outlets<Main = O, Late = L>,
     {
@@ -63,15 +69,24 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     ///
     /// # Panics
     /// As [`Harness::new`].
-    pub fn with<R>(configure: impl FnOnce(&Env), build: impl FnOnce(Stream<I>) -> R) -> Self
+    pub fn with<R>(
+        configure: impl Fn(&Env) + 'static,
+        build: impl Fn(Stream<I>) -> R + 'static,
+    ) -> Self
     where
         R: Outlets<Main = O, Late = L>,
     {
-        let env = Env::new("harness");
-        configure(&env);
-        build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
-        let plan = env.plan().unwrap_or_else(|refused| panic!("no plan: {refused}"));
-        Self { cluster: Cluster::start(plan), generators: None, of: PhantomData }
+        let plan = move |parallelism: Option<u32>| {
+            let env = Env::new("harness");
+            configure(&env);
+            if let Some(parallelism) = parallelism {
+                env.parallelism(parallelism);
+            }
+            build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
+            env.plan().unwrap_or_else(|refused| panic!("no plan: {refused}"))
+        };
+        let cluster = Cluster::start(plan(None));
+        Self { cluster, plan: Box::new(plan), generators: None, of: PhantomData }
     }
 
     /// From now on watermarks follow from the records.
@@ -85,7 +100,7 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     ///
     /// # Panics
     /// If an operator fails, here and below: the message is its error.
-    pub fn record(&mut self, at: i64, value: I) -> &mut Self {
+    pub fn element(&mut self, at: i64, value: I) -> &mut Self {
         let mut batch = Batch::default();
         batch.push(EventTime::from_millis(at), value);
         self.batch(batch)
@@ -117,7 +132,7 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
 
     /// Lets the clock of processing time reach `millis`, and fires the timers that are due, each
     /// at its time. It never goes back.
-    pub fn clock(&mut self, millis: i64) -> &mut Self {
+    pub fn processing_time(&mut self, millis: i64) -> &mut Self {
         self.cluster.advance_clock(ProcessingTime::from_millis(millis));
         self
     }
@@ -152,6 +167,30 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
         self
     }
 
+    /// Takes a snapshot and starts the operators anew with it as so many subtasks, as a job that is
+    /// resumed at another parallelism: keys find their state, whichever subtask holds it then.
+    ///
+    /// ```
+    /// use slackwater_core::time::secs;
+    /// use slackwater_dataflow::harness::Harness;
+    /// use slackwater_dataflow::window::tumbling;
+    /// let mut h = Harness::new(|words| {
+    ///     let words = words.key_by(|word: &String| word.clone());
+    ///     words.window(tumbling(secs(1))).fold("counts", 0, |count, _| *count += 1)
+    /// });
+    /// h.element(10, "to".into()).element(20, "be".into()).rescale(4).element(30, "to".into());
+    /// let counts = h.rescale(2).watermark(999).output();
+    /// assert_eq!(counts.iter().map(|pane| pane.value).sum::<i32>(), 3);
+    /// ```
+    ///
+    /// # Panics
+    /// If state is refused, or the operators cannot have that parallelism.
+    pub fn rescale(&mut self, parallelism: u32) -> &mut Self {
+        let sections = self.snapshot();
+        self.cluster.plan_anew((self.plan)(Some(parallelism)));
+        self.restore(&sections)
+    }
+
     /// Everything that came out since the last time, in order.
     pub fn take(&mut self) -> Vec<Element<O>> {
         elements(self.cluster.take(OUTPUT))
@@ -163,8 +202,13 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     }
 
     /// Only the values.
-    pub fn take_values(&mut self) -> Vec<O> {
+    pub fn output(&mut self) -> Vec<O> {
         records(self.take()).into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// The values that the late stream gave since the last time.
+    pub fn late(&mut self) -> Vec<L> {
+        records(self.take_late()).into_iter().map(|(_, value)| value).collect()
     }
 
     /// Everything that came out of the late stream since the last time.

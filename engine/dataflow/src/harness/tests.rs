@@ -25,7 +25,7 @@ fn shown(panes: Vec<Pane<String, i64>>) -> Vec<String> {
 
 fn feed<O: Data, L: Data>(h: &mut Harness<Reading, O, L>) {
     for at in 0..40 {
-        h.record(at * 100, (format!("k{}", at % 7), at));
+        h.element(at * 100, (format!("k{}", at % 7), at));
         h.watermark(at * 100 - 1);
     }
 }
@@ -34,14 +34,14 @@ fn feed<O: Data, L: Data>(h: &mut Harness<Reading, O, L>) {
 fn parallel_or_not_chained_or_not_the_sums_are_the_same() {
     let play = |parallelism, chaining| {
         let mut h = Harness::with(
-            |env| {
+            move |env| {
                 env.parallelism(parallelism).chaining(chaining);
             },
             sums,
         );
         feed(&mut h);
         h.end();
-        shown(h.take_values())
+        shown(h.output())
     };
     let alone = play(1, true);
     assert_eq!(alone.len(), 28, "seven keys in four seconds");
@@ -59,7 +59,7 @@ fn records_that_are_spread_evenly_keep_their_watermarks() {
         |readings: Stream<Reading>| sums(readings.rebalance().map(|reading| reading)),
     );
     feed(&mut h);
-    let before_the_end = shown(h.take_values()).len();
+    let before_the_end = shown(h.output()).len();
     let facts = h.take_facts();
     let late = facts.iter().filter(|fact| matches!(fact, Fact::RecordLate { .. })).count();
     let seconds_that_passed = 3;
@@ -72,8 +72,8 @@ fn a_union_is_as_far_as_its_slowest_stream() {
         let twice = readings.map(|(key, value)| (key, value * 100));
         sums(union([&readings, &twice]))
     });
-    h.record(10, ("a".into(), 1)).watermark(999);
-    assert_eq!(shown(h.take_values()), ["0 a 101"]);
+    h.element(10, ("a".into(), 1)).watermark(999);
+    assert_eq!(shown(h.output()), ["0 a 101"]);
     let idle = h.signal(Signal::Idle).take();
     assert_eq!(idle, [Element::Signal(Signal::Idle)], "both are idle, and it is said once");
 }
@@ -82,16 +82,16 @@ fn a_union_is_as_far_as_its_slowest_stream() {
 fn one_word_makes_windows_follow_the_clock() {
     let play = |clock| {
         let mut h = Harness::with(
-            |env| {
+            move |env| {
                 env.clock(clock);
             },
             sums,
         );
-        h.clock(5_100).record(900, ("a".into(), 1)).record(200, ("a".into(), 2));
-        h.clock(5_999).record(1_100, ("a".into(), 4)).watermark(1_999);
-        let by_records = shown(h.take_values());
-        h.clock(6_000);
-        (by_records, shown(h.take_values()))
+        h.processing_time(5_100).element(900, ("a".into(), 1)).element(200, ("a".into(), 2));
+        h.processing_time(5_999).element(1_100, ("a".into(), 4)).watermark(1_999);
+        let by_records = shown(h.output());
+        h.processing_time(6_000);
+        (by_records, shown(h.output()))
     };
     let nothing = Vec::<String>::new;
     let by_event = vec!["0 a 3".to_owned(), "1000 a 4".to_owned()];
@@ -102,8 +102,8 @@ fn one_word_makes_windows_follow_the_clock() {
 #[test]
 fn what_fires_what_is_late_and_what_is_still_open_is_told() {
     let mut h = Harness::new(sums);
-    h.record(100, ("a".into(), 1)).watermark(1_500).record(200, ("a".into(), 2));
-    h.record(1_600, ("b".into(), 3)).signal(Signal::EndOfInput);
+    h.element(100, ("a".into(), 1)).watermark(1_500).element(200, ("a".into(), 2));
+    h.element(1_600, ("b".into(), 3)).signal(Signal::EndOfInput);
     let (mut fired, mut late, mut open) = (0, 0, 0);
     for fact in h.take_facts() {
         match fact {
@@ -186,13 +186,13 @@ fn given() -> impl Strategy<Value = Vec<(bool, Given)>> {
 
 fn give<O: Data>(h: &mut Harness<Reading, O, Reading>, step: &Given) {
     match step {
-        Given::Record(key, time) => h.record(*time, (format!("k{key}"), time % 97)),
+        Given::Record(key, time) => h.element(*time, (format!("k{key}"), time % 97)),
         Given::Watermark(time) => h.watermark(*time),
     };
 }
 
 fn at_parallelism(parallelism: u32) -> Harness<Reading, Pane<String, i64>, Reading> {
-    let configure = |env: &Env| {
+    let configure = move |env: &Env| {
         env.parallelism(parallelism);
     };
     Harness::with(configure, all_state)
@@ -220,7 +220,7 @@ proptest! {
     fn state_follows_its_keys_through_every_change_of_parallelism(steps in given()) {
         let mut calm = at_parallelism(1);
         steps.iter().for_each(|(_, step)| give(&mut calm, step));
-        let expected = (shown(calm.end().take_values()), records(calm.take_late()).len());
+        let expected = (shown(calm.end().output()), records(calm.take_late()).len());
         let (mut panes, mut late) = (Vec::new(), 0);
         let mut state: Option<Vec<Section>> = None;
         let share = steps.len().div_ceil(4);
@@ -235,7 +235,7 @@ proptest! {
                 true => { h.end(); Vec::new() },
                 false => h.snapshot(),
             });
-            panes.extend(h.take_values());
+            panes.extend(h.output());
             late += records(h.take_late()).len();
         }
         prop_assert_eq!((shown(panes), late), expected);
@@ -251,13 +251,13 @@ fn windows_of_the_clock_that_ended_during_an_outage_fire_at_once() {
         Harness::with(follow_the_clock, sums)
     };
     let mut before = start();
-    before.clock(5_100).record(900, ("a".into(), 1)).record(200, ("a".into(), 2));
+    before.processing_time(5_100).element(900, ("a".into(), 1)).element(200, ("a".into(), 2));
     let state = before.snapshot();
-    assert_eq!(shown(before.take_values()), [""; 0]);
+    assert_eq!(shown(before.output()), [""; 0]);
     let mut after = start();
-    after.clock(9_700).restore(&state).clock(9_700);
-    assert_eq!(shown(after.take_values()), ["5000 a 3"]);
+    after.processing_time(9_700).restore(&state).processing_time(9_700);
+    assert_eq!(shown(after.output()), ["5000 a 3"]);
     let mut soon = start();
-    soon.clock(5_300).restore(&state).record(0, ("a".into(), 4)).clock(6_000);
-    assert_eq!(shown(soon.take_values()), ["5000 a 7"]);
+    soon.processing_time(5_300).restore(&state).element(0, ("a".into(), 4)).processing_time(6_000);
+    assert_eq!(shown(soon.output()), ["5000 a 7"]);
 }

@@ -30,8 +30,8 @@ use crate::watermark::Quantum;
 ///     let odd = numbers.filter(|n: &i64| n % 2 == 1);
 ///     odd.map(|n| n * 10)
 /// });
-/// h.record(1, 3).record(2, 4).record(3, 5);
-/// assert_eq!(h.take_values(), [30, 50]);
+/// h.element(1, 3).element(2, 4).element(3, 5);
+/// assert_eq!(h.output(), [30, 50]);
 /// ```
 #[must_use = "a stream that nobody reads computes for nothing"]
 pub struct Stream<T> {
@@ -89,8 +89,8 @@ impl<T: Data> Stream<T> {
     /// let mut h = Harness::new(|text| text.flat_map(|line: String| {
     ///     line.split(' ').map(str::to_owned).collect::<Vec<_>>()
     /// }));
-    /// h.record(7, "to be".to_owned());
-    /// assert_eq!(h.take_values(), ["to", "be"]);
+    /// h.element(7, "to be".to_owned());
+    /// assert_eq!(h.output(), ["to", "be"]);
     /// ```
     #[track_caller]
     pub fn flat_map<U, I, F>(&self, f: F) -> Stream<U>
@@ -114,8 +114,8 @@ impl<T: Data> Stream<T> {
     ///     *step = (*step + 1) % 3;
     ///     phase
     /// }));
-    /// (0..5).for_each(|at| { h.record(at, ()); });
-    /// assert_eq!(h.take_values(), [0, 1, 2, 0, 1]);
+    /// (0..5).for_each(|at| { h.element(at, ()); });
+    /// assert_eq!(h.output(), [0, 1, 2, 0, 1]);
     /// ```
     #[track_caller]
     pub fn scan<S, U, F>(&self, uid: &str, init: S, f: F) -> Stream<U>

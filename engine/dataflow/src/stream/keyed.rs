@@ -60,8 +60,8 @@ where
     ///         },
     ///     )
     /// });
-    /// h.record(1, ("a".into(), 5)).record(2, ("b".into(), 7)).record(3, ("a".into(), -2));
-    /// assert_eq!(h.take_values(), [("a".into(), 5), ("b".into(), 7), ("a".into(), 3)]);
+    /// h.element(1, ("a".into(), 5)).element(2, ("b".into(), 7)).element(3, ("a".into(), -2));
+    /// assert_eq!(h.output(), [("a".into(), 5), ("b".into(), 7), ("a".into(), 3)]);
     /// ```
     #[track_caller]
     pub fn scan<S, U, Step>(&self, uid: &str, init: S, f: Step) -> Stream<U>
@@ -124,9 +124,9 @@ where
 ///     let keyed = readings.key_by(|(sensor, _): &(String, i64)| sensor.clone());
 ///     keyed.window(tumbling(secs(1))).sum("sums", |(_, value)| *value)
 /// });
-/// h.record(200, ("door".into(), 3)).record(900, ("door".into(), 4)).watermark(999);
-/// h.record(950, ("door".into(), 5)); // Late: the watermark has promised that none such comes.
-/// let panes = h.take_values();
+/// h.element(200, ("door".into(), 3)).element(900, ("door".into(), 4)).watermark(999);
+/// h.element(950, ("door".into(), 5)); // Late: the watermark has promised that none such comes.
+/// let panes = h.output();
 /// assert_eq!((panes[0].window.start.as_millis(), panes[0].value), (0, 7));
 /// assert_eq!(h.take_late().len(), 2, "the watermark and the late record");
 /// ```
