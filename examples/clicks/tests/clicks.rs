@@ -2,8 +2,63 @@
 //! on a cluster to which everything happens.
 //! Nothing here sleeps, and nothing fails by chance. The job is in `src/lib.rs`.
 
-use slackwater_clicks::clicks;
+use proptest::prelude::*;
+use slackwater_clicks::{Click, click, clicks, pages, visits};
 use slackwater_sim::{check, prelude::*};
+
+fn on_page(page: &str, at: i64) -> Click {
+    Click { visitor: 7, page: page.to_owned(), at: EventTime::from_millis(at) }
+}
+
+#[test]
+fn three_seconds_of_silence_begin_a_new_visit_also_over_a_restart() {
+    let mut h = Harness::new(|clicks| visits(&clicks));
+    h.element(0, on_page("/", 0)).element(2_999, on_page("/news", 2_999)).snapshot_and_restore();
+    h.element(5_998, on_page("/", 5_998)).element(8_998, on_page("/", 8_998));
+    let visits: Vec<_> = h.output().iter().map(|v| (v.since.as_millis(), v.clicks)).collect();
+    assert_eq!(visits, [(0, 1), (0, 2), (0, 3), (8_998, 1)]);
+}
+
+#[test]
+fn a_click_is_late_once_the_watermark_has_passed_its_second() {
+    let mut h = Harness::new(|clicks| pages(&clicks));
+    h.element(500, on_page("/", 500)).watermark(999).rescale(4).element(600, on_page("/", 600));
+    assert_eq!(h.output().iter().map(|pane| pane.value).collect::<Vec<_>>(), [1]);
+    assert_eq!(h.late(), [on_page("/", 600)]);
+}
+
+/// Clicks of a split, each followed by a watermark or not.
+fn steps() -> impl Strategy<Value = Vec<Step<Click>>> {
+    prop::collection::vec(any::<bool>(), 1..40).prop_map(|marks| {
+        let step = |(n, marked): (u64, bool)| {
+            let click = click(0, n * 9, 3, 10);
+            let at = click.at.as_millis();
+            let watermark = marked.then(|| Step::Watermark(1_700_000_000_000 + n as i64 * 180));
+            [Some(Step::Element(at, click)), watermark].into_iter().flatten()
+        };
+        (0..).zip(marks).flat_map(step).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
+
+    #[test]
+    fn a_restart_at_any_step_changes_nothing(steps in steps()) {
+        restart_anywhere(|clicks| visits(&clicks), &steps);
+        restart_anywhere(|clicks| pages(&clicks), &steps);
+    }
+
+    #[test]
+    fn no_schedule_of_faults_changes_the_output(schedule in faults(tm(2), secs(5))) {
+        check(clicks, [("clicks", 200)])
+            .cluster(jm(1), tm(2).slots(2))
+            .seeds(0..1)
+            .faults(schedule)
+            .same_output_as_without_faults(ALL)
+            .try_run()?;
+    }
+}
 
 #[test]
 fn a_crash_changes_nothing() {
@@ -31,5 +86,15 @@ fn every_click_is_counted_or_late_whatever_befalls_the_cluster() {
         })
         .eventually("there are late clicks", |o| Verdict::saw(o.late_records()))
         .eventually("every second is there", |o| o.table("pages").has_every(secs(1)))
+        .run();
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_checkpoint_changes_nothing() {
+    check(clicks, [("clicks", 120)])
+        .cluster(jm(1), tm(2).slots(2))
+        .seeds(0..1)
+        .crash_sweep("tm-1", during(CHECKPOINT_PROTOCOL).every(15))
+        .same_output_as_without_faults(ALL)
         .run();
 }

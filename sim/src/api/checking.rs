@@ -19,7 +19,7 @@ use super::document::{self, Until, span, table};
 use super::faults::{Fault, Faults, Spans};
 use super::observed::Observed;
 use super::oracle::{self, Oracle};
-use super::play::{self, Report};
+use super::play::{self, Failure, Report};
 use super::verdict::Verdict;
 
 /// Every series that a job writes.
@@ -247,7 +247,18 @@ impl Checking {
     /// If anything is wrong: with what broke, under which seed, and how to see it again.
     #[track_caller]
     pub fn run(self) -> Report {
-        play::run(self)
+        match play::run(&self) {
+            Ok(report) => report,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    /// As [`Checking::run`], for whoever goes on after a failure, such as proptest.
+    ///
+    /// # Errors
+    /// What is wrong: what broke, under which seed, and how to see it again.
+    pub fn try_run(self) -> Result<Report, Failure> {
+        play::run(&self)
     }
 
     /// The programs of its world.

@@ -11,6 +11,8 @@ mod faults;
 mod observed;
 mod oracle;
 mod play;
+#[cfg(feature = "proptest")]
+mod schedule;
 mod verdict;
 
 use std::fmt;
@@ -24,7 +26,9 @@ pub use checking::{
 pub use faults::{Fault, Faults, Spans};
 pub use observed::{JobSeen, Observed, Row, Table};
 pub use oracle::Oracle;
-pub use play::Report;
+pub use play::{Failure, Report};
+#[cfg(feature = "proptest")]
+pub use schedule::faults;
 pub use verdict::Verdict;
 
 /// Checks a job with these settings: on a whole simulated cluster, once for each seed.

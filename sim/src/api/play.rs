@@ -72,30 +72,47 @@ impl fmt::Debug for Report {
     }
 }
 
+/// What is wrong with a check: what broke, under which seed, and how to see it again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
 /// Plays a check.
-#[track_caller]
-pub(super) fn run(checking: Checking) -> Report {
+pub(super) fn run(checking: &Checking) -> Result<Report, Failure> {
     let programs = checking.programs();
     let name = file_name(&checking.name);
     let path = folder().join(format!("{name}.toml"));
-    let seeds = asked(SEED).map(|text| {
-        Seeds::parse(&text).map_or_else(|why| panic!("{SEED}: {why}"), |seeds| seeds.0)
-    });
-    let horizon = horizon(&checking, &programs);
+    let seeds = asked(SEED).map(|text| Seeds::parse(&text)).transpose();
+    let seeds = seeds.map_err(|why| Failure(format!("{SEED}: {why}")))?.map(|seeds| seeds.0);
+    let horizon = horizon(checking, &programs);
     let text = match asked(FILE) {
-        Some(file) => read(Path::new(&file)),
+        Some(file) => read(Path::new(&file)).map_err(|why| Failure(format!("{FILE}: {why}")))?,
         None => text(&checking.document(seeds.as_deref(), horizon)),
     };
     let scenario = Scenario::read(&path.display().to_string(), &text, &programs);
-    let scenario = scenario.unwrap_or_else(|mistake| panic!("{}", mistake.render()));
+    let mut scenario = scenario.map_err(|mistake| Failure(format!("\n{}", mistake.render())))?;
+    scenario.test = Some(checking.name.clone());
     let instant = asked(INSTANT).and_then(|text| text.parse().ok());
     let extent = Extent { seeds, instant, thin: true, ..Extent::default() };
     let mut all = play_all(vec![scenario], &extent, &programs);
     let checked = all.remove(0);
     if checked.gravest().is_some() || !checked.unmet().is_empty() {
-        panic!("{}", failed(&checking.name, &checked, &path));
+        return Err(Failure(failed(&checking.name, &checked, &path)));
     }
-    Report { checked, programs, first: OnceLock::new() }
+    Ok(Report { checked, programs, first: OnceLock::new() })
 }
 
 /// Three quarters of the time that the pipeline takes in peace, if somebody needs to know it.
@@ -123,18 +140,17 @@ fn failed(test: &str, checked: &Checked, path: &Path) -> String {
     let failures = report::failures(&checked.scenario, &checked.played).into_iter().chain(unmet);
     let failures = failures.collect::<Vec<_>>().join("\n\n");
     let bad = checked.played.iter().find(|played| played.all_troubles().next().is_some());
-    let Some(bad) = bad else { return format!("\n{failures}\n") };
-    let seed = bad.turn.seed;
-    let instant = bad.instant.as_ref();
-    let instant = instant.map_or_else(String::new, |i| format!("{INSTANT}={} ", i.number));
+    let Some(bad) = bad.filter(|_| asked(FILE).is_none()) else {
+        return format!("\n{failures}\n");
+    };
     let settled = checked.scenario.settled(bad.turn).map_err(|mistake| mistake.render());
     let kept = settled.and_then(|table| write(path, &text(&table)).map_err(|e| e.to_string()));
     let path = path.display();
     let kept = match kept {
-        Ok(()) => format!("EDIT     {FILE}={path} {instant}cargo test {test}"),
-        Err(why) => format!("EDIT     there is no scenario file {path}: {why}"),
+        Ok(()) => format!("SMALLER  edit the file and play it: {FILE}={path} cargo test {test}"),
+        Err(why) => format!("SMALLER  there is no scenario file {path}: {why}"),
     };
-    format!("\n{failures}\n\nAGAIN    {SEED}={seed} {instant}cargo test {test}\n{kept}\n")
+    format!("\n{failures}\n{kept}\n")
 }
 
 /// The name of the running test: libtest names its threads so. `None` on the main thread.
@@ -164,9 +180,9 @@ fn folder() -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness reads its own files, on no host")]
-fn read(file: &Path) -> String {
-    let text = std::fs::read_to_string(file);
-    text.unwrap_or_else(|error| panic!("{FILE}: cannot read {}: {error}", file.display()))
+fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness writes its own files, on no host")]

@@ -9,14 +9,14 @@ use slackwater_core::fact::Fact;
 use slackwater_core::time::EventTime;
 
 use super::exactly_once::Horizon;
-use super::{Args, Broken, Check, Evidence, Needs, Outcome};
+use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
 use crate::journal::Journal;
 
 pub(super) const CHECK: Check = Check {
     name: "same_output_as_without_faults",
     about: "the committed output, sorted by row key, equals that of the same seed without faults, \
-            byte for byte",
-    keys: &[],
+            byte for byte; of one `series`, if it names one",
+    keys: &[("series", Kind::Text)],
     measures: &["rows"],
     needs: Needs::Calm,
     judge,
@@ -24,16 +24,19 @@ pub(super) const CHECK: Check = Check {
 
 type Lines<'a> = BTreeMap<(&'a str, &'a str, EventTime), String>;
 
-fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
+fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     match run.calm {
-        Some(calm) => compare(calm, run.journal),
+        Some(calm) => compare(calm, run.journal, args.text("series", "")),
         None => Outcome::saw(0, "there is no calm run to compare with"),
     }
 }
 
-/// Holds what a run commits against what the calm one does.
-pub(super) fn compare(calm: &Journal, run: &Journal) -> Outcome {
+/// Holds what a run commits against what the calm one does; `series` of it, or all if it is empty.
+pub(super) fn compare(calm: &Journal, run: &Journal, series: &str) -> Outcome {
     let (mut wanted, mut found) = (lines(calm), lines(run));
+    let is_asked = |key: &(&str, &str, EventTime)| series.is_empty() || key.0 == series;
+    wanted.retain(|key, _| is_asked(key));
+    found.retain(|key, _| is_asked(key));
     let whole = Evidence::of(run).finished() && Evidence::of(calm).finished();
     if !whole {
         let due = [&wanted, &found].map(|of| Horizon::over(of.keys().copied(), false));

@@ -41,7 +41,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
             read_back += bytes;
         }
     }
-    let compared = calm_output::compare(calm, journal);
+    let compared = calm_output::compare(calm, journal, "");
     let nothing =
         (read_back == 0).then(|| Broken::at(*cut, "the fresh processes read no state back"));
     Outcome::saw(compared.saw, "fresh processes resume to the same output")

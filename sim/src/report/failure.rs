@@ -112,16 +112,14 @@ pub fn failures(scenario: &Scenario, played: &[Played]) -> Vec<String> {
             {
                 continue;
             }
-            let cell = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
+            let shown = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
             let (seed, class, what) = (played.turn.seed, trouble.class, &trouble.what);
-            let mut text = format!("seed {seed}  {}{cell}\n{class:<8} {what}", scenario.name);
+            let mut text = format!("seed {seed}  {}{shown}\n{class:<8} {what}", scenario.name);
             for fault in &played.faults {
                 let _ = write!(text, "\nFAULT    {fault}");
             }
-            let _ = write!(text, "\nREPLAY   slackwater check {} --seed {seed}", scenario.path);
-            if let Some(instant) = &played.instant {
-                let _ = write!(text, " --instant {}", instant.number);
-            }
+            let instant = played.instant.as_ref().map(|instant| instant.number);
+            let _ = write!(text, "\nREPLAY   {}", scenario.replay(cell, seed, instant));
             texts.push(text);
         }
     }

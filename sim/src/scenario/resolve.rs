@@ -32,6 +32,8 @@ pub struct Scenario {
     /// At least one. What is drawn for each seed stands here with its first alternative: the cell
     /// of a turn is [`Scenario::cell`]'s.
     pub cells: Vec<Cell>,
+    /// The test that says what stands here, if it is no file that anybody can play by its name.
+    pub test: Option<String>,
     origin: Arc<Origin>,
 }
 
@@ -96,7 +98,7 @@ impl Scenario {
         let name = path.rsplit('/').next().unwrap_or(path);
         let name = name.strip_suffix(".toml").unwrap_or(name).to_owned();
         let origin = Arc::new(Origin { file, cells: raw, programs: Arc::clone(programs) });
-        Ok(Self { name, path: path.to_owned(), cells, origin })
+        Ok(Self { name, path: path.to_owned(), cells, test: None, origin })
     }
 
     /// The document of one turn, in which nothing is left to draw: no base, no matrix, no swarm, no
@@ -123,6 +125,23 @@ impl Scenario {
     fn drawn(&self, turn: Turn) -> Result<Spanned<Table>, Mistake> {
         let table = self.origin.cells[turn.cell].table.clone();
         draw::settle(&self.origin.file, &mut Luck::of_seed(turn.seed), table)
+    }
+
+    /// The command that plays one run of it again.
+    pub fn replay(&self, cell: &str, seed: u64, instant: Option<usize>) -> String {
+        let instant = |word: &str| instant.map_or_else(String::new, |n| format!("{word}{n}"));
+        match &self.test {
+            Some(test) => {
+                let instant = instant(" SLACKWATER_INSTANT=");
+                format!("SLACKWATER_SEED={seed}{instant} cargo test {test}")
+            }
+            None => {
+                let (path, instant) = (&self.path, instant(" --instant "));
+                let cell =
+                    if cell.is_empty() { String::new() } else { format!(" --cell {cell:?}") };
+                format!("slackwater replay {path} --seed {seed}{cell}{instant}")
+            }
+        }
     }
 
     /// Whether the file carries this tag.

@@ -103,11 +103,8 @@ fn failure(scenario: &Scenario, record: &Record) -> String {
     for trouble in &record.troubles {
         text += &format!("{class:<8} {trouble}\n");
     }
-    text += &format!("REPLAY   slackwater replay {} --seed {}", scenario.path, record.seed);
-    if !record.cell.is_empty() {
-        text += &format!(" --cell {:?}", record.cell);
-    }
-    record.instant.iter().for_each(|instant| text += &format!(" --instant {instant}"));
+    text += "REPLAY   ";
+    text += &scenario.replay(&record.cell, record.seed, record.instant);
     text
 }
 
