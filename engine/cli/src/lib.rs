@@ -19,7 +19,7 @@ pub mod series;
 pub mod tally;
 pub mod watch;
 
-use exit::Failure;
+use exit::{Exit, Failure};
 
 /// What the engine can be told.
 #[derive(Clone, Debug, Subcommand)]
@@ -46,22 +46,35 @@ pub enum Verb {
 /// # Errors
 /// A [`Failure`]: its number is the exit code, its message is for stderr.
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
-    match verb {
-        Verb::Run(args) => run::run(&args, programs),
-        Verb::List(args) => remote::list(&args),
-        Verb::Cancel(args) => remote::cancel(&args),
-        Verb::JobManager(args) => node::job_manager(&args, programs),
-        Verb::TaskManager(args) => node::task_manager(&args, programs),
-        Verb::Series(verb) => series::execute(&verb),
+    match &verb {
+        Verb::Run(args) if args.cluster().is_none() => run::run(args, programs),
+        Verb::Run(_) | Verb::List(_) | Verb::Cancel(_) => remote::at_this_terminal(&verb),
+        Verb::JobManager(args) => node::job_manager(args, programs),
+        Verb::TaskManager(args) => node::task_manager(args, programs),
+        Verb::Series(verb) => series::execute(verb),
     }
 }
 
 /// The command line of a binary that has these verbs alone.
 #[derive(Parser)]
-#[command(arg_required_else_help = true)]
+#[command(name = "slackwater", arg_required_else_help = true)]
 struct Command {
     #[command(subcommand)]
     verb: Verb,
+}
+
+/// Reads what a person types behind the name of the binary, such as `cancel 5f3c`: quotes part words
+/// as in a shell.
+///
+/// # Errors
+/// [`Exit::Usage`] with what a terminal would show.
+pub fn typed(line: &str) -> Result<Verb, Failure> {
+    let usage = |words: String| Failure::new(Exit::Usage, words.trim_end());
+    let words = shlex::split(line).ok_or_else(|| usage(format!("a quote is left open: {line}")))?;
+    let line = std::iter::once("slackwater".to_owned()).chain(words);
+    Command::try_parse_from(line)
+        .map(|command| command.verb)
+        .map_err(|error| usage(error.to_string()))
 }
 
 /// The `main` of a job's own binary: does what its command line says, tells a failure on stderr and

@@ -1,4 +1,5 @@
-//! The verbs that ask a cluster of other processes: submit and wait, `list`, `cancel`.
+//! The verbs that ask a cluster of other processes: submit and wait, `list`, `cancel`; each over any
+//! host and into any writer, so that a person of a simulated world types what one at a terminal does.
 //! Starts nothing and never decides: one connection to the job manager that leads, a few questions.
 //! What runs in this process is [`crate::local`]; the nodes of a cluster are [`crate::node`].
 
@@ -10,13 +11,15 @@ use clap::Args;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
-use slackwater_runtime::client::{Client, ClientError, new_job_id};
+use slackwater_core::random::RandomStream;
+use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{self, RealHost};
 use slackwater_runtime::jobmanager;
 use slackwater_runtime::wire::handshake::Handshake;
 use slackwater_runtime::wire::message::JobLine;
 
+use crate::Verb;
 use crate::exit::{Exit, Failure};
 
 /// How long nobody may lead before a command gives up: longer than a standby takes.
@@ -24,11 +27,19 @@ const NOBODY_LEADS: Duration = Duration::from_secs(30);
 /// How long to wait before asking again who leads.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
+/// The address of a cluster's job manager, unless it is told.
+pub(crate) fn default_address() -> String {
+    format!("jm:{}", jobmanager::PORT)
+}
+
 /// Where the cluster is.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
+    /// Also the jobs that have ended
+    #[arg(short, long)]
+    pub all: bool,
     /// Where the job managers listen, parted by commas
-    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("jm:{}", jobmanager::PORT))]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
     pub job_manager: String,
 }
 
@@ -39,69 +50,102 @@ pub struct CancelArgs {
     #[arg(value_name = "JOB")]
     pub job: String,
     /// Where the job managers listen, parted by commas
-    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("jm:{}", jobmanager::PORT))]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
     pub job_manager: String,
 }
 
-/// Submits the jobs; waits for their end unless `detached`.
+/// Where a command is typed: a host, what new jobs are called, and where the answer is printed.
+pub struct Terminal<'a> {
+    /// The host that asks.
+    pub host: &'a dyn Host,
+    /// Ids of the jobs that are submitted here.
+    pub ids: RandomStream,
+    /// Who reads the answer.
+    pub out: &'a mut dyn io::Write,
+}
+
+/// Does what a verb asks of a cluster.
 ///
 /// # Errors
-/// [`Exit::Usage`] if a job is refused, [`Exit::Unreachable`] if nobody leads, [`Exit::JobFailed`].
-pub fn submit(addresses: &str, jobs: Vec<Program>, detached: bool) -> Result<(), Failure> {
-    on_host(|host| async move {
+/// A [`Failure`] of any kind; [`Exit::Usage`] for a verb that asks nothing of a cluster that is there.
+pub async fn perform(terminal: &mut Terminal<'_>, verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List(args) => terminal.list(args).await,
+        Verb::Cancel(args) => terminal.cancel(args).await,
+        Verb::Run(args) => match args.cluster() {
+            Some(addresses) => terminal.submit(&addresses, args.programs()?, args.detached).await,
+            None => Err(Failure::new(Exit::Usage, crate::run::WHERE)),
+        },
+        _ => {
+            let words = "this verb runs something here, and asks nothing of a cluster";
+            Err(Failure::new(Exit::Usage, words))
+        }
+    }
+}
+
+/// The same at the terminal of this process.
+pub(crate) fn at_this_terminal(verb: &Verb) -> Result<(), Failure> {
+    let environment = |error: io::Error| Failure::new(Exit::Environment, error);
+    let host = RealHost::named("client").map_err(environment)?;
+    let performed = real::run(host, |host: Arc<dyn Host>| async move {
+        let (ids, out) = (host.random("job-id"), &mut io::stdout());
+        perform(&mut Terminal { host: &*host, ids, out }, verb).await
+    });
+    performed.map_err(environment)?
+}
+
+impl Terminal<'_> {
+    fn print(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{line}").map_err(|error| Failure::new(Exit::Environment, error))
+    }
+
+    /// Submits the jobs; waits for their end unless `detached`.
+    async fn submit(
+        &mut self,
+        addresses: &str,
+        jobs: Vec<Program>,
+        detached: bool,
+    ) -> Result<(), Failure> {
         let mut ids = Vec::new();
-        for (number, program) in jobs.into_iter().enumerate() {
-            // The host's stream begins anew at each call.
-            let id = JobId(new_job_id(&host).0 ^ number as u128);
-            let name = program.name.clone();
-            // The id is drawn before: a submission that is sent twice is one job.
-            patiently(&host, addresses, async |client| {
-                client.submit(&*host, id, program.clone()).await
+        for program in jobs {
+            // Drawn before it is sent: a submission that is sent twice is one job.
+            let (id, name) = (JobId(self.ids.next_u128()), program.name.clone());
+            patiently(self.host, addresses, async |client| {
+                client.submit(self.host, id, program.clone()).await
             })
             .await?;
-            println!("submitted {name}: job {id}");
+            self.print(&format!("submitted {name}: job {id}"))?;
             ids.push(id);
         }
         for id in ids.into_iter().filter(|_| !detached) {
-            let line =
-                patiently(&host, addresses, async |client| client.wait(&*host, id).await).await?;
-            println!("{}", shown(&line));
+            let waits = async |client: &mut Client| client.wait(self.host, id).await;
+            let line = patiently(self.host, addresses, waits).await?;
+            self.print(&shown(&line))?;
             if line.status == JobStatus::Failed {
                 return Err(Failure::new(Exit::JobFailed, line.cause));
             }
         }
         Ok(())
-    })
-}
+    }
 
-/// Prints the jobs of a cluster.
-///
-/// # Errors
-/// [`Exit::Unreachable`] if nobody leads.
-pub fn list(args: &ListArgs) -> Result<(), Failure> {
-    on_host(|host| async move {
-        let lines =
-            patiently(&host, &args.job_manager, async |client| client.jobs(&*host).await).await?;
-        lines.iter().for_each(|line| println!("{}", shown(line)));
-        if lines.is_empty() {
-            println!("no jobs");
+    /// Prints the jobs of a cluster.
+    async fn list(&mut self, args: &ListArgs) -> Result<(), Failure> {
+        let asks = async |client: &mut Client| client.jobs(self.host).await;
+        let mut lines = patiently(self.host, &args.job_manager, asks).await?;
+        lines.retain(|line| args.all || !line.status.is_final());
+        match (lines.is_empty(), args.all) {
+            (true, true) => self.print("no jobs"),
+            (true, false) => self.print("no jobs run; all that there were: list -a"),
+            _ => lines.iter().try_for_each(|line| self.print(&shown(line))),
         }
-        Ok(())
-    })
-}
+    }
 
-/// Cancels a job of a cluster; its checkpoints are deleted.
-///
-/// # Errors
-/// [`Exit::Usage`] if no job or several answer to the id, [`Exit::Unreachable`] if nobody leads.
-pub fn cancel(args: &CancelArgs) -> Result<(), Failure> {
-    on_host(|host| async move {
-        let cancelled = patiently(&host, &args.job_manager, async |client| {
-            client.cancel(&*host, &args.job).await
-        });
-        println!("cancelling job {}", cancelled.await?);
-        Ok(())
-    })
+    /// Cancels a job of a cluster; its checkpoints are deleted.
+    async fn cancel(&mut self, args: &CancelArgs) -> Result<(), Failure> {
+        let asks = async |client: &mut Client| client.cancel(self.host, &args.job).await;
+        let job = patiently(self.host, &args.job_manager, asks).await?;
+        self.print(&format!("cancelling job {job}"))
+    }
 }
 
 fn shown(line: &JobLine) -> String {
@@ -110,23 +154,15 @@ fn shown(line: &JobLine) -> String {
     format!("{id}  {status:<10}  {name}  attempt {attempt}, {} s{why}", age.as_secs())
 }
 
-fn on_host<F: Future<Output = Result<(), Failure>>>(
-    main: impl FnOnce(Arc<dyn Host>) -> F,
-) -> Result<(), Failure> {
-    let environment = |error: io::Error| Failure::new(Exit::Environment, error);
-    let host = RealHost::named("client").map_err(environment)?;
-    real::run(host, main).map_err(environment)?
-}
-
 /// Asks whoever leads, and again for a while if nobody does: a standby may be about to take over.
 async fn patiently<T>(
-    host: &Arc<dyn Host>,
+    host: &dyn Host,
     addresses: &str,
     ask: impl AsyncFn(&mut Client) -> Result<T, ClientError>,
 ) -> Result<T, Failure> {
     let mut since = host.elapsed();
     loop {
-        let asked = match Client::connect(&**host, addresses, Handshake::default()).await {
+        let asked = match Client::connect(host, addresses, Handshake::default()).await {
             Ok(mut client) => {
                 since = host.elapsed();
                 ask(&mut client).await

@@ -28,8 +28,8 @@ pub struct RunArgs {
     /// Submit to the cluster whose job managers listen here, parted by commas
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
     pub job_manager: Option<String>,
-    /// With --job-manager: do not wait for the end of the job
-    #[arg(short, long, requires = "job_manager")]
+    /// Submit to the cluster of --job-manager, `jm:6123` unless given, and do not wait for the end
+    #[arg(short, long, conflicts_with = "local")]
     pub detached: bool,
     /// A parameter, such as `wave=100` or, of one job among several, `oscon.wave=100`; may be
     /// repeated. Every job knows `checkpoint` (a span such as `1s`, or `off`, the default), `storage`
@@ -70,9 +70,18 @@ fn setting(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// What is said to a `run` of which it does not say where.
+pub(crate) const WHERE: &str = "where is it to run? add --local, or --job-manager HOST:PORT";
+
 impl RunArgs {
+    /// Where the job managers of the cluster listen that it is submitted to, if it is to one.
+    pub(crate) fn cluster(&self) -> Option<String> {
+        let default = || self.detached.then(remote::default_address);
+        self.job_manager.clone().or_else(default)
+    }
+
     /// The programs that the arguments describe.
-    fn programs(&self) -> Result<Vec<Program>, Failure> {
+    pub(crate) fn programs(&self) -> Result<Vec<Program>, Failure> {
         let named = |job: &String| {
             let (name, version) = job.split_once('@').unwrap_or((job, "v1"));
             Program { version: version.to_owned(), ..Program::named(name) }
@@ -104,18 +113,14 @@ impl RunArgs {
     }
 }
 
-/// Runs jobs to their end, to Ctrl-C, or for as long as was asked.
+/// Runs jobs in this process to their end, to Ctrl-C, or for as long as was asked.
 ///
 /// # Errors
 /// A [`Failure`] of any kind.
-pub fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     let jobs = args.programs()?;
-    if let Some(addresses) = &args.job_manager {
-        return remote::submit(addresses, jobs, args.detached);
-    }
     if !args.local {
-        let message = "where is it to run? add --local, or --job-manager HOST:PORT";
-        return Err(Failure::new(Exit::Usage, message));
+        return Err(Failure::new(Exit::Usage, WHERE));
     }
     let plans = jobs.iter().map(|program| programs.plan(program).map_err(Failure::from));
     let graphs = plans.map(|plan| Ok(plan?.graph)).collect::<Result<Vec<JobGraph>, Failure>>()?;
