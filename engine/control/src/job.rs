@@ -26,7 +26,17 @@ use crate::view::JobView;
 
 /// Every state and where it may lead.
 pub const EXITS: &[(JobStatus, &[JobStatus])] = &[
-    (JobStatus::Created, &[JobStatus::Scheduling, JobStatus::Restarting]),
+    (
+        // A new leader finds a job waiting, cut short or ended.
+        JobStatus::Created,
+        &[
+            JobStatus::Scheduling,
+            JobStatus::Restarting,
+            JobStatus::Canceled,
+            JobStatus::Failed,
+            JobStatus::Finished,
+        ],
+    ),
     (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Canceled]),
     (JobStatus::Deploying, &[JobStatus::Running, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Running, &[JobStatus::Finished, JobStatus::Failing, JobStatus::Cancelling]),

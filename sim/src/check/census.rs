@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slackwater_core::fact::{Down, Fact, TaskStatus};
 use slackwater_core::id::{Execution, JobId, TaskManagerId};
 
+use super::store::is_quiet;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
@@ -23,6 +24,8 @@ struct Census<'a> {
     slots: BTreeSet<(JobId, &'a TaskManagerId, u32)>,
     /// By task: the node that runs it.
     tasks: BTreeMap<Execution, u16>,
+    /// Nodes that are stopped.
+    paused: BTreeSet<u16>,
     transactions: BTreeSet<&'a str>,
     /// By task of a job's last attempt: what its windows still held.
     open: BTreeMap<Execution, u64>,
@@ -37,6 +40,11 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
     for entry in run.entries() {
         census.step(&entry.fact, entry.node.0, run);
     }
+    // A node that stands still cannot end its tasks, and one that was woken needs a moment.
+    if !is_quiet(run) {
+        census.tasks.clear();
+    }
+    census.tasks.retain(|_, node| !census.paused.contains(node));
     let newest = run.newest();
     census.open.retain(|task, _| newest.get(&task.job) == Some(&(task.epoch, task.attempt)));
     let open: u64 = census.open.values().sum();
@@ -83,8 +91,10 @@ impl<'a> Census<'a> {
                     }
                 }
             }
-            Fact::NodeDown { node, how } if *how != Down::Pause => {
-                self.tasks.retain(|_, on| run.journal.nodes().get(usize::from(*on)) != Some(node));
+            Fact::NodeDown { how: Down::Pause, .. } => drop(self.paused.insert(node)),
+            Fact::NodeResumed { .. } => drop(self.paused.remove(&node)),
+            Fact::NodeDown { node: name, .. } => {
+                self.tasks.retain(|_, on| run.journal.nodes().get(usize::from(*on)) != Some(name));
             }
             Fact::TransactionStaged { id, .. } | Fact::TransactionPrepared { id, .. } => {
                 self.seen += 1;

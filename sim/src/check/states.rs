@@ -23,8 +23,8 @@ pub(super) const CHECK: Check = Check {
 fn exits(from: JobStatus) -> &'static [JobStatus] {
     use JobStatus::*;
     match from {
-        // A job that a new leader takes over begins with a restart.
-        Created => &[Scheduling, Restarting, Failed],
+        // A job that a new leader takes over begins with a restart, or has ended already.
+        Created => &[Scheduling, Restarting, Canceled, Failed, Finished],
         Scheduling => &[Deploying, Canceled],
         Deploying => &[Running, Failing, Cancelling],
         Running => &[Finished, Failing, Cancelling],

@@ -11,6 +11,7 @@ use slackwater_core::fact::{Down, Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, JobId};
 
 use super::archive::{Archive, Complete, Place, completes, place_of};
+use super::live::disturbs;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
@@ -28,7 +29,6 @@ struct Shelf<'a> {
     /// Every checkpoint that is complete and was not given up, with the files that it names.
     retained: BTreeMap<(JobId, CheckpointId), (Complete, BTreeSet<String>)>,
     pending: BTreeSet<(JobId, CheckpointId)>,
-    over: BTreeSet<JobId>,
     checkpoints: u64,
     crashes: u64,
     deleted: u64,
@@ -41,7 +41,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let orphans = shelf.orphans();
-    let left = orphans.first().filter(|_| shelf.is_quiet(run)).map(|path| {
+    let left = orphans.first().filter(|_| is_quiet(run)).map(|path| {
         let many = orphans.len();
         Broken::somewhere(format!("{many} files are left that nobody names, such as {path}"))
     });
@@ -86,7 +86,6 @@ impl<'a> Shelf<'a> {
                 Ok(())
             }
             Fact::JobStatusChanged { job, to, .. } if to.is_final() => {
-                self.over.insert(*job);
                 // Nobody resumes what has ended well; what has failed waits for a person.
                 if *to != JobStatus::Failed {
                     self.retained.retain(|(of, _), _| of != job);
@@ -169,18 +168,6 @@ impl<'a> Shelf<'a> {
         };
         self.archive.paths().filter(orphan).collect()
     }
-
-    /// Whether the run went on for a while after its jobs had ended.
-    fn is_quiet(&self, run: &Evidence<'_>) -> bool {
-        let last_end = run.entries().iter().rev().find_map(|entry| match &entry.fact {
-            Fact::JobStatusChanged { to, .. } if to.is_final() => Some(entry.time),
-            _ => None,
-        });
-        let end = run.entries().last().map_or(Duration::ZERO, |entry| entry.time);
-        !self.over.is_empty()
-            && run.finished()
-            && last_end.is_some_and(|last| end.saturating_sub(last) >= QUIET)
-    }
 }
 
 /// How many complete checkpoints a job keeps: 1 unless its program says otherwise.
@@ -189,5 +176,28 @@ fn kept(metadata: &CheckpointMetadata) -> usize {
     said.and_then(|said| said.parse().ok()).unwrap_or(1).max(1)
 }
 
+/// Whether the run went on for long enough after its jobs had ended for everybody to tidy up. If
+/// something befell the world since, another leader may have to do so.
+pub(super) fn is_quiet(run: &Evidence<'_>) -> bool {
+    let (mut ended, mut disturbed, mut now) = (None, None, Duration::ZERO);
+    for entry in run.entries() {
+        now = entry.time;
+        match &entry.fact {
+            Fact::JobStatusChanged { to, .. } if to.is_final() => ended = Some(now),
+            fact if disturbs(fact) => disturbed = Some(now),
+            _ => {}
+        }
+    }
+    let Some(ended) = ended.filter(|_| run.finished()) else { return false };
+    let needs = match disturbed {
+        Some(at) if at >= ended => at + SUCCESSION,
+        _ => ended + QUIET,
+    };
+    now >= needs
+}
+
 /// How long after the end of its jobs a world has to be tidy.
-pub(super) const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The same after a leader's death: until its lease is over and another has looked around.
+const SUCCESSION: Duration = Duration::from_secs(15);

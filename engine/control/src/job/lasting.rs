@@ -52,7 +52,10 @@ impl Job {
         let mut job = Self::new(plan, now, attempt, failures);
         job.coordinator = coordinator;
         if let Some((status, cause)) = &recovered.ended {
-            (job.status, job.cause) = (*status, cause.clone());
+            // Whoever wrote the end may not have lived to tell it, nor to tidy up.
+            job.cause = cause.clone();
+            job.go(*status, out);
+            job.sweep_everything(out);
             return job;
         }
         out.tell(Fact::JobResumed { job: job.plan.job, attempt });

@@ -140,9 +140,7 @@ impl Desk {
         let reader = Reader { host, programs, places, epoch: self.cluster.epoch() };
         for found in reader.read(&store).await? {
             let Found { recovered, graph, complete, stores } = found;
-            if let Some(stores) = stores {
-                self.open_lane(recovered.job, stores);
-            }
+            self.open_lane(recovered.job, stores);
             let findings = Findings { graph, complete, fenced_until };
             let commands = self.cluster.resume(self.host.elapsed(), &recovered, findings);
             self.execute(commands);

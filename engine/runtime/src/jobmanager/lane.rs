@@ -112,7 +112,14 @@ impl Writer {
                 None
             }
             Deed::Sweep { keep, below } => {
-                drop(self.sweep(&keep, below).await);
+                // The last sweep of a job has no next one that finds what it leaves.
+                let is_last = keep.is_empty();
+                while let Err(error) = self.sweep(&keep, below).await
+                    && is_last
+                    && error.is_transient()
+                {
+                    self.host.sleep(TRY_AGAIN_AFTER).await;
+                }
                 None
             }
         }

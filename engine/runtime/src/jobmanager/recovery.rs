@@ -29,8 +29,8 @@ pub(super) struct Found {
     pub graph: JobGraph,
     /// What of its newest checkpoints can be read.
     pub complete: Complete,
-    /// Where it goes on writing; `None` if it has ended.
-    pub stores: Option<Stores>,
+    /// Where it goes on writing; without a log if it has ended.
+    pub stores: Stores,
 }
 
 /// Reads what the store knows of jobs, for the leader of a term.
@@ -88,11 +88,8 @@ impl Reader<'_> {
         let mut graph = planned.map_err(|error| error.to_string())?.graph;
         self.places.settle(&mut graph);
         let checkpoints = self.places.checkpoints(&graph).map_err(|error| error.to_string())?;
-        let Some(log) = log else {
-            return Ok(Found { recovered, graph, complete: Vec::new(), stores: None });
-        };
         let mut complete = Complete::new();
-        if let (Some(store), Some(config)) = (&checkpoints, &graph.checkpoints) {
+        if let (Some(store), Some(config), Some(_)) = (&checkpoints, &graph.checkpoints, &log) {
             for marked in recovered.candidates(config.retained) {
                 complete.push(self.checkpoint(store, job, *marked).await);
             }
@@ -102,7 +99,7 @@ impl Reader<'_> {
                 recovered.next_checkpoint = recovered.next_checkpoint.next();
             }
         }
-        let stores = Some(Stores { log: Some(log), checkpoints });
+        let stores = Stores { log, checkpoints };
         Ok(Found { recovered, graph, complete, stores })
     }
 
