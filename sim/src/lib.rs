@@ -20,6 +20,7 @@ pub use api::check;
 /// Everything that a test of a pipeline needs, for `use slackwater_sim::prelude::*`: what a job is
 /// made of, and what it is checked with.
 pub mod prelude {
+    pub use slackwater::core::fact::JobStatus;
     pub use slackwater::dataflow::harness::{Element, Harness, Step, restart_anywhere};
     pub use slackwater::prelude::*;
 

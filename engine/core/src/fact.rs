@@ -292,6 +292,8 @@ facts! {
     NodeDown = "node.down" { node: String, how: Down }
     /// A paused node goes on.
     NodeResumed = "node.resumed" { node: String }
+    /// A script on the client node has come to its end.
+    ScriptEnded = "script.ended" { script: String }
     /// A task of the process panicked.
     Panicked = "panic" { task: String, message: String }
 }

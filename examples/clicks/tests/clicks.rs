@@ -98,3 +98,23 @@ fn a_crash_at_any_step_of_a_checkpoint_changes_nothing() {
         .same_output_as_without_faults(ALL)
         .run();
 }
+
+#[test]
+fn a_cancelled_job_leaves_its_slots_to_the_next_also_over_a_crash_of_the_leader() {
+    let report = check(clicks, DEFAULTS)
+        .cluster(jm(1), tm(2).slots(1))
+        .seeds(0..2)
+        .faults(Fault::crash("jm").at(secs(2)).lasts(secs(1)))
+        .script(|sim| async move {
+            let endless = sim.submit(clicks, [("clicks", 9_999)]).await?;
+            sim.sleep(secs(4)).await;
+            sim.cancel(endless).await?;
+            assert_eq!(sim.wait(endless).await?.status, JobStatus::Canceled);
+            let next = sim.submit(clicks, [("clicks", 100)]).await?;
+            assert_eq!(sim.wait(next).await?.status, JobStatus::Finished);
+            assert_eq!(sim.list().await?.len(), 2);
+            Ok(())
+        })
+        .run();
+    report.table("pages").where_key("/").assert_no_gap(secs(1));
+}

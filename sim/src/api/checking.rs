@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::faults::{Fault, Faults, Spans};
 use super::observed::Observed;
 use super::oracle::{self, Oracle};
 use super::play::{self, Failure, Report};
+use super::script::{self, ScriptError, Sim};
 use super::verdict::Verdict;
 
 /// Every series that a job writes.
@@ -41,6 +43,7 @@ pub struct Checking {
     cluster: Table,
     faults: Faults,
     sweep: Option<Table>,
+    script: Option<String>,
     expect: Vec<Table>,
     without: Vec<String>,
 }
@@ -99,6 +102,7 @@ impl Checking {
             cluster: Table::new(),
             faults: Faults::none(),
             sweep: None,
+            script: None,
             expect: Vec::new(),
             without: Vec::new(),
         };
@@ -229,6 +233,43 @@ impl Checking {
         self.expect(Oracle::of("claim").with("by", by))
     }
 
+    /// One more job that a script may submit.
+    pub fn also<J>(mut self, job: J) -> Self
+    where
+        J: Fn(&Env, &mut Settings) -> Result<(), PlanError> + Send + Sync + 'static,
+    {
+        self.catalog = self.catalog.job(&program_of::<J>(), "v1", job);
+        self
+    }
+
+    /// Plays a person on the client node: nothing is submitted but by the script, and the run has
+    /// finished when the script and every job have.
+    ///
+    /// ```no_run
+    /// # use slackwater_sim::{check, prelude::*};
+    /// # fn clicks(_: &Env, _: &mut Settings) -> Result<(), PlanError> { Ok(()) }
+    /// check(clicks, DEFAULTS)
+    ///     .script(|sim| async move {
+    ///         let job = sim.submit(clicks, [("clicks", 600)]).await?;
+    ///         sim.sleep(secs(3)).await;
+    ///         sim.cancel(job).await?;
+    ///         match sim.wait(job).await?.status {
+    ///             JobStatus::Canceled => Ok(()),
+    ///             other => Err(format!("it is {other}").into()),
+    ///         }
+    ///     })
+    ///     .run();
+    /// ```
+    pub fn script<F, Done>(mut self, script: F) -> Self
+    where
+        F: Fn(Sim) -> Done + Send + Sync + 'static,
+        Done: Future<Output = Result<(), ScriptError>> + 'static,
+    {
+        script::make(&self.name, script);
+        self.script = Some(self.name.clone());
+        self.eventually("the script comes to its end", |o| o.count("script.ended") == 1)
+    }
+
     /// What one of the oracles must find; by name, or with its keys as an [`Oracle`].
     pub fn expect(mut self, oracle: impl Into<Oracle>) -> Self {
         self.expect.push(oracle.into().table());
@@ -291,8 +332,14 @@ impl Checking {
             ("title", self.name.as_str().into()),
             ("story", story.into()),
             ("run", document::run(seeds.unwrap_or(&self.seeds), self.until, self.rest).into()),
-            ("job", document::job(&self.program, &self.settings).into()),
         ]);
+        match &self.script {
+            Some(script) => all.insert("script".into(), script.as_str().into()),
+            None => {
+                let job = document::job(&self.program, &self.settings);
+                all.insert("job".into(), job.into())
+            }
+        };
         let mut cluster = self.cluster.clone();
         if let Some(delay) = &self.faults.delay {
             cluster.insert("net".into(), table([("delay", delay.clone().into())]).into());
@@ -327,7 +374,7 @@ impl fmt::Debug for Checking {
 }
 
 /// The last word of a function's path: what its program is called.
-fn program_of<J>() -> String {
+pub(super) fn program_of<J>() -> String {
     let path = std::any::type_name::<J>();
     let words = path.split("::").filter(|word| !word.contains("{{"));
     let word = words.last().unwrap_or("job");

@@ -13,6 +13,7 @@ mod oracle;
 mod play;
 #[cfg(feature = "proptest")]
 mod schedule;
+pub(crate) mod script;
 mod verdict;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use oracle::Oracle;
 pub use play::{Failure, Report};
 #[cfg(feature = "proptest")]
 pub use schedule::faults;
+pub use script::{JobLine, ScriptError, Sim};
 pub use verdict::Verdict;
 
 /// Checks a job with these settings: on a whole simulated cluster, once for each seed.

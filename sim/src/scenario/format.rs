@@ -33,7 +33,11 @@ pub struct Document {
     #[serde(default)]
     pub cluster: Cluster,
     /// `[job]`, or `[[job]]` for several on one cluster.
+    #[serde(default)]
     pub job: Jobs,
+    /// The name of a script that a test has written, which does the submitting then.
+    #[serde(default)]
+    pub script: Option<Spanned<String>>,
     /// What befalls the world.
     #[serde(default)]
     pub fault: Vec<FaultPart>,
@@ -200,7 +204,7 @@ pub struct Clock {
 }
 
 /// One `[job]`, or several `[[job]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Jobs(pub Vec<Job>);
 
 /// A job to be submitted.

@@ -125,7 +125,8 @@ pub fn prepare(
     let (calm, played_calm) = (has_faults || needs_calm || sweep.is_some())
         .then(|| calm_runs.of(cell, turn.seed, || world(&[])))
         .unzip();
-    let running = calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len()));
+    let running =
+        calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len().max(1)));
     let since = running.unwrap_or_default();
     let is_swept = sweep.is_some() && has_faults;
     let base = is_swept.then(|| world(&schedule::draw(cell, turn.seed, since)));

@@ -177,6 +177,9 @@ fn resolve(
     if document.expect.is_empty() {
         return Err(Mistake::new(file, 0..0, "a scenario expects something: add [[expect]]"));
     }
+    if document.job.0.is_empty() && document.script.is_none() {
+        return Err(Mistake::new(file, 0..0, "a scenario runs something: add [job]"));
+    }
     for part in
         [&document.cluster.job_managers, &document.cluster.task_managers, &document.cluster.slots]
             .into_iter()

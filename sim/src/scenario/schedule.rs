@@ -20,6 +20,7 @@ use super::fault::FaultPart;
 use super::format::{Cluster as ClusterPart, Role, Shape, Stop};
 use super::resolve::Cell;
 use super::values::{Pick, Spans};
+use crate::api::script;
 use crate::check::is_called;
 use crate::fault::Fault;
 use crate::journal::Entry;
@@ -184,6 +185,9 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
         let at = ms(200) * index;
         world = world.at(at, submit(&format!("{index}/{}", program.name), program.clone()));
     }
+    if let Some(script) = &cell.document.script {
+        world = world.at(Duration::ZERO, script::action(script.get_ref()));
+    }
     world = faults.iter().fold(world, add);
     if let Some(sweep) = &cell.document.sweep {
         world = super::sweep::mark(world, sweep.get_ref());
@@ -225,6 +229,9 @@ fn bare(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
 fn ending(cell: &Cell, world: World) -> World {
     let world = world.rest(cell.document.run.rest.map_or(Duration::ZERO, |rest| rest.0));
     match cell.document.run.stop {
+        Stop::Finished if cell.document.script.is_some() => {
+            world.until(crate::world::Stop::JobsFinal, script::is_over())
+        }
         Stop::Finished => world.until_jobs_are_final(cell.programs.len()),
         Stop::EventTime(span) => {
             let time = EPOCH.as_millis() + span_millis(span.0);

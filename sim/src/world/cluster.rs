@@ -36,7 +36,7 @@ pub const LOG: &str = "log";
 pub const CLIENT: &str = "client";
 
 /// How long a person waits before trying a command again that reached nobody.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// A cluster: a job manager or several, some task managers, what their jobs read and write.
 #[derive(Clone)]
@@ -129,7 +129,7 @@ pub fn job_manager_node(number: u32) -> String {
 }
 
 /// The addresses of so many job managers, parted by commas.
-fn addresses(job_managers: u32) -> String {
+pub(crate) fn addresses(job_managers: u32) -> String {
     let address = |number| format!("{}:{}", job_manager_node(number), jobmanager::PORT);
     (1..=job_managers).map(address).collect::<Vec<_>>().join(",")
 }

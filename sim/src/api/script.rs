@@ -1,0 +1,199 @@
+//! A person's part of a story, written in Rust: submits, waits, cancels, on the client node and
+//! through the engine's own client over the simulated network.
+//! Decides nothing about the cluster and sees nothing that a client would not. Like claims, scripts
+//! are known by name for the whole process, so that a document can ask for them
+//! ([`super::claim`] says why).
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use slackwater_core::fact::Fact;
+use slackwater_core::id::JobId;
+use slackwater_core::program::Program;
+use slackwater_dataflow::stream::{Env, Settings};
+use slackwater_dataflow::task::PlanError;
+use slackwater_runtime::client::{Client, ClientError};
+use slackwater_runtime::host::Host;
+use slackwater_runtime::wire::handshake::Handshake;
+pub use slackwater_runtime::wire::message::JobLine;
+
+use super::checking::program_of;
+use crate::world::cluster::{CLIENT, JOB_MANAGERS_MAX, TRY_AGAIN_AFTER, addresses};
+use crate::world::{Action, Main, Watch};
+
+type Script = Arc<dyn Fn(Sim) -> LocalBoxFuture<'static, Result<(), ScriptError>> + Send + Sync>;
+
+static SCRIPTS: Mutex<BTreeMap<String, Script>> = Mutex::new(BTreeMap::new());
+
+fn scripts() -> MutexGuard<'static, BTreeMap<String, Script>> {
+    SCRIPTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a script known under a name; a second one of that name takes its place.
+pub(super) fn make<F, Done>(name: &str, script: F)
+where
+    F: Fn(Sim) -> Done + Send + Sync + 'static,
+    Done: Future<Output = Result<(), ScriptError>> + 'static,
+{
+    scripts().insert(name.to_owned(), Arc::new(move |sim| Box::pin(script(sim))));
+}
+
+/// Why a script could not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptError(String);
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+impl From<ClientError> for ScriptError {
+    fn from(error: ClientError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<&str> for ScriptError {
+    fn from(words: &str) -> Self {
+        Self(words.to_owned())
+    }
+}
+
+impl From<String> for ScriptError {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+/// The client node, in the hands of a script. Every verb tries again until somebody answers, as a
+/// person would.
+#[derive(Clone)]
+pub struct Sim {
+    host: Arc<dyn Host>,
+    submitted: Rc<Cell<u32>>,
+}
+
+impl Sim {
+    /// Submits a job of the catalogue (the one that is checked, or one that
+    /// [`also`](super::Checking::also) adds) and gives its id.
+    ///
+    /// # Errors
+    /// If the job is not in the catalogue, or refuses its settings.
+    pub async fn submit<J, K, V>(
+        &self,
+        _job: J,
+        args: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<JobId, ScriptError>
+    where
+        J: Fn(&Env, &mut Settings) -> Result<(), PlanError> + Send + Sync + 'static,
+        K: Into<String>,
+        V: fmt::Display,
+    {
+        let program = Program::named(program_of::<J>());
+        let program =
+            args.into_iter().fold(program, |program, (name, value)| program.set(name, value));
+        let number = self.submitted.replace(self.submitted.get() + 1);
+        let id = JobId(self.host.random(&format!("script/{number}")).next_u128());
+        self.ask(async |client| client.submit(&*self.host, id, program.clone()).await).await
+    }
+
+    /// Cancels a job: it is on its way to its end when this returns.
+    ///
+    /// # Errors
+    /// If it is unknown, or has ended.
+    pub async fn cancel(&self, job: JobId) -> Result<(), ScriptError> {
+        let id = job.to_string();
+        self.ask(async |client| client.cancel(&*self.host, &id).await).await.map(|_| ())
+    }
+
+    /// All jobs, in the order of submission.
+    ///
+    /// # Errors
+    /// If the job manager speaks another version.
+    pub async fn list(&self) -> Result<Vec<JobLine>, ScriptError> {
+        self.ask(async |client| client.jobs(&*self.host).await).await
+    }
+
+    /// Waits until a job has ended for good, and gives its last line.
+    ///
+    /// # Errors
+    /// If the job is unknown.
+    pub async fn wait(&self, job: JobId) -> Result<JobLine, ScriptError> {
+        self.ask(async |client| client.wait(&*self.host, job).await).await
+    }
+
+    /// Waits for so much virtual time.
+    pub async fn sleep(&self, span: Duration) {
+        self.host.sleep(span).await;
+    }
+
+    /// Virtual time since the script began.
+    pub fn elapsed(&self) -> Duration {
+        self.host.elapsed()
+    }
+
+    async fn ask<T>(
+        &self,
+        verb: impl AsyncFn(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, ScriptError> {
+        let addresses = addresses(JOB_MANAGERS_MAX);
+        loop {
+            let connected = Client::connect(&*self.host, &addresses, Handshake::default()).await;
+            let answer = match connected {
+                Ok(mut client) => verb(&mut client).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Err(ClientError::Unreachable { .. }) => self.host.sleep(TRY_AGAIN_AFTER).await,
+                answer => return answer.map_err(ScriptError::from),
+            }
+        }
+    }
+}
+
+/// Runs the script of this name on the client node.
+pub(crate) fn action(name: &str) -> Action {
+    let name = name.to_owned();
+    let main: Main = Arc::new(move |host| {
+        let (name, script) = (name.clone(), scripts().get(&name).cloned());
+        Box::pin(async move {
+            let sim = Sim { host: Arc::clone(&host), submitted: Rc::default() };
+            let ended = match script {
+                Some(script) => script(sim).await,
+                None => Err(ScriptError(format!(
+                    "nobody has written the script {name:?}: play the file in its test"
+                ))),
+            };
+            // A process that ends with an error says so as a panic does.
+            if let Err(error) = ended {
+                let (task, message) = ("script".to_owned(), error.to_string());
+                host.tell(Fact::Panicked { task, message });
+            }
+            host.tell(Fact::ScriptEnded { script: name });
+        })
+    });
+    Action::Run { node: CLIENT.to_owned(), main }
+}
+
+/// Whether the script has come to its end and no job that was submitted still runs.
+pub(crate) fn is_over() -> Watch {
+    let (mut ended, mut running) = (false, BTreeSet::new());
+    Box::new(move |entry| {
+        match &entry.fact {
+            Fact::ScriptEnded { .. } => ended = true,
+            Fact::JobSubmitted { job, .. } => _ = running.insert(*job),
+            Fact::JobStatusChanged { job, to, .. } if to.is_final() => _ = running.remove(job),
+            _ => return false,
+        }
+        ended && running.is_empty()
+    })
+}
