@@ -15,8 +15,10 @@ use slackwater_dataflow::stream::{Catalog, Env, Settings};
 use slackwater_dataflow::task::{PlanError, Programs};
 use toml::{Table, Value};
 
+use super::cast::{JobManagers, TaskManagers, jm, tm};
 use super::claim::{self, Claim, When};
-use super::document::{self, Until, span, table};
+use super::document::{self, Until, table};
+use super::during::During;
 use super::faults::{Fault, Faults, Spans};
 use super::observed::Observed;
 use super::oracle::{self, Oracle};
@@ -46,40 +48,6 @@ pub struct Checking {
     script: Option<String>,
     expect: Vec<Table>,
     without: Vec<String>,
-}
-
-/// How many job managers there are.
-#[derive(Copy, Clone, Debug)]
-pub struct JobManagers(u32);
-
-/// So many job managers, of which one leads and the others stand by.
-pub fn jm(number: u32) -> JobManagers {
-    JobManagers(number)
-}
-
-/// How many task managers there are, and what each offers.
-#[derive(Copy, Clone, Debug)]
-pub struct TaskManagers {
-    pub(super) number: u32,
-    slots: u32,
-    workers: u32,
-}
-
-/// So many task managers with one slot and one worker each.
-pub fn tm(number: u32) -> TaskManagers {
-    TaskManagers { number, slots: 1, workers: 1 }
-}
-
-impl TaskManagers {
-    /// So many slots each.
-    pub fn slots(self, slots: u32) -> Self {
-        Self { slots, ..self }
-    }
-
-    /// So many workers each.
-    pub fn workers(self, workers: u32) -> Self {
-        Self { workers, ..self }
-    }
 }
 
 impl Checking {
@@ -123,15 +91,8 @@ impl Checking {
 
     /// The nodes. Default: one job manager, and one task manager with one slot.
     pub fn cluster(mut self, job_managers: JobManagers, task_managers: TaskManagers) -> Self {
-        let TaskManagers { number, slots, workers } = task_managers;
-        let parts = [
-            ("job_managers", job_managers.0),
-            ("task_managers", number),
-            ("slots", slots),
-            ("workers", workers),
-        ];
-        let parts = parts.map(|(key, number)| (key.to_owned(), i64::from(number).into()));
-        self.cluster.extend(parts);
+        self.cluster.extend(job_managers.keys());
+        self.cluster.extend(task_managers.keys());
         self
     }
 
@@ -188,7 +149,7 @@ impl Checking {
     }
 
     /// Plays the story once for every step of a window of it, and kills `victim` there.
-    pub fn crash_sweep(mut self, victim: &str, during: super::During) -> Self {
+    pub fn crash_sweep(mut self, victim: &str, during: During) -> Self {
         self.sweep = Some(during.table(victim));
         self
     }
@@ -379,47 +340,4 @@ pub(super) fn program_of<J>() -> String {
     let words = path.split("::").filter(|word| !word.contains("{{"));
     let word = words.last().unwrap_or("job");
     word.split('<').next().unwrap_or(word).to_owned()
-}
-
-/// Which instants a sweep goes through.
-#[derive(Clone, Debug)]
-pub struct During {
-    keys: Table,
-}
-
-/// Every step of the world between two facts of checkpoint number 2.
-pub fn during(window: (&str, &str)) -> During {
-    let window = Value::Array(vec![window.0.into(), window.1.into()]);
-    During { keys: table([("window", window), ("down", span(ms(500)).into())]) }.of_checkpoint(2)
-}
-
-/// From the trigger of a checkpoint until everybody knows that it is complete.
-pub const CHECKPOINT_PROTOCOL: (&str, &str) = ("checkpoint.triggered", "checkpoint.notified");
-
-impl During {
-    /// Of another checkpoint.
-    #[must_use]
-    pub fn of_checkpoint(mut self, number: u32) -> Self {
-        self.keys.insert("checkpoint".into(), i64::from(number).into());
-        self
-    }
-
-    /// Only every n-th step: a sweep of a thousand runs is a matter of minutes in a debug build.
-    #[must_use]
-    pub fn every(mut self, nth: u32) -> Self {
-        self.keys.insert("thin".into(), i64::from(nth).into());
-        self
-    }
-
-    /// How long the victim is away. Default: half a second.
-    #[must_use]
-    pub fn down(mut self, span_: Duration) -> Self {
-        self.keys.insert("down".into(), span(span_).into());
-        self
-    }
-
-    fn table(mut self, victim: &str) -> Table {
-        self.keys.insert("victims".into(), Value::Array(vec![victim.into()]));
-        self.keys
-    }
 }

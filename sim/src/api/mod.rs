@@ -4,9 +4,11 @@
 //! The parts: [`checking`](self) what a test says, `observed` what its claims look at, `faults`
 //! what befalls a world, `play` what comes of it.
 
+mod cast;
 mod checking;
 pub(crate) mod claim;
 mod document;
+mod during;
 mod faults;
 mod observed;
 mod oracle;
@@ -21,9 +23,9 @@ use std::fmt;
 use slackwater_dataflow::stream::{Env, Settings};
 use slackwater_dataflow::task::PlanError;
 
-pub use checking::{
-    ALL, CHECKPOINT_PROTOCOL, Checking, DEFAULTS, During, JobManagers, TaskManagers, during, jm, tm,
-};
+pub use cast::{JobManagers, TaskManagers, jm, tm};
+pub use checking::{ALL, Checking, DEFAULTS};
+pub use during::{CHECKPOINT_PROTOCOL, During, during};
 pub use faults::{Fault, Faults, Spans};
 pub use observed::{JobSeen, Observed, Row, Table};
 pub use oracle::Oracle;

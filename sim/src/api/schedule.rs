@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use slackwater_core::time::ms;
 
-use super::checking::TaskManagers;
+use super::cast::TaskManagers;
 use super::faults::{Fault, Faults};
 
 /// The most faults of a schedule.
@@ -106,7 +106,7 @@ mod tests {
     use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
     use slackwater_core::time::secs;
 
-    use super::super::checking::tm;
+    use super::super::cast::tm;
     use super::*;
 
     #[test]
