@@ -11,16 +11,21 @@ use std::sync::{Mutex, PoisonError};
     reason = "outside of every world: only which is first differs"
 )]
 pub(super) fn on_every_core(most: usize, does: impl Fn() + Sync) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..cores.min(most) {
+        for _ in 0..cores().min(most) {
             scope.spawn(&does);
         }
     });
 }
 
+/// How many cores there are.
+#[expect(clippy::disallowed_methods, reason = "outside of every world: only the time differs")]
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Does the same with each of `work` on every core at once; results in the order of the work.
-pub(super) fn on_all_cores<W: Sync, R: Send>(work: &[W], does: impl Fn(&W) -> R + Sync) -> Vec<R> {
+pub(crate) fn on_all_cores<W: Sync, R: Send>(work: &[W], does: impl Fn(&W) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<Option<R>>> = Mutex::new(work.iter().map(|_| None).collect());
     on_every_core(work.len(), || {

@@ -22,7 +22,7 @@ pub use fuzz::{Budget, Found, fuzz};
 pub use partition::Partition;
 pub use record::{Record, Tally, bound};
 
-use crew::on_all_cores;
+pub(crate) use crew::{cores, on_all_cores};
 
 /// A scenario and what came of it.
 #[derive(Debug)]

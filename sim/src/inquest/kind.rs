@@ -30,8 +30,12 @@ impl Kind {
     /// Whether a run that is cut short can show this without anything being wrong: what has to
     /// come in the end is not there yet.
     pub fn is_of_the_end(&self) -> bool {
-        const LATE: [&str; 4] = ["live", "recovered", "cluster_gathered", "census"];
-        self.class == Class::Stuck || self.check.is_some_and(|check| LATE.contains(&check))
+        const LATE: [&str; 3] = ["live", "recovered", "census"];
+        // These speak of no fact where something was left over, or never came.
+        const LEFT: [&str; 5] =
+            ["cluster_gathered", "conservation", "every_subtask", "ledger", "store_whole"];
+        let is_one_of = |names: &[&str]| self.check.is_some_and(|check| names.contains(&check));
+        self.class == Class::Stuck || is_one_of(&LATE) || (self.probe.is_none() && is_one_of(&LEFT))
     }
 }
 

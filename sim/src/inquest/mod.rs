@@ -3,8 +3,19 @@
 //! Judges nothing and prints nothing: runs are [`crate::scenario`]'s, and what a person reads of an
 //! [`Inquest`] is [`crate::report`]'s.
 
+mod clock;
+mod ddmin;
+mod document;
 mod first;
+mod inquire;
 mod kind;
+mod neighbours;
+mod plain;
+mod regress;
+mod shrink;
+mod smaller;
+mod trial;
+mod write;
 
 use std::time::Duration;
 
@@ -13,7 +24,9 @@ use slackwater_core::time::EventTime;
 use crate::scenario::{Played, Trouble};
 
 pub use first::first;
+pub use inquire::{Extent, Suspect, inquire};
 pub use kind::{Kind, worst};
+pub use trial::Budget;
 
 /// What was found out about one failing run.
 #[derive(Clone, Debug)]

@@ -9,13 +9,14 @@ mod diagnostic;
 mod draw;
 pub mod fault;
 pub mod format;
+mod luck;
 mod matrix;
 pub mod obligation;
 mod player;
 mod require;
 mod resolve;
 mod resume;
-mod schedule;
+pub mod schedule;
 mod swarm;
 pub mod sweep;
 mod swizzle;
@@ -25,6 +26,7 @@ mod verdict;
 
 pub use calm_runs::CalmRuns;
 pub use diagnostic::Mistake;
+pub use luck::OtherLuck;
 pub use player::{
     Played, Prepared, Turn, compare_cells, judge_sweeps, play, play_prepared, prepare, turns,
 };

@@ -12,6 +12,7 @@ use slackwater_dataflow::task::Programs;
 
 use super::calm_runs::CalmRuns;
 use super::format::{Must, Stop};
+use super::luck::OtherLuck;
 use super::resolve::{Cell, Scenario};
 use super::schedule::{self, Drawn};
 use super::sweep::Instant;
@@ -37,14 +38,16 @@ pub struct Turn {
 #[derive(Debug)]
 pub struct Prepared {
     /// The cell with everything drawn, or why it cannot be.
-    cell: Result<Cell, String>,
-    calm: Option<Arc<Run>>,
+    pub(super) cell: Result<Cell, String>,
+    pub(super) calm: Option<Arc<Run>>,
     /// Whether the calm run was played for this turn, and not for another that shares it.
-    played_calm: bool,
-    running: Option<Duration>,
+    pub(super) played_calm: bool,
+    pub(super) running: Option<Duration>,
     /// For a sweep: the run without the kill, if that is not the calm one.
-    base: Option<Run>,
-    instants: Option<Result<Vec<Instant>, String>>,
+    pub(super) base: Option<Arc<Run>>,
+    pub(super) instants: Option<Result<Vec<Instant>, String>>,
+    /// Whether luck is another from some time on.
+    pub(super) other_luck: Option<OtherLuck>,
 }
 
 impl Prepared {
@@ -129,11 +132,12 @@ pub fn prepare(
         calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len().max(1)));
     let since = running.unwrap_or_default();
     let is_swept = sweep.is_some() && has_faults;
-    let base = is_swept.then(|| world(&schedule::draw(cell, turn.seed, since)));
-    let instants = sweep.zip(base.as_ref().or(calm.as_deref()));
+    let base = is_swept.then(|| Arc::new(world(&schedule::draw(cell, turn.seed, since))));
+    let instants = sweep.zip(base.as_deref().or(calm.as_deref()));
     let instants = instants.map(|(sweep, base)| super::sweep::instants(sweep, base, since));
     let played_calm = played_calm.unwrap_or(false);
-    Prepared { calm, played_calm, running, base, instants, cell: settled }
+    let other_luck = None;
+    Prepared { calm, played_calm, running, base, instants, cell: settled, other_luck }
 }
 
 /// Plays one turn: what has to be known, the run itself, and once more if its turn to be repeated
@@ -158,7 +162,10 @@ pub fn play_prepared(
     keep_journal: bool,
 ) -> Played {
     let cell = prepared.cell.as_ref().unwrap_or(&scenario.cells[turn.cell]);
-    let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
+    let world = |faults: &[Drawn]| {
+        let world = schedule::world(cell, turn.seed, faults, programs);
+        OtherLuck::of(prepared, world).run()
+    };
     let calm = prepared.calm.as_deref();
     let mut faults = schedule::draw(cell, turn.seed, prepared.running.unwrap_or_default());
     faults.extend(instant.as_ref().map(Instant::fault));
@@ -226,7 +233,7 @@ fn judge(cell: &Cell, evidence: &Evidence<'_>, is_instant: bool) -> Vec<Judged> 
 
 /// Whether the story before the kill of a sweep is another than without it.
 fn strayed(cell: &Cell, prepared: &Prepared, run: &Run) -> Option<Trouble> {
-    let base = prepared.base.as_ref().or(prepared.calm.as_deref())?;
+    let base = prepared.base.as_deref().or(prepared.calm.as_deref())?;
     let tick = cell.document.cluster.tick.map_or(TICK, |tick| tick.0);
     let what = super::sweep::diverged(&base.journal, &run.journal, tick)?;
     Some(Trouble::new(Class::NonDeterministic, what))

@@ -31,7 +31,7 @@ impl Spans {
     ///
     /// # Errors
     /// What was expected.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (low, high) = text.split_once("..").unwrap_or((text, text));
         let (low, high) = (parse_span(low.trim())?, parse_span(high.trim())?);
         if low > high {

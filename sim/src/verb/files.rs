@@ -68,6 +68,17 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     Ok(files)
 }
 
+/// Writes a file, and the folder for it.
+///
+/// # Errors
+/// If it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "the harness writes its own files, on no host")]
+pub fn write_new(path: &Path, text: &str) -> Result<(), Refusal> {
+    // What is wrong with the folder is told of the file.
+    let _ = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    write(path, |out| out.write_all(text.as_bytes()))
+}
+
 /// Writes a file that a person asked for.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ pub mod files;
 mod fuzz;
 mod merge;
 mod replay;
+mod shrink;
 mod verdict;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
 pub use merge::MergeArgs;
 pub use replay::ReplayArgs;
+pub use shrink::ShrinkArgs;
 
 /// What the harness can be asked for.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -28,6 +30,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Play scenarios under fresh seeds until something breaks: `fuzz --time 20m`
     Fuzz(FuzzArgs),
+    /// Make a failing run small, and write it as a scenario file: `shrink FILE --seed 7`
+    Shrink(ShrinkArgs),
     /// Judge the records of several shares of a campaign as one: `merge 1.json 2.json`
     Merge(MergeArgs),
 }
@@ -39,6 +43,7 @@ pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
         Verb::Check(args) => check::check(args, &programs),
         Verb::Replay(args) => replay::replay(args, &programs),
         Verb::Fuzz(args) => fuzz::fuzz(args, &programs),
+        Verb::Shrink(args) => shrink::shrink(args, &programs),
         Verb::Merge(args) => merge::merge(args, &programs),
     };
     match done {

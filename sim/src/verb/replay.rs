@@ -67,7 +67,7 @@ pub(super) fn replay(
 }
 
 /// The run that is meant.
-fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refusal> {
+pub(super) fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refusal> {
     let cells = scenario.cells.iter().map(|cell| cell.name.as_str());
     let cell = match &args.cell {
         None if scenario.cells.len() == 1 => 0,

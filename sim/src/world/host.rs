@@ -93,7 +93,7 @@ impl Host for SimHost {
 
     fn random(&self, stream: &str) -> RandomStream {
         let name = format!("{}/{}/{stream}", self.node.name, self.incarnation);
-        RandomStream::named(self.realm.seed, &name)
+        RandomStream::named(self.realm.seed(), &name)
     }
 
     fn files(&self) -> &dyn Files {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use slackwater_core::random::RandomStream;
 
+use super::node::Node;
+
 /// How long a segment is on its way. Resolution: 1 ms and the world's tick, whichever is coarser.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Delay {
@@ -204,12 +206,25 @@ impl Link {
     }
 }
 
+/// The stream of the delays of a link.
+fn stream(seed: u64, a: &str, b: &str) -> RandomStream {
+    RandomStream::named(seed, &format!("net/{a}/{b}"))
+}
+
 impl Links {
+    /// Begins the stream of every link anew.
+    pub(super) fn reseed(&self, seed: u64, nodes: &[Arc<Node>]) {
+        for link in &self.links {
+            let (a, b) = link.ends;
+            link.state().draws = stream(seed, &nodes[a].name, &nodes[b].name);
+        }
+    }
+
     pub(super) fn new(seed: u64, names: &[&str], delay: Delay) -> Self {
         let mut links = Vec::new();
         for (b, name_b) in names.iter().enumerate() {
             for (a, name_a) in names[..b].iter().enumerate() {
-                let mut draws = RandomStream::named(seed, &format!("net/{name_a}/{name_b}"));
+                let mut draws = stream(seed, name_a, name_b);
                 let state = LinkState {
                     delay,
                     now: delay.draw(&mut draws),

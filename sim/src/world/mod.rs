@@ -65,6 +65,7 @@ pub struct World {
     delay: Delay,
     limit: Duration,
     step_limit: u64,
+    other_luck: Option<(Duration, u64)>,
     nodes: Vec<(String, Option<Main>)>,
     clocks: BTreeMap<String, Clocks>,
     script: Vec<(Duration, Action)>,
@@ -164,6 +165,7 @@ impl World {
             delay: Delay::Uniform { min: ms(1), max: ms(30) },
             limit: Duration::from_secs(60),
             step_limit: u64::MAX,
+            other_luck: None,
             nodes: Vec::new(),
             clocks: BTreeMap::new(),
             script: Vec::new(),
@@ -288,6 +290,14 @@ impl World {
     #[must_use]
     pub fn rest(mut self, span: Duration) -> Self {
         self.rest = span;
+        self
+    }
+
+    /// Lets luck be another from a time on: whatever is drawn from then on comes from this seed. Up
+    /// to then the world is the same.
+    #[must_use]
+    pub fn other_luck(mut self, from: Duration, seed: u64) -> Self {
+        self.other_luck = Some((from, seed));
         self
     }
 

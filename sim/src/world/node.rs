@@ -102,6 +102,11 @@ pub(super) struct Shuffle {
 }
 
 impl Shuffle {
+    /// The stream of a node's gate.
+    pub(super) fn stream(seed: u64, node: &str) -> RandomStream {
+        RandomStream::named(seed, &format!("gate/{node}"))
+    }
+
     fn draw(&mut self) -> bool {
         self.chance > 0.0 && self.draws.chance(self.chance)
     }
@@ -153,6 +158,11 @@ impl Node {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the stream of its gate anew.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.state().shuffle.draws = Shuffle::stream(seed, &self.name);
     }
 
     /// What this node has measured since the world began, at the true time `now`.

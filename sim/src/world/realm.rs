@@ -20,7 +20,8 @@ use crate::journal::{Entry, Journal, NodeIndex};
 
 /// One world, as its nodes share it.
 pub(super) struct Realm {
-    pub(super) seed: u64,
+    /// Where streams that begin now come from.
+    seed: AtomicU64,
     pub(super) detail: Detail,
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) by_name: BTreeMap<String, usize>,
@@ -48,7 +49,7 @@ impl Realm {
         let (links, store) = net;
         let names = nodes.iter().map(|node| node.name.clone());
         Self {
-            seed,
+            seed: AtomicU64::new(seed),
             detail,
             by_name: names.clone().zip(0..).collect(),
             links,
@@ -63,6 +64,19 @@ impl Realm {
             due: Mutex::default(),
             nodes,
         }
+    }
+
+    /// The seed of streams that begin now.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.load(Ordering::Relaxed)
+    }
+
+    /// Lets luck be another from here on: every stream of the world begins anew, from this seed.
+    pub(super) fn reseed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.links.reseed(seed, &self.nodes);
+        self.nodes.iter().for_each(|node| node.reseed(seed));
+        self.store.reseed();
     }
 
     /// Arms the cues of the world, before it begins.

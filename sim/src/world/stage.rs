@@ -42,6 +42,7 @@ struct Stage {
     cast: Vec<Player>,
     limit: Duration,
     step_limit: u64,
+    other_luck: Option<(Duration, u64)>,
     script: Peekable<IntoIter<(Duration, Action)>>,
     stops: Vec<(Stop, Watch)>,
     /// How long the world goes on once it has ended, and since when and why it has.
@@ -73,8 +74,9 @@ impl Stage {
             .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
             .collect();
         let script = world.script.into_iter().peekable();
-        let World { limit, step_limit, stops, rest, .. } = world;
-        Self { realm, sim, cast, limit, step_limit, script, stops, rest, ended: None }
+        let World { limit, step_limit, other_luck, stops, rest, .. } = world;
+        let ended = None;
+        Self { realm, sim, cast, limit, step_limit, other_luck, script, stops, rest, ended }
     }
 
     fn play(mut self) -> Run {
@@ -108,6 +110,9 @@ impl Stage {
             _ => {}
         }
         self.realm.begin_tick(now);
+        if let Some((_, seed)) = self.other_luck.take_if(|(from, _)| now >= *from) {
+            self.realm.reseed(seed);
+        }
         self.realm.store.settle(&self.realm, now);
         while let Some((_, action)) = self.script.next_if(|(time, _)| *time <= now) {
             self.perform(action);
@@ -285,7 +290,7 @@ fn realm(world: &mut World) -> Arc<Realm> {
     let names: Vec<&str> = world.nodes.iter().map(|(name, _)| name.as_str()).collect();
     let nodes = names.iter().zip(0..).map(|(name, index)| {
         let clocks = world.clocks.get(*name).copied().unwrap_or_default();
-        let draws = RandomStream::named(world.seed, &format!("gate/{name}"));
+        let draws = Shuffle::stream(world.seed, name);
         Arc::new(Node::new(index, name, clocks, Shuffle { chance: world.shuffle, draws }))
     });
     let links = Links::new(world.seed, &names, world.delay);

@@ -143,12 +143,17 @@ impl Objects {
         state.objects.iter().map(|(path, object)| (path.clone(), object.bytes.to_vec())).collect()
     }
 
+    /// Forgets every stream: the next draw of a node begins one from the seed of then.
+    pub(in crate::world) fn reseed(&self) {
+        self.state().draws.clear();
+    }
+
     /// Takes a call of a node in, and its change, if it is one.
     pub(super) fn accept(&self, realm: &Realm, node: &Arc<Node>, deed: Option<Deed>) -> Ticket {
         let now = realm.now();
         let mut state = self.state();
         let slow = state.slow / 2;
-        let draws = state.draws_of(realm.seed, &node.name);
+        let draws = state.draws_of(realm.seed(), &node.name);
         let mut way = || {
             let span = WAY.end() - WAY.start() + 1;
             Duration::from_micros(WAY.start() + draws.below(span)) + slow

@@ -1,0 +1,152 @@
+//! The verb `shrink`: looks into one failing run, and writes the smallest that fails alike as a
+//! scenario file under `regress/`, for people to read.
+//! Judges nothing. What is found out, and how, is [`crate::inquest`]'s; what a failure prints as its
+//! SMALL line is a file that this verb wrote.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_core::time::parse_span;
+use slackwater_dataflow::task::Programs;
+
+use super::{Refusal, ReplayArgs, files, replay};
+use crate::inquest::{Budget, Extent, Inquest, Suspect, inquire};
+use crate::scenario::values::parse_seed;
+use crate::scenario::{Class, Scenario};
+
+/// What `shrink` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShrinkArgs {
+    /// A scenario file
+    pub path: PathBuf,
+    /// The seed, 7 or 0x2f1c; the file's first unless given
+    #[arg(long, value_name = "S", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+    /// The cell of the matrix, as a failure names it: "axis=value …"
+    #[arg(long, value_name = "NAME")]
+    pub cell: Option<String>,
+    /// The instant of a sweep, by the number that a failure names
+    #[arg(long, value_name = "N")]
+    pub instant: Option<usize>,
+    /// How long a smaller run is looked for; the file's [shrink] `budget`, or 2m, unless given
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    pub time: Option<Duration>,
+    /// The file to write; the next number in `regress` beside the scenario unless given
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How many other seeds are played, to see how rare the failure is
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub nearby: usize,
+    /// How many worlds are played for each time from which on luck is another
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub worlds: usize,
+}
+
+/// Looks into the run, writes the small one, and prints what was found out.
+pub(super) fn shrink(
+    args: &ShrinkArgs,
+    programs: &Arc<dyn Programs>,
+) -> Result<Option<Class>, Refusal> {
+    let scenario = files::read(&args.path, programs)?;
+    let ShrinkArgs { path, seed, cell, instant, .. } = args.clone();
+    let which = ReplayArgs { path, seed, cell, instant, journal: None };
+    let turn = replay::turn(&which, &scenario)?;
+    let out = args.out.clone().unwrap_or_else(|| next(&args.path));
+    let file = &scenario.cells[turn.cell].document.shrink;
+    let time = args.time.or(file.budget.map(|budget| budget.0));
+    let budget = Budget { time: time.unwrap_or(Budget::default().time), ..Budget::default() };
+    let extent =
+        Extent { shrink: Some(budget), name: name(&out), seeds: args.nearby, worlds: args.worlds };
+    let suspect = Suspect { scenario: &scenario, turn, instant };
+    let found = inquire(suspect, &extent, programs);
+    let mut stdout = std::io::stdout().lock();
+    let Some(inquest) = found else {
+        let _ =
+            writeln!(stdout, "ok    {}: nothing is wrong under seed {}", scenario.name, turn.seed);
+        return Ok(None);
+    };
+    if let Some(shrunk) = &inquest.shrunk {
+        files::write_new(&out, &shrunk.text)?;
+    }
+    // A reader that has gone away is no failure of the scenario.
+    let _ = writeln!(stdout, "{}", text(&scenario, &inquest, &out));
+    Ok(Some(inquest.kind.class))
+}
+
+/// `regress/0008`, as a title begins.
+fn name(out: &Path) -> String {
+    let plain = |path: Option<&std::ffi::OsStr>| {
+        path.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    format!("{}/{}", plain(out.parent().and_then(Path::file_name)), plain(out.file_stem()))
+        .trim_start_matches('/')
+        .to_owned()
+}
+
+/// The next free number in the folder of small failures.
+#[expect(clippy::disallowed_methods, reason = "the harness looks at its own files, on no host")]
+fn next(scenario: &Path) -> PathBuf {
+    let all =
+        scenario.ancestors().find(|folder| folder.file_name().is_some_and(|n| n == "scenarios"));
+    let beside = || scenario.parent().unwrap_or(Path::new(""));
+    let folder = all.unwrap_or_else(beside).join("regress");
+    let numbers = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| entry.path().file_stem()?.to_str()?.parse::<u32>().ok();
+    let last = numbers.filter_map(number).max().unwrap_or(0);
+    folder.join(format!("{:04}.toml", last + 1))
+}
+
+/// What was found out, a line each.
+fn text(scenario: &Scenario, inquest: &Inquest, out: &Path) -> String {
+    let Inquest { trouble, first, shrunk, nearby, baked, .. } = inquest;
+    let mut lines = vec![format!("{:<8} {}: {}", trouble.class, scenario.name, trouble.what)];
+    let wrong = &first.first;
+    if let Some(step) = &wrong.step {
+        lines.push(format!("FIRST    fact {} of {}: {}", step.number, first.facts, step.line));
+    }
+    if wrong.check != first.told.check {
+        let earlier = first.earlier.as_secs_f64();
+        lines.push(format!("WHY      {} ({earlier:.3} s earlier)", wrong.what));
+    }
+    if let Some(small) = shrunk {
+        let (before, after) = (small.before, small.after);
+        lines.push(format!(
+            "SHRUNK   {} -> {} faults, {} -> {} nodes, {:.1} -> {:.1} s, {} replays in {:.1} s{}",
+            before.faults,
+            after.faults,
+            before.nodes,
+            after.nodes,
+            before.length.as_secs_f64(),
+            after.length.as_secs_f64(),
+            small.replays,
+            small.took.as_secs_f64(),
+            if small.is_minimal { "" } else { " (time was up)" },
+        ));
+        small.played.faults.iter().for_each(|fault| lines.push(format!("STORY    {fault}")));
+        lines.push(format!("SMALL    {} (written)", out.display()));
+    }
+    if let Some(near) = nearby {
+        let (seeds, passed, alike) = (near.seeds, near.passed, near.alike);
+        lines.push(format!("NEARBY   {passed} of {seeds} other seeds pass, {alike} fail alike"));
+        if let Some(window) = &near.window {
+            let seconds = |time: Duration| time.as_secs_f64();
+            let (fault, from, to) = (&window.fault, seconds(window.from), seconds(window.to));
+            lines
+                .push(format!("         {fault:?} does it from {from:.3} s to {to:.3} s at least"));
+        }
+    }
+    if let Some(baked) = baked {
+        let point = |(time, failed): &(Duration, usize)| {
+            let share = 100 * failed / baked.worlds.max(1);
+            format!("{:.2} s {share} %", time.as_secs_f64())
+        };
+        let curve = baked.curve.iter().map(point).collect::<Vec<_>>().join("   ");
+        lines.push(format!(
+            "BAKED IN with other luck from t on, {} worlds each: {curve}",
+            baked.worlds
+        ));
+    }
+    lines.join("\n")
+}

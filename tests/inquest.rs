@@ -1,0 +1,129 @@
+//! The promise that a failure ends in a story that people can read: of many faults the guilty one
+//! is left, in a file that fails alike, and what broke first is told with its fact.
+//! The failures here are wanted: a sink that does not flush before a barrier, a job without
+//! checkpoints. Halving itself is tested in `slackwater-sim`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use slackwater_dataflow::task::Programs;
+use slackwater_sim::inquest::{Budget, Extent, Inquest, Kind, Suspect, inquire};
+use slackwater_sim::scenario::{Class, Scenario, Turn, play};
+
+/// Weather, of which one kill costs the job its rows: it has no checkpoints.
+const WEATHER: &str = r#"format = 1
+title = "the demo without checkpoints, under weather"
+
+[run]
+seeds = [5]
+stop = { event_time = "12s" }
+limit = { sim = "90s" }
+
+[cluster]
+job_managers = 2
+task_managers = 1
+slots = 2
+credits = 2
+net = { delay = "1ms..20ms", shape = "exp" }
+
+[job]
+program = "oscon"
+set = { time = "event", wave = 10, restarts = 100, restart_delay = "100ms" }
+
+[[fault]]
+name = "slow-1"
+when = { at = "1117ms" }
+do = "slow"
+on = { role = "task_manager", pick = 0 }
+by = "30ms"
+for = "913ms"
+
+[[fault]]
+name = "slow-2"
+when = { at = "1409ms" }
+do = "slow"
+on = { role = "series_database" }
+by = "50ms"
+for = "913ms"
+
+[[fault]]
+name = "store-1"
+when = { at = "1903ms" }
+do = "store_slow"
+by = "30ms"
+for = "700ms"
+
+[[fault]]
+name = "break-1"
+when = { at = "2111ms" }
+do = "slow"
+on = { role = "job_manager", pick = 0 }
+by = "40ms"
+for = "313ms"
+
+[[fault]]
+name = "kill-7"
+when = { at = "4321ms" }
+do = "crash"
+on = { role = "task_manager", pick = 0 }
+down = "2345ms"
+
+[[fault]]
+name = "slow-3"
+when = { at = "8001ms" }
+do = "slow"
+on = { role = "series_database" }
+by = "50ms"
+for = "613ms"
+
+[[fault]]
+name = "store-2"
+when = { at = "8103ms" }
+do = "store_refuse"
+for = "300ms"
+
+[[fault]]
+name = "slow-4"
+when = { at = "8307ms" }
+do = "slow"
+on = { role = "job_manager", pick = 1 }
+by = "70ms"
+for = "613ms"
+
+[[expect]]
+check = "watermark_monotonic"
+[[expect]]
+check = "no_loss"
+"#;
+
+fn programs() -> Arc<dyn Programs> {
+    Arc::new(slackwater_jobs::catalog())
+}
+
+fn looked_into(text: &str, programs: &Arc<dyn Programs>) -> Inquest {
+    let scenario = Scenario::read("scenarios/weather.toml", text, programs);
+    let scenario = scenario.unwrap_or_else(|mistake| panic!("{}", mistake.render()));
+    let turn = Turn { cell: 0, place: 0, seed: 5 };
+    let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
+    let name = "regress/0001".to_owned();
+    let extent = Extent { shrink: Some(budget), name, seeds: 2, worlds: 2 };
+    let suspect = Suspect { scenario: &scenario, turn, instant: None };
+    inquire(suspect, &extent, programs).expect("it fails")
+}
+
+#[test]
+fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
+    let programs = programs();
+    let inquest = looked_into(WEATHER, &programs);
+    assert_eq!((inquest.kind.class, inquest.kind.check), (Class::Broken, Some("no_loss")));
+    let shrunk = inquest.shrunk.expect("a smaller run");
+    assert_eq!((shrunk.before.faults, shrunk.after.faults), (8, 1), "{}", shrunk.text);
+    assert!(shrunk.after.nodes < shrunk.before.nodes, "{}", shrunk.text);
+    assert!(shrunk.after.length < shrunk.before.length, "{}", shrunk.text);
+    let header = "# Written by `shrink` from weather.toml seed 0x5 (8 faults -> 1, 3 nodes -> 2, ";
+    assert!(shrunk.text.starts_with(header), "{}", shrunk.text);
+    let again = Scenario::read("scenarios/regress/0001.toml", &shrunk.text, &programs);
+    let again = again.unwrap_or_else(|mistake| panic!("{}\n{}", mistake.render(), shrunk.text));
+    let played = play(&again, Turn { cell: 0, place: 0, seed: 5 }, &programs, false);
+    assert!(played.all_troubles().any(|trouble| Kind::of(trouble) == inquest.kind));
+}
