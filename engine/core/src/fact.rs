@@ -2,6 +2,8 @@
 //! If it is not a fact, nobody may assert it. Facts carry no wall time and no address: who said it
 //! and when is added by whoever listens (the journal of `slackwater-sim`, a log, a dashboard).
 
+mod shown;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::id::{Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, Ta
 use crate::message::MessageKind;
 use crate::point::Point;
 use crate::time::EventTime;
+
+use shown::Shown;
 
 /// How much a listener wants to be told; each level includes the ones before it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +110,14 @@ macro_rules! facts {
 
         /// Every probe with one sentence, in the order of the enum.
         pub const PROBES: &[(&str, &str)] = &[$(($probe, concat!($($doc),+)),)*];
+
+        /// The fields of a probe, each with its type; none for a name that is no probe.
+        pub fn fields_of(probe: &str) -> &'static [(&'static str, &'static str)] {
+            match probe {
+                $($probe => &[$((stringify!($field), stringify!($type))),*],)*
+                _ => &[],
+            }
+        }
 
         impl fmt::Display for Fact {
             /// `probe field=value …`: one line, no addresses, stable.
@@ -305,92 +317,6 @@ pub struct Records(pub Vec<u8>);
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}B:{:016x}", self.0.len(), xxhash_rust::xxh3::xxh3_64(&self.0))
-    }
-}
-
-/// Shows a field: plain where it has a plain form, quoted where it is free text.
-struct Shown<'a, T>(&'a T);
-
-impl<T: Field> fmt::Display for Shown<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.show(f)
-    }
-}
-
-trait Field {
-    /// Writes the field's value on one line.
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-}
-
-macro_rules! plain {
-    ($($type:ty),*) => {$(
-        impl Field for $type {
-            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-    )*};
-}
-plain!(
-    JobEpoch,
-    JobId,
-    Attempt,
-    CheckpointId,
-    JobStatus,
-    MessageKind,
-    TaskManagerId,
-    TaskStatus,
-    Uid,
-    EventTime,
-    ChannelId
-);
-plain!(u32, u64, i64, bool);
-
-impl Field for Execution {
-    /// `job/v1[0]#2@e1`: job prefix, subtask, attempt, epoch.
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}/{}#{}@e{}", self.job.0 >> 96, self.subtask, self.attempt, self.epoch)
-    }
-}
-
-impl Field for Duration {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-impl Field for LatencyMarker {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.source, self.sent)
-    }
-}
-
-impl Field for String {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
-impl Field for Point {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_string())
-    }
-}
-
-impl Field for Records {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
-
-impl Field for Down {
-    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kill => "kill",
-            Self::PowerLoss => "power_loss",
-            Self::Pause => "pause",
-            Self::Exit => "exit",
-        })
     }
 }
 

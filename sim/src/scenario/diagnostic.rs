@@ -141,8 +141,11 @@ fn unknown_name(message: &str) -> Option<(&str, Vec<&str>)> {
     Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
 }
 
+/// So many names are too many to be read.
+const MANY: usize = 16;
+
 /// "did you mean …?", or what there is.
-pub(super) fn suggest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let nearest = known
         .iter()
@@ -152,6 +155,11 @@ pub(super) fn suggest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str
     match nearest {
         Some((_, name)) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "there is none".to_owned(),
+        None if known.len() > MANY => {
+            let mut near = known.clone();
+            near.sort_by_key(|name| (strsim::damerau_levenshtein(unknown, name), *name));
+            format!("of {} the nearest are {}", known.len(), near[..5].join(", "))
+        }
         None => format!("known are {}", known.join(", ")),
     }
 }

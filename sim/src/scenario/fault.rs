@@ -4,43 +4,55 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::format::Role;
+use super::schema::Probe;
 use super::values::{Pick, Setting, Span, Spans};
 
 /// `[[fault]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FaultPart {
     /// By which reports speak of it.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// When it happens.
+    #[schemars(with = "When")]
     pub when: Spanned<When>,
     /// What happens.
     #[serde(rename = "do")]
+    #[schemars(with = "Deed")]
     pub deed: Spanned<Deed>,
     /// On whom; the store has no node.
     #[serde(default)]
+    #[schemars(with = "Option<Target>")]
     pub on: Option<Spanned<Target>>,
     /// After a crash or a loss of power: how long until the node starts again; never unless given.
     #[serde(default)]
+    #[schemars(with = "Option<Spans>")]
     pub down: Option<Spanned<Spans>>,
     /// What a crash leaves of what was written last; everything unless given.
     #[serde(default)]
+    #[schemars(with = "Option<DiskFate>")]
     pub disk: Option<Spanned<DiskFate>>,
     /// Of a partition: whether nothing arrives either way, or only nothing at `on.peer`.
     #[serde(default)]
+    #[schemars(with = "Option<Ways>")]
     pub ways: Option<Spanned<Ways>>,
     /// For a deed that can be undone: how long it lasts; for good unless given.
     #[serde(default, rename = "for")]
+    #[schemars(with = "Option<Spans>")]
     pub lasts: Option<Spanned<Spans>>,
     /// By how much a node, a store or a clock is off: `"2s"`, `"-2s"` for a clock that is set back.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub by: Option<Spanned<String>>,
     /// By how many parts per million a clock runs fast.
     #[serde(default)]
+    #[schemars(with = "Option<i32>")]
     pub ppm: Option<Spanned<i32>>,
     /// Whether it is a mistake of the harness if nothing comes of it; it is unless given. What came by
     /// chance may strike a node that is down already.
@@ -48,11 +60,12 @@ pub struct FaultPart {
     pub must_fire: Option<bool>,
     /// Which object of the store: `state`, `metadata`, `log_entry`, or a path with `*` in it.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub object: Option<Spanned<String>>,
 }
 
 /// When a fault happens: `{ at = … }` or `{ event = … }`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
     /// Virtual time since every job was RUNNING for the first time.
@@ -60,6 +73,7 @@ pub struct When {
     pub at: Option<Spans>,
     /// The probe name of a fact: the deed comes at the very step.
     #[serde(default)]
+    #[schemars(with = "Option<Probe>")]
     pub event: Option<Spanned<String>>,
     /// Fields that the fact must show.
     #[serde(default, rename = "where")]
@@ -73,7 +87,7 @@ pub struct When {
 }
 
 /// What becomes of a node's writes when it crashes.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskFate {
     /// The process is gone, and the machine stays.
@@ -85,7 +99,7 @@ pub enum DiskFate {
 }
 
 /// Which ways a partition cuts.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ways {
     /// Both.
@@ -95,7 +109,7 @@ pub enum Ways {
 }
 
 /// What a fault does.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Deed {
     /// kill -9.
@@ -135,13 +149,14 @@ pub enum Deed {
 }
 
 /// `on = { role = "task_manager", pick = 0 }`, for a link with a `peer`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The kind of node.
     pub role: Role,
     /// Which of them; the first unless given.
     #[serde(default)]
+    #[schemars(with = "Option<Pick>")]
     pub pick: Option<Spanned<Pick>>,
     /// The other end of a link.
     #[serde(default)]
@@ -149,33 +164,37 @@ pub struct Target {
 }
 
 /// The other end of a link.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// The kind of node.
     pub role: Role,
     /// Which of them; the first unless given.
     #[serde(default)]
+    #[schemars(with = "Option<Pick>")]
     pub pick: Option<Spanned<Pick>>,
 }
 
 /// `[sweep]`: the scenario is played once for every instant and victim, which is killed there.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SweepPart {
     /// Every step between two facts, by their probe names.
     #[serde(default)]
+    #[schemars(with = "Option<(Probe, Probe)>")]
     pub window: Option<Spanned<(String, String)>>,
     /// The checkpoint that both facts must be of.
     #[serde(default)]
     pub checkpoint: Option<u64>,
     /// So many instants of time, evenly spread over `between`.
     #[serde(default)]
+    #[schemars(with = "Option<u32>")]
     pub times: Option<Spanned<u32>>,
     /// From when to when, since every job was RUNNING.
     #[serde(default)]
     pub between: Option<(Span, Span)>,
     /// Nodes by name.
+    #[schemars(with = "Vec<String>")]
     pub victims: Vec<Spanned<String>>,
     /// How long until the victim starts again; never unless given.
     #[serde(default)]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
@@ -14,10 +15,11 @@ use super::obligation::SometimesPart;
 use super::values::{Arg, Seeds, SeedsPart, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// 1.
+    #[schemars(with = "u32")]
     pub format: Spanned<u32>,
     /// What is claimed, in a sentence.
     pub title: String,
@@ -37,12 +39,14 @@ pub struct Document {
     pub job: Jobs,
     /// The name of a script that a test has written, which does the submitting then.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub script: Option<Spanned<String>>,
     /// What befalls the world.
     #[serde(default)]
     pub fault: Vec<FaultPart>,
     /// Whom to kill at every instant.
     #[serde(default)]
+    #[schemars(with = "Option<SweepPart>")]
     pub sweep: Option<Spanned<SweepPart>>,
     /// What must come of it.
     pub expect: Vec<Expect>,
@@ -61,7 +65,7 @@ pub struct Document {
 }
 
 /// `[run]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunPart {
     /// `"0..16"`, a list, `"fresh"` or `"corpus"`.
@@ -102,7 +106,7 @@ impl RunPart {
 }
 
 /// `budget = { wall = "20m", cores = 2 }`.
-#[derive(Copy, Clone, Debug, Deserialize)]
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Wall time.
@@ -114,7 +118,7 @@ pub struct Budget {
 }
 
 /// When a run is over.
-#[derive(Copy, Clone, Debug, Deserialize)]
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// Every job has reached a final state.
@@ -126,7 +130,7 @@ pub enum Stop {
 }
 
 /// `limit = { sim = "180s", steps = 5_000_000 }`.
-#[derive(Copy, Clone, Debug, Deserialize)]
+#[derive(Copy, Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Virtual time.
@@ -137,16 +141,20 @@ pub struct Limit {
 }
 
 /// `[cluster]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
     /// How many job managers, of which one leads; 1 unless given.
+    #[schemars(with = "Option<u32>")]
     pub job_managers: Option<Spanned<u32>>,
     /// How many task managers; 1 unless given.
+    #[schemars(with = "Option<u32>")]
     pub task_managers: Option<Spanned<u32>>,
     /// Slots of each; 1 unless given.
+    #[schemars(with = "Option<u32>")]
     pub slots: Option<Spanned<u32>>,
     /// Workers of each; 1 unless given.
+    #[schemars(with = "Option<u32>")]
     pub workers: Option<Spanned<u32>>,
     /// Delays of every link.
     pub net: Net,
@@ -155,6 +163,7 @@ pub struct Cluster {
     /// How far time moves in one step; 10 ms unless given.
     pub tick: Option<Span>,
     /// Credits of a channel: how many batches may be under way.
+    #[schemars(with = "Option<u32>")]
     pub credits: Option<Spanned<u32>>,
     /// Whether there is a partitioned log beside the database.
     pub log: bool,
@@ -163,7 +172,7 @@ pub struct Cluster {
 }
 
 /// `net = { delay = "1ms..10ms", shape = "uniform" }`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Net {
     /// From the shortest to the longest; 1 to 30 ms unless given.
@@ -175,7 +184,7 @@ pub struct Net {
 }
 
 /// What overtakes what on the way.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reorder {
     /// A connection overtakes another; within one, order is kept. So does TCP.
@@ -183,7 +192,7 @@ pub enum Reorder {
 }
 
 /// How delays are spread.
-#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[derive(Copy, Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// Each as likely.
@@ -194,7 +203,7 @@ pub enum Shape {
 }
 
 /// `clock = { offset = "250ms", drift = 500 }`.
-#[derive(Copy, Clone, Debug, Default, Deserialize)]
+#[derive(Copy, Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clock {
     /// How far the wall clocks are ahead; a range is drawn for each task manager.
@@ -208,16 +217,19 @@ pub struct Clock {
 pub struct Jobs(pub Vec<Job>);
 
 /// A job to be submitted.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// Its program in the catalogue.
+    #[schemars(with = "String")]
     pub program: Spanned<String>,
     /// Its version; `v1` unless given.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub version: Option<Spanned<String>>,
     /// Its parameters.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Setting>")]
     pub set: BTreeMap<Spanned<String>, Spanned<Setting>>,
 }
 
@@ -249,7 +261,7 @@ impl<'de> Deserialize<'de> for Jobs {
 }
 
 /// A kind of node.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// `tm-1`, `tm-2`, …
@@ -263,7 +275,7 @@ pub enum Role {
 }
 
 /// Whether an expectation must hold.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Must {
     /// It holds.
@@ -316,7 +328,7 @@ impl<'de> Deserialize<'de> for Expect {
 }
 
 /// `[shrink]`: how a failure of this file is made small.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShrinkPart {
     /// Wall time.
@@ -328,7 +340,7 @@ pub struct ShrinkPart {
 }
 
 /// A way to make a failing run smaller.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Simplify {
@@ -341,7 +353,7 @@ pub enum Simplify {
 }
 
 /// What a smaller run must have of the first.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Same {
     /// The same check breaks, at the same probe.
@@ -349,10 +361,11 @@ pub enum Same {
 }
 
 /// `found = { seed = …, commit = …, on = …, fixed = … }`: where a file of a failure comes from.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
     /// The seed that failed.
+    #[schemars(with = "String")]
     pub seed: Spanned<String>,
     /// The file it is a seed of, if that is not the base.
     #[serde(default)]
@@ -362,6 +375,7 @@ pub struct Found {
     pub commit: Option<String>,
     /// The day.
     #[serde(default)]
+    #[schemars(with = "serde_json::Value")]
     pub on: Option<toml::value::Datetime>,
     /// The commit that mended it.
     #[serde(default)]
@@ -369,7 +383,7 @@ pub struct Found {
 }
 
 /// `[report]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReportPart {
     /// Which pictures it has.
@@ -377,7 +391,7 @@ pub struct ReportPart {
 }
 
 /// A picture of a report.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Picture {
     /// `sensors` and `summedSensors` of `pressure`, as sparklines.

@@ -17,6 +17,7 @@ mod require;
 mod resolve;
 mod resume;
 pub mod schedule;
+mod schema;
 mod swarm;
 pub mod sweep;
 mod swizzle;
@@ -26,12 +27,14 @@ mod verdict;
 
 pub use calm_runs::CalmRuns;
 pub use diagnostic::Mistake;
+pub(crate) use diagnostic::suggest as nearest;
 pub use luck::OtherLuck;
 pub use player::{
     Played, Prepared, Turn, compare_cells, judge_sweeps, play, play_prepared, prepare, turns,
 };
 pub use resolve::{Cell, Expectation, Scenario};
 pub use schedule::Drawn;
+pub use schema::schema;
 pub use sweep::Instant;
 pub use verdict::{Class, Judged, Trouble};
 

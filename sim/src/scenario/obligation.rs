@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
@@ -13,17 +14,20 @@ use super::befall::known_probe;
 use super::diagnostic::{File, Mistake, suggest};
 use super::format::Document;
 use super::schedule::Drawn;
+use super::schema::Probe;
 use super::values::Setting;
 use crate::journal::Journal;
 use crate::world::{Cue, fact};
 
 /// `[[sometimes]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SometimesPart {
     /// In words; what reports call it by.
+    #[schemars(with = "String")]
     pub label: Spanned<String>,
     /// What must be seen; of several, each of them.
+    #[schemars(with = "Seen")]
     pub when: Spanned<Seen>,
     /// In which share of the runs at least.
     pub at_least: Ratio,
@@ -57,16 +61,18 @@ impl<'de> Deserialize<'de> for Seen {
 }
 
 /// An event that a run shows.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeenEvent {
     /// The probe name of a fact.
+    #[schemars(with = "Probe")]
     pub event: Spanned<String>,
     /// Fields that the fact must show.
     #[serde(default, rename = "where")]
     pub fields: BTreeMap<String, Setting>,
     /// The fault after which it must be seen.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub after: Option<Spanned<String>>,
 }
 
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_share_is_part_of_a_whole() {
-        #[derive(Deserialize)]
+        #[derive(Deserialize, JsonSchema)]
         struct One {
             at: Ratio,
         }

@@ -6,7 +6,9 @@ mod check;
 pub mod files;
 mod fuzz;
 mod merge;
+mod probes;
 mod replay;
+mod schema;
 mod shrink;
 mod verdict;
 
@@ -18,6 +20,7 @@ use slackwater_dataflow::task::Programs;
 pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
 pub use merge::MergeArgs;
+pub use probes::ProbesArgs;
 pub use replay::ReplayArgs;
 pub use shrink::ShrinkArgs;
 
@@ -34,6 +37,10 @@ pub enum Verb {
     Shrink(ShrinkArgs),
     /// Judge the records of several shares of a campaign as one: `merge 1.json 2.json`
     Merge(MergeArgs),
+    /// Every event by its name: what scenarios wait for, expect and count
+    Probes(ProbesArgs),
+    /// The JSON Schema of scenario files, for editors
+    Schema,
 }
 
 /// Does what a verb says. Gives the number to exit with: 0, one of [`Exit`]'s if it could not be
@@ -45,6 +52,8 @@ pub fn execute(verb: &Verb, programs: Arc<dyn Programs>) -> u8 {
         Verb::Fuzz(args) => fuzz::fuzz(args, &programs),
         Verb::Shrink(args) => shrink::shrink(args, &programs),
         Verb::Merge(args) => merge::merge(args, &programs),
+        Verb::Probes(args) => probes::probes(args),
+        Verb::Schema => schema::schema(),
     };
     match done {
         Ok(None) => 0,
