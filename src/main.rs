@@ -1,36 +1,13 @@
-//! The binary `slackwater`: reads the command line, hands each verb to the library that knows it,
-//! and exits with the number that the verb ends in. Nothing is decided here.
-//! The engine's verbs are in `slackwater-cli`; the harness's in `slackwater-sim`.
+//! The binary `slackwater`: the command line of engine and harness over the demo jobs.
+//! Nothing is decided here, and a pipeline of one's own has the same `main`.
+//! The verbs are `slackwater-cli`'s and `slackwater-sim`'s, the jobs `slackwater-jobs`'.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-
-use clap::Parser;
 
 // A simulated second makes some ten thousand small allocations: what is run is what is measured.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A stream engine and the world it is tried in.
-#[derive(Parser)]
-#[command(name = "slackwater", version, arg_required_else_help = true)]
-struct Command {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(clap::Subcommand)]
-enum Verb {
-    #[command(flatten)]
-    Engine(slackwater_cli::Verb),
-    #[command(flatten)]
-    Harness(slackwater_sim::verb::Verb),
-}
-
 fn main() -> ExitCode {
-    let programs = Arc::new(slackwater_jobs::catalog());
-    match Command::parse().verb {
-        Verb::Engine(verb) => slackwater_cli::ended(slackwater_cli::execute(verb, programs)),
-        Verb::Harness(verb) => ExitCode::from(slackwater_sim::verb::execute(&verb, programs)),
-    }
+    slackwater_sim::verb::main(slackwater_jobs::catalog())
 }

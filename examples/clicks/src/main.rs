@@ -1,9 +1,9 @@
-//! The job's own command line: `run clicks --local`, `list`, `cancel`, and the roles of a cluster.
+//! The job's own command line: `run clicks --local`, `check scenarios`, `replay FILE --seed 7`.
 //! Nothing is decided here.
-//! The job is in the library beside it.
+//! The job is in the library beside it; the verbs are those of `slackwater`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    slackwater::cli::main(slackwater_clicks::catalog())
+    slackwater_sim::verb::main(slackwater_clicks::catalog())
 }

@@ -66,7 +66,7 @@ impl Checking {
             settings: settings.collect(),
             seeds: (0..10).collect(),
             until: Until::Finished(secs(300)),
-            rest: Duration::ZERO,
+            rest: secs(1),
             cluster: Table::new(),
             faults: Faults::none(),
             sweep: None,
@@ -136,7 +136,7 @@ impl Checking {
         self
     }
 
-    /// Lets each run go on for so long when its end has come: time to tidy up in.
+    /// Lets each run go on for so long when its end has come: time to tidy up in. Default: a second.
     pub fn rest(mut self, span: Duration) -> Self {
         self.rest = span;
         self
@@ -321,7 +321,11 @@ impl Checking {
             Program { settings: self.settings.clone(), ..Program::named(self.program.clone()) };
         let plan = self.catalog.plan(&program).ok();
         let own = self.expect.iter().cloned();
-        let usual = oracle::usual(plan.as_ref(), &self.without, &self.expect);
+        let ends = matches!(self.until, Until::Finished(_));
+        let asked = self.expect.iter().filter_map(|asked| asked["check"].as_str());
+        let without: Vec<String> =
+            self.without.iter().cloned().chain(asked.map(str::to_owned)).collect();
+        let usual = oracle::usual(plan.as_ref(), ends, &without);
         let expect: Vec<Value> = own.chain(usual).map(Value::from).collect();
         all.insert("expect".into(), expect.into());
         all

@@ -37,9 +37,10 @@ pub use verdict::Verdict;
 
 /// Checks a job with these settings: on a whole simulated cluster, once for each seed.
 ///
-/// Of every run it is asked that states change legally and that nothing panics, fails or gets
-/// stuck; of a job that takes checkpoints also that their numbers grow, that dead attempts change
-/// nothing, and that what is kept of them is whole. What else must hold, the test says.
+/// Of every run it is asked that nothing panics, fails or gets stuck, that states change legally,
+/// that no watermark goes back, and that nothing is left behind when every job has ended; of a job
+/// that takes checkpoints also that their numbers grow, that dead attempts change nothing, and that
+/// what is kept of them is whole. What else must hold, the test says.
 ///
 /// ```
 /// use slackwater_sim::prelude::*;

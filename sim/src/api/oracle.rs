@@ -69,15 +69,20 @@ impl From<&str> for Oracle {
 }
 
 /// Asked of every pipeline.
-const USUAL: [&str; 1] = ["legal_states"];
+const USUAL: [&str; 2] = ["legal_states", "watermark_monotonic"];
+/// Asked of every pipeline whose runs end with its jobs.
+const OF_THE_END: [&str; 1] = ["census"];
 /// Asked of every pipeline that takes checkpoints.
 const OF_CHECKPOINTS: [&str; 3] = ["checkpoint_ids_monotonic", "fenced", "store_whole"];
 
 /// The oracles that are asked of a pipeline unless the test leaves them out or asks them itself.
-pub(super) fn usual(plan: Option<&Plan>, without: &[String], asked: &[Table]) -> Vec<Table> {
+/// They hold of whatever there is: a run may be over before its first checkpoint.
+pub(super) fn usual(plan: Option<&Plan>, ends: bool, without: &[String]) -> Vec<Table> {
     let takes = plan.is_some_and(|plan| plan.graph.checkpoints.is_some());
-    let all = USUAL.iter().chain(OF_CHECKPOINTS.iter().filter(|_| takes));
-    let is_asked = |name: &str| asked.iter().any(|t| t["check"].as_str() == Some(name));
-    let left = all.filter(|name| !without.iter().any(|w| w == *name) && !is_asked(name));
-    left.map(|name| Oracle::of(name).table()).collect()
+    let all = USUAL
+        .iter()
+        .chain(OF_THE_END.iter().filter(|_| ends))
+        .chain(OF_CHECKPOINTS.iter().filter(|_| takes));
+    let left = all.filter(|name| !without.iter().any(|without| without == *name));
+    left.map(|name| Oracle::of(name).with("must", "if_seen").table()).collect()
 }

@@ -68,9 +68,9 @@ fn swept(cell: &Cell, mine: &[&Played]) -> String {
     for (place, expectation) in cell.expectations.iter().enumerate() {
         let broke = mine.iter().filter(|p| p.judged[place].outcome.broken.is_some()).count();
         let word = match (broke, expectation.must) {
-            (0, Must::Hold | Must::Either) => "held at all of them",
+            (0, Must::Hold | Must::IfSeen | Must::Either) => "held at all of them",
             (0, Must::Break) => "HELD at all of them",
-            (_, Must::Hold) => "BROKE",
+            (_, Must::Hold | Must::IfSeen) => "BROKE",
             (_, Must::Break) => "broke at some of them, as it must",
             (_, Must::Either) => "broke at some of them, as it may",
         };

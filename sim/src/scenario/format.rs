@@ -285,6 +285,8 @@ pub enum Must {
     Break,
     /// It is looked at, and both are right.
     Either,
+    /// It holds if there is anything to look at: for what is asked of every pipeline.
+    IfSeen,
 }
 
 /// `[[expect]]`: a check, its polarity, and whatever keys the check has.

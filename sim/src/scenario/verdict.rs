@@ -119,7 +119,7 @@ impl Judged {
     pub fn word(&self) -> &'static str {
         match (&self.trouble, self.must, &self.outcome.broken) {
             (Some(_), ..) => "FAILED",
-            (None, Must::Hold, _) => "held",
+            (None, Must::Hold | Must::IfSeen, _) => "held",
             (None, Must::Break, _) => "broke, as it must",
             (None, Must::Either, None) => "held, may break",
             (None, Must::Either, Some(_)) => "broke, as it may",
@@ -129,6 +129,9 @@ impl Judged {
 
 fn trouble(expectation: &Expectation, outcome: &Outcome) -> Option<Trouble> {
     let name = expectation.check.name;
+    if outcome.saw == 0 && expectation.must == Must::IfSeen {
+        return None;
+    }
     if outcome.saw == 0 {
         let summary = &outcome.summary;
         let what = format!("{name} saw nothing: {summary}");
@@ -136,7 +139,7 @@ fn trouble(expectation: &Expectation, outcome: &Outcome) -> Option<Trouble> {
     }
     let broke = |what: String| Some(Trouble::new(Class::Broken, what).told_by(name));
     match (expectation.must, &outcome.broken) {
-        (Must::Hold, Some(broken)) => {
+        (Must::Hold | Must::IfSeen, Some(broken)) => {
             let told = broke(format!("{name}: {}", shown(broken)));
             return told.map(|told| Trouble { at: broken.at, place: broken.place, ..told });
         }

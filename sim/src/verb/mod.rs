@@ -12,6 +12,7 @@ mod schema;
 mod shrink;
 mod verdict;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use slackwater_cli::exit::Exit;
@@ -41,6 +42,32 @@ pub enum Verb {
     Probes(ProbesArgs),
     /// The JSON Schema of scenario files, for editors
     Schema,
+}
+
+/// The command line of engine and harness together.
+#[derive(clap::Parser)]
+#[command(name = "slackwater", version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Either,
+}
+
+#[derive(clap::Subcommand)]
+enum Either {
+    #[command(flatten)]
+    Engine(slackwater_cli::Verb),
+    #[command(flatten)]
+    Harness(Verb),
+}
+
+/// The `main` of a binary that runs its own jobs and plays its own scenarios: every verb of
+/// `slackwater`, over this catalogue.
+pub fn main(programs: impl Programs + 'static) -> ExitCode {
+    let programs = Arc::new(programs);
+    match <Command as clap::Parser>::parse().verb {
+        Either::Engine(verb) => slackwater_cli::ended(slackwater_cli::execute(verb, programs)),
+        Either::Harness(verb) => ExitCode::from(execute(&verb, programs)),
+    }
 }
 
 /// Does what a verb says. Gives the number to exit with: 0, one of [`Exit`]'s if it could not be
