@@ -19,7 +19,7 @@ const FLIGHTS: &str =
 const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     (
         "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
         "tests/walkthrough.rs, for a shorter time",
@@ -35,6 +35,10 @@ const ELSEWHERE: [(&str, &str); 7] = [
         "as above",
     ),
     ("cargo run --release -- check scenarios/crash-every-step-ledger.toml", "as above"),
+    (
+        "cargo run --release -p slackwater-clicks -- check examples/clicks/scenarios",
+        "its own tests, file by file",
+    ),
     ("cargo run --example pages -- run pages --local", ".ci/run, and the example's own tests"),
 ];
 

@@ -1,5 +1,5 @@
 //! Scenarios: stories in TOML that a person can read, and the player that makes worlds of them.
-//! No check is computed here and no fault is done: a scenario says which, [`crate::check`] judges
+//! No check is computed here and no fault is done: a scenario says which, [`mod@crate::check`] judges
 //! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
 mod base;
