@@ -7,12 +7,13 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use slackwater_core::fact::Fact;
 use slackwater_runtime::host::LocalFuture;
 
 use super::node::{Admission, Node};
+use super::pulse::Alarm;
 use super::realm::Realm;
 
 /// A task behind its gate.
@@ -23,12 +24,18 @@ pub(super) struct Gate {
     pub(super) node: Arc<Node>,
     pub(super) incarnation: u32,
     pub(super) id: u64,
+    pub(super) alarm: Arc<Alarm>,
+    /// The alarm, as the task knows it.
+    pub(super) waker: Waker,
 }
 
 impl Future for Gate {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.answer(cx.waker());
+        let waker = self.waker.clone();
+        let cx = &mut Context::from_waker(&waker);
         match self.node.admit(self.incarnation, cx.waker()) {
             Admission::Pass => {
                 // A cue may kill or stop the process before this very step.
@@ -73,6 +80,7 @@ impl Drop for Gate {
     fn drop(&mut self) {
         // What the task owns goes first, so that whoever counts tasks counts no half-dead one.
         self.inner = None;
+        self.alarm.end();
         self.node.leave(self.id);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use slackwater_core::fact::{Detail, Fact};
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 use super::gate::Gate;
 use super::net;
 use super::node::Node;
+use super::pulse::Alarm;
 use super::realm::Realm;
 use super::store::SimStore;
 
@@ -49,6 +51,7 @@ impl SimHost {
 
     pub(super) fn spawn_as(&self, id: u64, name: &str, task: LocalFuture<()>) -> TaskHandle {
         let node = Arc::clone(&self.node);
+        let alarm = Alarm::new(&self.realm.pulse);
         let gate = Gate {
             inner: Some(task),
             name: name.to_owned(),
@@ -56,6 +59,8 @@ impl SimHost {
             node: Arc::clone(&node),
             incarnation: self.incarnation,
             id,
+            waker: Waker::from(Arc::clone(&alarm)),
+            alarm,
         };
         node.entered(id, spawn_local(gate));
         TaskHandle::new(move || node.abort(id))
@@ -78,7 +83,7 @@ impl Host for SimHost {
     }
 
     fn sleep(&self, span: Duration) -> LocalFuture<()> {
-        Box::pin(net::sleep(self.node.truth(span)))
+        Box::pin(self.realm.sleep(self.node.truth(span)))
     }
 
     fn connect(&self, address: &str, within: Duration) -> LocalFuture<io::Result<Conn>> {

@@ -197,12 +197,11 @@ impl Link {
     }
 
     /// Draws anew if the link was used since the last call and its delay varies.
-    pub(super) fn redraw(&self) -> bool {
+    pub(super) fn redraw(&self) {
         let due = self.used.swap(false, Ordering::Relaxed) && !self.state().delay.is_fixed();
         if due {
             self.draw();
         }
-        due
     }
 }
 
@@ -251,6 +250,13 @@ impl Links {
         } else {
             self.links.get(high * (high - 1) / 2 + low)
         }
+    }
+
+    /// The places of all links of a node.
+    pub(super) fn of(&self, node: usize) -> impl Iterator<Item = usize> {
+        let ends = self.links.iter().map(|link| link.ends).enumerate();
+        let own = ends.filter(move |(_, ends)| ends.0 == node || ends.1 == node);
+        own.map(|(place, _)| place)
     }
 
     pub(super) fn all(&self) -> &[Arc<Link>] {

@@ -27,7 +27,7 @@ pub(super) async fn dial(
     within: Duration,
 ) -> io::Result<Conn> {
     let call = pin!(dial_unbounded(&realm, &from, &address));
-    match select(call, pin!(sleep(within))).await {
+    match select(call, pin!(realm.sleep(within))).await {
         Either::Left((connected, _)) => connected,
         Either::Right(_) => {
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")))
@@ -52,25 +52,16 @@ async fn dial_unbounded(realm: &Arc<Realm>, from: &Node, address: &str) -> io::R
     };
     // turmoil queues the call of a peer that nobody answers and panics at the 65th: we do not call.
     while matches!(to.life(), Life::Paused | Life::Dark) || link.is_held() {
-        sleep(ANSWER_POLL).await;
+        realm.sleep(ANSWER_POLL).await;
     }
     link.mark();
     // A refused turmoil connect leaks a port, so a refusal that is known is made here.
     if to.door(port).is_none() {
-        sleep(link.delay() * 2).await;
+        realm.sleep(link.delay() * 2).await;
         return Err(refused());
     }
     let stream = TcpStream::connect((name, port)).await?;
     Ok(Box::new(Wire::new(realm, stream, link, ends.0)))
-}
-
-/// Completes after `span` of true time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the simulated host's own clock: turmoil pauses tokio's"
-)]
-pub(super) fn sleep(span: Duration) -> tokio::time::Sleep {
-    tokio::time::sleep(span)
 }
 
 /// What a loopback connection holds before its writer waits.

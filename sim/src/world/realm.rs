@@ -14,6 +14,7 @@ use super::cue::{Cues, Deeds};
 use super::director::{Director, Orders};
 use super::link::Links;
 use super::node::{Life, Node};
+use super::pulse::Pulse;
 use super::store::Objects;
 use crate::fault::Fault;
 use crate::journal::{Entry, Journal, NodeIndex};
@@ -27,8 +28,11 @@ pub(super) struct Realm {
     pub(super) by_name: BTreeMap<String, usize>,
     pub(super) links: Links,
     pub(super) store: Objects,
+    pub(super) pulse: Arc<Pulse>,
     journal: Mutex<Journal>,
     tick_began_micros: AtomicU64,
+    /// How far time is ahead of turmoil's, for all the ticks that were left out.
+    leapt_micros: AtomicU64,
     steps: AtomicU64,
     cues: Mutex<Cues>,
     /// The next step that a cue waits for, and whether any waits for a fact: asked all the time.
@@ -54,8 +58,10 @@ impl Realm {
             by_name: names.clone().zip(0..).collect(),
             links,
             store,
+            pulse: Arc::default(),
             journal: Mutex::new(Journal::new(names)),
             tick_began_micros: AtomicU64::new(0),
+            leapt_micros: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             cues: Mutex::default(),
             next_cue: AtomicU64::new(u64::MAX),
@@ -126,7 +132,23 @@ impl Realm {
     /// The true time: the running host's, or between ticks the tick's beginning.
     pub(super) fn now(&self) -> Duration {
         let tick = || Duration::from_micros(self.tick_began_micros.load(Ordering::Relaxed));
-        turmoil::sim_elapsed().unwrap_or_else(tick)
+        turmoil::sim_elapsed().map_or_else(tick, |elapsed| elapsed + self.leapt())
+    }
+
+    /// How far time is ahead of turmoil's.
+    pub(super) fn leapt(&self) -> Duration {
+        Duration::from_micros(self.leapt_micros.load(Ordering::Relaxed))
+    }
+
+    /// Leaves out ticks in which nothing happens.
+    pub(super) fn leap(&self, span: Duration) {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.leapt_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Completes after `span` of true time.
+    pub(super) fn sleep(&self, span: Duration) -> impl Future<Output = ()> + use<> {
+        self.pulse.sleep(self.now(), span)
     }
 
     pub(super) fn begin_tick(&self, now: Duration) {
@@ -196,6 +218,11 @@ impl Realm {
         due.into_iter().map(|(_, action)| action).collect()
     }
 
+    /// When the next deed comes due.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        locked(&self.due).iter().map(|(time, _)| *time).min()
+    }
+
     /// Ends a node's process. A machine that goes dark is parted from its peers by the caller.
     pub(super) fn end(&self, node: &str, how: Down) {
         let Some(node) = self.node(node) else { return };
@@ -206,6 +233,7 @@ impl Realm {
             Life::Down | Life::Up | Life::Paused => {}
         }
         node.end(life);
+        self.pulse.stir();
         self.tell(node.index, Fact::NodeDown { node: node.name.clone(), how });
     }
 

@@ -14,6 +14,7 @@ use slackwater_core::random::RandomStream;
 use turmoil::Sim;
 
 use super::cue::Cues;
+use super::flights::{Flights, NEVER, before_tick, up_to_tick};
 use super::gate::message;
 use super::link::{Link, Links};
 use super::node::{Life, Node, Shuffle};
@@ -43,6 +44,8 @@ struct Stage {
     limit: Duration,
     step_limit: u64,
     other_luck: Option<(Duration, u64)>,
+    tick: Duration,
+    flights: Flights,
     script: Peekable<IntoIter<(Duration, Action)>>,
     stops: Vec<(Stop, Watch)>,
     /// How long the world goes on once it has ended, and since when and why it has.
@@ -68,21 +71,33 @@ impl Stage {
             .epoch(UNIX_EPOCH + Duration::from_millis(EPOCH.as_millis().unsigned_abs()))
             .simulation_duration(Duration::MAX)
             .tick_duration(world.tick)
+            .min_message_latency(NEVER)
+            .max_message_latency(NEVER)
             .rng_seed(RandomStream::named(world.seed, "turmoil").next_u64())
             .build();
         let cast = (world.nodes.into_iter().zip(&realm.nodes))
             .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
             .collect();
         let script = world.script.into_iter().peekable();
-        let World { limit, step_limit, other_luck, stops, rest, .. } = world;
-        let ended = None;
-        Self { realm, sim, cast, limit, step_limit, other_luck, script, stops, rest, ended }
+        let World { limit, step_limit, other_luck, tick, stops, rest, .. } = world;
+        let flights = Flights::new(tick, &realm.links);
+        Self {
+            realm,
+            sim,
+            cast,
+            limit,
+            step_limit,
+            other_luck,
+            tick,
+            flights,
+            script,
+            stops,
+            rest,
+            ended: None,
+        }
     }
 
     fn play(mut self) -> Run {
-        for index in 0..self.realm.links.all().len() {
-            self.apply_delay(index);
-        }
         for index in 0..self.cast.len() {
             self.start(index);
         }
@@ -93,22 +108,66 @@ impl Stage {
                 break end;
             }
         };
-        let time = self.sim.elapsed();
+        let time = self.now();
         let journal = self.realm.with_journal(std::mem::take);
         let (steps, store) = (self.realm.steps(), self.realm.store.snapshot());
         let marks = self.realm.marks();
         Run { journal, time, steps, marks, cpu: Duration::ZERO, end, store }
     }
 
+    fn now(&self) -> Duration {
+        self.sim.elapsed() + self.realm.leapt()
+    }
+
+    /// Why the world is over, if it is.
+    fn over(&self) -> Option<End> {
+        let now = self.now();
+        match &self.ended {
+            Some((at, end)) => (now >= *at + self.rest).then(|| end.clone()),
+            None if now >= self.limit => Some(End::Limit),
+            None => (self.realm.steps() >= self.step_limit).then_some(End::Limit),
+        }
+    }
+
+    /// Leaves out the ticks before the next one in which anything happens.
+    fn leap(&mut self) {
+        let now = self.now();
+        if !self.realm.pulse.is_still() {
+            return;
+        }
+        let up = |time| up_to_tick(time, self.tick);
+        let end = match &self.ended {
+            // The last tick ends when it is over.
+            Some((at, _)) => before_tick(*at + self.rest, self.tick),
+            None => up(self.limit),
+        };
+        let comes = [
+            self.flights.next(),
+            // A timer on the border of two ticks fires at the end of the first.
+            self.realm.pulse.next_timer(now).map(|time| before_tick(time, self.tick)),
+            self.script.peek().map(|(time, _)| up(*time)),
+            self.other_luck.map(|(from, _)| up(from)),
+            self.realm.next_due().map(up),
+            self.realm.store.next().map(up),
+        ];
+        let next = comes.into_iter().flatten().fold(end, Duration::min);
+        if next > now {
+            let span = next - now;
+            self.cast.iter().for_each(|player| player.desk.advance(span));
+            self.realm.leap(span);
+        }
+    }
+
     /// One tick.
     fn step(&mut self) -> Option<End> {
-        let now = self.sim.elapsed();
-        match &self.ended {
-            Some((at, end)) if now >= *at + self.rest => return Some(end.clone()),
-            None if now >= self.limit => return Some(End::Limit),
-            None if self.realm.steps() >= self.step_limit => return Some(End::Limit),
-            _ => {}
+        if let Some(end) = self.over() {
+            return Some(end);
         }
+        self.leap();
+        if let Some(end) = self.over() {
+            return Some(end);
+        }
+        let now = self.now();
         self.realm.begin_tick(now);
         if let Some((_, seed)) = self.other_luck.take_if(|(from, _)| now >= *from) {
             self.realm.reseed(seed);
@@ -120,16 +179,15 @@ impl Stage {
         for action in self.realm.take_due(now) {
             self.perform(action);
         }
+        self.flights.land(&self.sim, now);
+        self.realm.pulse.begin_tick();
         match catch_unwind(AssertUnwindSafe(|| self.sim.step())) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Some(End::Broken(error.to_string())),
             Err(payload) => return Some(End::Broken(message(payload.as_ref()))),
         }
-        for index in 0..self.realm.links.all().len() {
-            if self.realm.links.all()[index].redraw() {
-                self.apply_delay(index);
-            }
-        }
+        self.flights.take_off(&self.sim, &self.realm.links, now);
+        self.realm.links.all().iter().for_each(|link| link.redraw());
         let stops = &mut self.stops;
         let ended = self.realm.with_journal(|journal| {
             let fresh = journal.settle();
@@ -144,16 +202,11 @@ impl Stage {
             self.ended = Some((now, end));
         }
         let (at, end) = self.ended.as_ref()?;
-        (self.sim.elapsed() >= *at + self.rest).then(|| end.clone())
-    }
-
-    fn apply_delay(&self, link: usize) {
-        let link = &self.realm.links.all()[link];
-        let (a, b) = link.ends;
-        self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
+        (self.now() >= *at + self.rest).then(|| end.clone())
     }
 
     fn perform(&mut self, action: Action) {
+        self.realm.pulse.stir();
         match action {
             Action::Run { node, main } => self.run_beside(self.place(&node), main),
             Action::Timer(timer) => self.realm.on_timer(timer),
@@ -195,12 +248,8 @@ impl Stage {
             }
             Fault::Slow { node, by } => {
                 let node = self.place(&node);
-                for (index, link) in self.realm.links.all().iter().enumerate() {
-                    if link.ends.0 == node || link.ends.1 == node {
-                        link.slow_down(node, by);
-                        self.apply_delay(index);
-                    }
-                }
+                let links = &self.realm.links;
+                links.of(node).for_each(|link| links.all()[link].slow_down(node, by));
             }
             Fault::ClockStep { node, by_ms } => {
                 self.cast[self.place(&node)].node.step_clock(by_ms);
@@ -223,7 +272,6 @@ impl Stage {
         let (a, b) = (self.place(&between.0), self.place(&between.1));
         let link = self.realm.links.between(a, b).expect("a link has two different ends");
         deed(link);
-        self.sim.set_link_latency(self.cast[a].ip, self.cast[b].ip, link.delay());
     }
 
     fn place(&self, node: &str) -> usize {
@@ -255,6 +303,7 @@ impl Stage {
 
     fn call(&mut self, index: usize, call: Call) {
         let player = &self.cast[index];
+        self.realm.pulse.stir();
         player.desk.put(call);
         player.node.bell.notify_one();
         if !self.sim.is_host_running(player.ip) {
@@ -267,6 +316,7 @@ impl Stage {
         if how == Down::PowerLoss && node.life() != Life::Dark {
             // Before the process ends: a machine without power says no goodbyes.
             self.for_lit_peers(index, |sim, a, b| sim.partition(a, b));
+            self.realm.links.of(index).for_each(|link| self.flights.lose(link));
         }
         self.realm.end(&node.name, how);
     }

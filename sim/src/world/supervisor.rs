@@ -3,20 +3,24 @@
 //! Called by [`super::stage`]; what it starts goes through [`super::gate`].
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use slackwater_core::fact::{Down, Fact};
 use slackwater_runtime::host::LocalFuture;
+use tokio::runtime::Handle;
 
 use super::Main;
 use super::host::SimHost;
 use super::node::{Life, Node};
 use super::realm::Realm;
 
-/// Calls that the supervisor has not answered yet.
+/// Calls that the supervisor has not answered yet, and the clock of its runtime while it has one.
 #[derive(Default)]
-pub(super) struct Desk(Mutex<VecDeque<Call>>);
+pub(super) struct Desk(Mutex<VecDeque<Call>>, Mutex<Option<Handle>>);
 
 /// Runs `main` in an incarnation of a node.
 pub(super) struct Call {
@@ -32,6 +36,20 @@ impl Desk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(call);
     }
 
+    /// Moves the clock of the node's runtime, which stands still between ticks.
+    pub(super) fn advance(&self, span: Duration) {
+        let runtime = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(runtime) = &*runtime else { return };
+        let _entered = runtime.enter();
+        // The clock is moved when it is first asked; then it would only let others go first.
+        let mut advanced = pin!(tokio::time::advance(span));
+        let _ = advanced.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn runs_on(&self, runtime: Option<Handle>) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = runtime;
+    }
+
     fn take(&self) -> Option<Call> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
@@ -44,11 +62,13 @@ pub(super) async fn supervise(
     desk: Arc<Desk>,
     stays: bool,
 ) -> turmoil::Result {
+    desk.runs_on(Some(Handle::current()));
     loop {
         while let Some(call) = desk.take() {
             start(&realm, &node, call);
         }
         if !stays && node.tasks() == 0 {
+            desk.runs_on(None);
             return Ok(());
         }
         node.bell.notified().await;

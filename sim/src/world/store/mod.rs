@@ -23,7 +23,6 @@ use object_store::{
 };
 use slackwater_core::fact::Fact;
 
-use super::net;
 use super::node::Node;
 use super::realm::Realm;
 pub(super) use objects::Objects;
@@ -44,17 +43,17 @@ impl SimStore {
     /// Sends a deed to the store and waits for the answer.
     async fn change(&self, deed: Deed) -> Result<()> {
         let mut call = self.call(Some(deed));
-        net::sleep(call.there).await;
+        self.realm.sleep(call.there).await;
         self.realm.store.settle(&self.realm, self.realm.now());
         let answer = call.answer();
-        net::sleep(call.back).await;
+        self.realm.sleep(call.back).await;
         answer
     }
 
     /// Sends a question to the store and waits for the answer.
     async fn ask<T>(&self, path: &str, question: impl FnOnce(&Objects) -> Result<T>) -> Result<T> {
         let call = self.call(None);
-        net::sleep(call.there).await;
+        self.realm.sleep(call.there).await;
         let store = &self.realm.store;
         store.settle(&self.realm, self.realm.now());
         self.realm.count_step();
@@ -63,7 +62,7 @@ impl SimStore {
         if let Err(error) = &answer {
             self.tell_refused(path, error);
         }
-        net::sleep(call.back).await;
+        self.realm.sleep(call.back).await;
         answer
     }
 

@@ -193,6 +193,11 @@ impl Objects {
         }
     }
 
+    /// When the next change arrives.
+    pub(in crate::world) fn next(&self) -> Option<Duration> {
+        self.state().pending.keys().next().map(|(time, _)| *time)
+    }
+
     pub(super) fn answer(&self, number: u64) -> Option<Result<()>> {
         self.state().answers.remove(&number)
     }
