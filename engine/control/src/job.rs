@@ -24,19 +24,15 @@ use crate::restart::RestartBudget;
 use crate::tasks::{Tasks, is_over};
 use crate::view::JobView;
 
+/// As what a new leader may find a job: waiting, cut short or ended.
+const FOUND: &[JobStatus] = {
+    use JobStatus::*;
+    &[Scheduling, Restarting, Canceled, Failed, Finished]
+};
+
 /// Every state and where it may lead.
 pub const EXITS: &[(JobStatus, &[JobStatus])] = &[
-    (
-        // A new leader finds a job waiting, cut short or ended.
-        JobStatus::Created,
-        &[
-            JobStatus::Scheduling,
-            JobStatus::Restarting,
-            JobStatus::Canceled,
-            JobStatus::Failed,
-            JobStatus::Finished,
-        ],
-    ),
+    (JobStatus::Created, FOUND),
     (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Canceled]),
     (JobStatus::Deploying, &[JobStatus::Running, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Running, &[JobStatus::Finished, JobStatus::Failing, JobStatus::Cancelling]),

@@ -20,6 +20,9 @@ pub const METADATA_FORMAT: u16 = 1;
 /// Where checkpoints lie if a job does not say: a folder beside the process.
 pub const DEFAULT_STORAGE: &str = "./slackwater-data";
 
+/// The storage of state that travels inside the acknowledgement and stays in the job manager.
+pub const INLINE: &str = "memory://";
+
 /// A state file as others name it: enough to find it, and to know that it is whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StateFile {
@@ -257,7 +260,7 @@ impl CheckpointConfig {
 
     /// Whether state travels inside the acknowledgement and stays in the job manager.
     pub fn is_inline(&self) -> bool {
-        self.storage.starts_with("memory://")
+        self.storage.starts_with(INLINE)
     }
 }
 

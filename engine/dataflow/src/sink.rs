@@ -185,7 +185,8 @@ where
     }
 
     /// With checkpoints, the end comes when the last of them has completed: nothing is open, and
-    /// what is pending is its. Without, all that was ever written is open, and becomes visible now.
+    /// what is pending is its. Without (no job manager runs such a job, an operator harness may), all
+    /// that was ever written is open, and becomes visible now.
     fn end(&mut self) -> LocalFuture<'_, Result<Ended, ConnectorError>> {
         Box::pin(async {
             let prepared = self.writer.prepare(END).await?;

@@ -447,7 +447,10 @@ fn a_two_phase_sink_without_checkpoints_is_refused_where_nothing_would_ever_comm
         let numbers = env.source("bounded", source, Watermarks::ascending());
         numbers.sink_two_phase("ledger", Committing);
     });
-    plan.expect("a job that ends commits at its end");
+    let graph = plan.expect("a job that ends commits at its end").graph;
+    // By one checkpoint for all subtasks, not each at its own end.
+    let config = graph.checkpoints.expect("the last one");
+    assert_eq!((config.interval, config.is_inline()), (None, true));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use slackwater_core::checkpoint::{CheckpointConfig, INLINE};
 use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, TWO_PHASE, Vertex};
 use slackwater_core::id::VertexId;
 use slackwater_core::time::Clock;
@@ -57,7 +58,7 @@ pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
         name: draft.name.clone(),
         max_parallelism: draft.max_parallelism,
         restart: draft.restart,
-        checkpoints: draft.checkpoints.clone(),
+        checkpoints: checkpoints(draft),
         latency_every: draft.latency_every,
         vertices,
         edges: edges.edges,
@@ -110,6 +111,15 @@ fn check_two_phase(draft: &Draft) -> Result<(), PlanError> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// What was asked for. A two-phase sink commits by a checkpoint, and several of them by the same one:
+/// each at its own end would let a failure between two ends replay what the first has committed. So a
+/// job that ends takes one at its end, small enough for the job manager to keep.
+fn checkpoints(draft: &Draft) -> Option<CheckpointConfig> {
+    let commits = draft.nodes.iter().any(|node| node.note == TWO_PHASE);
+    let last = || CheckpointConfig { storage: INLINE.to_owned(), ..CheckpointConfig::default() };
+    draft.checkpoints.clone().or_else(|| commits.then(last))
 }
 
 /// How many subtasks each operator has.
