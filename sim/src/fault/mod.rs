@@ -109,6 +109,30 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// The names of all nodes that it is done to.
+    pub fn nodes_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Kill { node }
+            | Self::PowerLoss { node }
+            | Self::Pause { node }
+            | Self::Resume { node }
+            | Self::Start { node }
+            | Self::Slow { node, .. }
+            | Self::ClockStep { node, .. }
+            | Self::ClockDrift { node, .. } => vec![node],
+            Self::Delay { between, .. } | Self::Release { between } | Self::Reset { between } => {
+                vec![&mut between.0, &mut between.1]
+            }
+            Self::Hold { from, to } => vec![from, to],
+            Self::HalfOpen { gone, unaware } => vec![gone, unaware],
+            Self::Store(StoreFault::Refuse { node }) => node.iter_mut().collect(),
+            Self::Store(StoreFault::Tear { node }) => vec![node],
+            Self::Store(_) | Self::Began { .. } | Self::Ended { .. } => Vec::new(),
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     /// `verb node`, as a fact tells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ use super::document::{elements, number, shown, with};
 use super::kind::{Kind, worst};
 use super::trial::{Budget, Trial};
 use super::{Inquest, Shrunk, Size, first, neighbours, regress, shrink};
-use crate::scenario::schedule::Moment;
+use crate::scenario::Moment;
 use crate::scenario::{
     CalmRuns, Class, Instant, Played, Scenario, Trouble, Turn, play_prepared, prepare,
 };

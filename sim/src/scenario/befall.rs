@@ -60,13 +60,19 @@ pub(super) fn nodes_of(role: Role, cluster: &Cluster) -> u32 {
         Role::JobManager => number(&cluster.job_managers),
         Role::SeriesDatabase => 1,
         Role::Log => u32::from(cluster.log),
+        Role::Any => number(&cluster.task_managers) + number(&cluster.job_managers),
+        Role::Standby => number(&cluster.job_managers).saturating_sub(1),
+        Role::Leader | Role::Sender | Role::Receiver => 1,
     }
 }
 
 /// Looks whether a fault can be.
 pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Result<(), Mistake> {
     let wants = wants(*part.deed.get_ref());
-    check_when(file, part)?;
+    super::when::check(file, document, &part.when)?;
+    if let Some(until) = &part.until {
+        super::when::check_until(file, document, until)?;
+    }
     check_target(file, document, part, &wants)?;
     let spans = [
         ("down", part.down.as_ref().map(Spanned::span), wants.down, false),
@@ -75,6 +81,7 @@ pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Resul
         ("ppm", part.ppm.as_ref().map(Spanned::span), wants.ppm, wants.ppm),
         ("object", part.object.as_ref().map(Spanned::span), wants.object, wants.object),
         ("disk", part.disk.as_ref().map(Spanned::span), wants.disk, false),
+        ("until", part.until.as_ref().map(Spanned::span), wants.lasts || wants.down, false),
         ("ways", part.ways.as_ref().map(Spanned::span), wants.ways, false),
     ];
     for (key, span, wanted, needed) in spans {
@@ -88,7 +95,7 @@ pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Resul
                 let message = format!("this deed has no `{key}`{has}");
                 return Err(Mistake::new(file, span, message));
             }
-            None if needed => {
+            None if needed && !(key == "for" && part.until.is_some()) => {
                 let message = format!("this deed needs `{key} = …`");
                 return Err(Mistake::new(file, part.deed.span(), message));
             }
@@ -99,18 +106,6 @@ pub(super) fn check(file: &File, document: &Document, part: &FaultPart) -> Resul
         signed_millis(by.get_ref()).map_err(|why| Mistake::new(file, by.span(), why))?;
     }
     Ok(())
-}
-
-fn check_when(file: &File, part: &FaultPart) -> Result<(), Mistake> {
-    let when = part.when.get_ref();
-    match (&when.at, &when.event) {
-        (Some(_), None) => Ok(()),
-        (None, Some(event)) => known_probe(file, event),
-        _ => {
-            let message = "a fault happens at a time, { at = … }, or at a fact, { event = … }";
-            Err(Mistake::new(file, part.when.span(), message))
-        }
-    }
 }
 
 pub(super) fn known_probe(file: &File, probe: &Spanned<String>) -> Result<(), Mistake> {
@@ -145,10 +140,19 @@ fn check_target(
         return Err(Mistake::new(file, span, message));
     }
     let peer = target.peer.as_ref().map(|peer| (peer.role, &peer.pick));
+    let roles = [Some(target.role), peer.map(|peer| peer.0)];
+    let of_message = |role: &Role| matches!(role, Role::Sender | Role::Receiver);
+    if roles.iter().flatten().any(of_message) && part.when.get_ref().message.is_none() {
+        let message = "only a message has a sender and a receiver: when = { message = … }";
+        return Err(Mistake::new(file, span, message));
+    }
     for (role, pick) in [Some((target.role, &target.pick)), peer].into_iter().flatten() {
         let nodes = nodes_of(role, &document.cluster);
         if nodes == 0 {
-            let message = "the cluster has no log: add `log = true` to [cluster]";
+            let message = match role {
+                Role::Standby => "nobody stands by: add `job_managers = 2` to [cluster]",
+                _ => "the cluster has no log: add `log = true` to [cluster]",
+            };
             return Err(Mistake::new(file, part.name.span(), message));
         }
         if let Some(pick) = pick
@@ -204,6 +208,26 @@ fn node_names(cluster: &Cluster) -> Vec<String> {
     roles.into_iter().flat_map(of).collect()
 }
 
+/// What somebody is called of whom only the run can tell who he is; `of` tells two such apart.
+pub(super) fn called(role: Role, touched_by: Option<&str>, of: &str) -> String {
+    let name = match role {
+        Role::Leader => "leader",
+        Role::Standby => "standby",
+        Role::Sender => "sender",
+        Role::Receiver => "receiver",
+        Role::TaskManager => "task_manager",
+        Role::JobManager => "job_manager",
+        Role::SeriesDatabase => "series_database",
+        Role::Log => "log",
+        Role::Any => "any",
+    };
+    match touched_by {
+        Some(what) if of == "peer" => format!("{name} touched by {what}, the peer"),
+        Some(what) => format!("{name} touched by {what}"),
+        None => name.to_owned(),
+    }
+}
+
 /// The node of a role with this number, from 0.
 pub(super) fn node_name(role: Role, number: u32) -> String {
     use crate::world::cluster::{DATABASE, LOG, job_manager_node};
@@ -212,6 +236,8 @@ pub(super) fn node_name(role: Role, number: u32) -> String {
         Role::SeriesDatabase => DATABASE.to_owned(),
         Role::Log => LOG.to_owned(),
         Role::TaskManager => format!("tm-{}", number + 1),
+        Role::Any => called(role, None, "node"),
+        Role::Leader | Role::Standby | Role::Sender | Role::Receiver => called(role, None, ""),
     }
 }
 

@@ -18,6 +18,10 @@ use super::tree::{self, Node, Table, Value};
 use super::values::Spans;
 use crate::check::is_called;
 
+mod targets;
+
+pub(super) use targets::{ALL, nodes};
+
 /// Where decisions come from: a seed, or the same place of every list of alternatives.
 pub(super) struct Luck {
     seed: Option<u64>,
@@ -142,9 +146,6 @@ const RANGES: &[(&str, &str)] = &[
     ("by", "by"),
 ];
 
-/// Deeds that are done to the link between two nodes.
-const LINKS: &[&str] = &["partition", "partition_one_way", "reset", "half_open"];
-
 /// Everything that is drawn for the faults, or the steps, of one document.
 struct Drawing<'a> {
     file: &'a File,
@@ -170,6 +171,7 @@ impl Drawing<'_> {
             for (name, mut one) in self.by_chance(part, name)? {
                 self.values(&mut one, &name, "")?;
                 self.ranges(&mut one, &name);
+                self.place(&mut one, &name);
                 if tree::str(&one, "do") == Some("swizzle") {
                     let links = swizzle::links(self.file, self.luck, (self.document, &one), &name)?;
                     drawn.extend(
@@ -292,86 +294,20 @@ impl Drawing<'_> {
         }
     }
 
-    /// Every target that the cluster alone decides.
-    fn targets(&mut self, part: &mut Table, name: &str) {
-        let is_link = tree::str(part, "do").is_some_and(|deed| LINKS.contains(&deed));
-        if is_link && !part.contains_key("on") {
-            let span = part.get("do").map_or(0..0, Spanned::span);
-            let peer = Spanned::new(span.clone(), Node::Table(any(span.clone())));
-            let mut on = any(span.clone());
-            tree::put(&mut on, "peer", peer);
-            tree::put(part, "on", Spanned::new(span, Node::Table(on)));
-        }
-        let Some(on) = tree::table_mut(part, "on") else { return };
-        self.pick(on, &format!("fault/{name}/on"), &ENGINE[..], None);
-        let own = (
-            tree::str(on, "role").map(str::to_owned),
-            on.get("pick").and_then(|value| value.get_ref().as_integer()),
-        );
-        if let Some(peer) = tree::table_mut(on, "peer") {
-            let own = own.0.map(|role| (role, own.1.unwrap_or(0)));
-            self.pick(peer, &format!("fault/{name}/peer"), &ALL[..], own);
-        }
-    }
-
-    fn pick(
-        &mut self,
-        target: &mut Table,
-        stream: &str,
-        roles: &[&str],
-        but: Option<(String, i64)>,
-    ) {
-        let span = target.get("pick").or(target.get("role")).map_or(0..0, Spanned::span);
-        let is_any = tree::str(target, "pick") == Some("any");
-        let Some(role) = tree::str(target, "role").map(str::to_owned) else { return };
-        if target.contains_key("where") || !(is_any || role == "any") {
-            return;
-        }
-        let of = |role: &str| nodes(self.document, role);
-        let nodes: Vec<(String, i64)> = match role.as_str() {
-            "any" => {
-                roles.iter().flat_map(|role| of(role)).filter(|n| Some(n) != but.as_ref()).collect()
-            }
-            role => of(role),
+    /// Which step of a window, if each is as likely.
+    fn place(&mut self, part: &mut Table, name: &str) {
+        let Some(when) = tree::table_mut(part, "when") else { return };
+        let is_open = match when.get("pick") {
+            Some(pick) => pick.get_ref().as_str() == Some("uniform"),
+            None => true,
         };
-        // A role that is not there is told where the shape is read.
-        if let Some((role, number)) = nodes.get(self.luck.index(stream, nodes.len())) {
-            tree::put(target, "role", tree::text(span.clone(), role.as_str()));
-            tree::put(target, "pick", tree::literal(span, *number));
+        if let (Some(inside), true) = (when.get("inside"), is_open) {
+            let span = inside.span();
+            let ppm = self.luck.between(&format!("fault/{name}/inside"), 0, 1_000_000);
+            let place = tree::literal(span, format!("{:.6}", ppm as f64 / 1e6));
+            tree::put(when, "pick", place);
         }
     }
-}
-
-/// The nodes of a role.
-pub(super) fn nodes(document: &Table, role: &str) -> Vec<(String, i64)> {
-    let cluster = tree::table(document, "cluster");
-    let number = |key: &str| {
-        let number = cluster.and_then(|cluster| cluster.get(key));
-        number.and_then(|value| value.get_ref().as_integer()).unwrap_or(1)
-    };
-    let count = match role {
-        "task_manager" => number("task_managers"),
-        "job_manager" => number("job_managers"),
-        "series_database" => 1,
-        "log" => {
-            let log = cluster.and_then(|cluster| cluster.get("log"));
-            i64::from(log.and_then(|log| log.get_ref().as_bool()).unwrap_or(false))
-        }
-        _ => 0,
-    };
-    (0..count).map(|number| (role.to_owned(), number)).collect()
-}
-
-/// The processes of the engine.
-const ENGINE: [&str; 2] = ["job_manager", "task_manager"];
-/// And whom they talk to.
-pub(super) const ALL: [&str; 4] = ["job_manager", "task_manager", "series_database", "log"];
-
-fn any(span: std::ops::Range<usize>) -> Table {
-    let mut any = Table::new();
-    tree::put(&mut any, "role", tree::text(span.clone(), "any"));
-    tree::put(&mut any, "pick", tree::text(span, "any"));
-    any
 }
 
 /// How long faults may come by chance: until the calm, else until the run stops.

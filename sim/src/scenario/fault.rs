@@ -3,13 +3,15 @@
 //! [`super::befall`]. The rest of the file is [`super::format`]'s.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use serde_spanned::Spanned;
 
 use super::format::Role;
-use super::schema::Probe;
+use super::schema::{Message, Probe};
 use super::values::{Pick, Setting, Span, Spans};
 
 /// `[[fault]]`.
@@ -46,6 +48,10 @@ pub struct FaultPart {
     #[serde(default, rename = "for")]
     #[schemars(with = "Option<Spans>")]
     pub lasts: Option<Spanned<Spans>>,
+    /// For a deed that can be undone: what ends it.
+    #[serde(default)]
+    #[schemars(with = "Option<When>")]
+    pub until: Option<Spanned<When>>,
     /// By how much a node, a store or a clock is off: `"2s"`, `"-2s"` for a clock that is set back.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -64,7 +70,8 @@ pub struct FaultPart {
     pub object: Option<Spanned<String>>,
 }
 
-/// When a fault happens: `{ at = … }` or `{ event = … }`.
+/// When a fault happens: exactly one of `at`, `event_time`, `event`, `message`, `inside`, `after`;
+/// a `chance` has become times by now.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
@@ -84,6 +91,74 @@ pub struct When {
     /// How long after the fact.
     #[serde(default)]
     pub delay: Option<Spans>,
+    /// When every task with windows has this watermark, counted from the beginning of the world.
+    #[serde(default)]
+    pub event_time: Option<Spans>,
+    /// The kind of a message between job manager and task manager: when it is about to be sent.
+    #[serde(default)]
+    #[schemars(with = "Option<Message>")]
+    pub message: Option<Spanned<String>>,
+    /// Before a step between two facts, by their probe names; a run without the fault is played first
+    /// to see which steps there are.
+    #[serde(default)]
+    #[schemars(with = "Option<(Probe, Probe)>")]
+    pub inside: Option<Spanned<(String, String)>>,
+    /// Which step of `inside`: each as likely, or how far into the window, from 0 to 1.
+    #[serde(default)]
+    pub pick: Option<Place>,
+    /// When the fault or the step of this name comes.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub after: Option<Spanned<String>>,
+}
+
+/// Which step of a window.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Each as likely.
+    Uniform,
+    /// So far into it, in parts per million.
+    At(u32),
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice;
+        impl Visitor<'_> for Choice {
+            type Value = Place;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"uniform\", or how far into the window, from 0 to 1")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Place, E> {
+                match text {
+                    "uniform" => Ok(Place::Uniform),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_f64<E: de::Error>(self, place: f64) -> Result<Place, E> {
+                match (0.0..=1.0).contains(&place) {
+                    true => Ok(Place::At((place * 1e6).round() as u32)),
+                    false => Err(E::invalid_value(de::Unexpected::Float(place), &self)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, place: i64) -> Result<Place, E> {
+                self.visit_f64(place as f64)
+            }
+        }
+        deserializer.deserialize_any(Choice)
+    }
+}
+
+/// Which nodes of a role.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Whose {
+    /// Those that had to do with a checkpoint, `"checkpoint 3"`, or have told this probe.
+    pub touched_by: String,
 }
 
 /// What becomes of a node's writes when it crashes.
@@ -120,7 +195,8 @@ pub enum Deed {
     Pause,
     /// Nothing arrives between two nodes, either way, until it is over; then everything does.
     Partition,
-    /// Nothing arrives that `on` sends to `on.peer`.
+    /// Nothing arrives that `on` sends to `on.peer`; also called `hold`.
+    #[serde(alias = "hold")]
     PartitionOneWay,
     /// Every connection between two nodes is reset, in the middle of a frame if one is under way.
     Reset,
@@ -158,6 +234,9 @@ pub struct Target {
     #[serde(default)]
     #[schemars(with = "Option<Pick>")]
     pub pick: Option<Spanned<Pick>>,
+    /// Only those of whom this is true.
+    #[serde(default, rename = "where")]
+    pub whose: Option<Whose>,
     /// The other end of a link.
     #[serde(default)]
     pub peer: Option<Peer>,
@@ -173,6 +252,9 @@ pub struct Peer {
     #[serde(default)]
     #[schemars(with = "Option<Pick>")]
     pub pick: Option<Spanned<Pick>>,
+    /// Only those of whom this is true.
+    #[serde(default, rename = "where")]
+    pub whose: Option<Whose>,
 }
 
 /// `[sweep]`: the scenario is played once for every instant and victim, which is killed there.

@@ -12,6 +12,7 @@ use serde_spanned::Spanned;
 
 use super::fault::{FaultPart, SweepPart};
 use super::obligation::SometimesPart;
+pub use super::role::Role;
 use super::values::{Arg, Seeds, SeedsPart, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
@@ -258,20 +259,6 @@ impl<'de> Deserialize<'de> for Jobs {
         }
         deserializer.deserialize_any(OneOrMore)
     }
-}
-
-/// A kind of node.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// `tm-1`, `tm-2`, …
-    TaskManager,
-    /// `jm`, `jm-2`, …
-    JobManager,
-    /// `db`.
-    SeriesDatabase,
-    /// `log`.
-    Log,
 }
 
 /// Whether an expectation must hold.

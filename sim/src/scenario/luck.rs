@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde_spanned::Spanned;
 
 use super::befall;
+use super::drawn::Drawn;
 use super::fault::FaultPart;
 use super::player::{Prepared, Turn};
 use super::resolve::{Cell, Scenario};
+use super::schedule;
 use super::values::Pick;
 use crate::journal::Journal;
 use crate::world::World;
@@ -60,8 +62,19 @@ impl Prepared {
             let later: Vec<_> = later.filter(|fault| finds_its_target(fault, own)).collect();
             own.document.fault.extend(later.into_iter().map(other_name));
         }
+        // A step of a window stays the one that it was.
+        let redrawn = cell.as_ref().map(|cell| {
+            let drawn = schedule::draw(cell, turn.seed, running.unwrap_or_default());
+            let known = |fault: Drawn| {
+                self.faults.iter().find(|own| own.name == fault.name).cloned().unwrap_or(fault)
+            };
+            drawn.into_iter().map(known).collect::<Vec<_>>()
+        });
+        let faults = redrawn.unwrap_or_else(|_| self.faults.clone());
         Self {
             cell,
+            faults,
+            never: self.never.clone(),
             calm: calm.clone(),
             played_calm: false,
             running: *running,

@@ -126,7 +126,13 @@ fn shown(value: &Node) -> String {
     match value {
         Node::Text(text) | Node::Literal(text) => text.clone(),
         Node::Array(values) => range(values.iter().map(|value| shown(value.get_ref())).collect()),
-        Node::Table(_) => "table".to_owned(),
+        // What tells moments and targets apart is mostly their first key.
+        Node::Table(table) => {
+            let first = table.iter().find(|(key, _)| *key.get_ref() != "delay");
+            first.map_or_else(String::new, |(key, value)| {
+                format!("{}:{}", key.get_ref(), shown(value.get_ref()))
+            })
+        }
     }
 }
 

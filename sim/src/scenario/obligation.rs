@@ -12,8 +12,8 @@ use serde_spanned::Spanned;
 
 use super::befall::known_probe;
 use super::diagnostic::{File, Mistake, suggest};
+use super::drawn::Drawn;
 use super::format::Document;
-use super::schedule::Drawn;
 use super::schema::Probe;
 use super::values::Setting;
 use crate::journal::Journal;

@@ -11,16 +11,19 @@ use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
 
 use super::calm_runs::CalmRuns;
-use super::format::{Must, Stop};
+use super::drawn::Drawn;
+use super::format::Must;
+use super::inside::NeverOpened;
 use super::luck::OtherLuck;
 use super::resolve::{Cell, Scenario};
-use super::schedule::{self, Drawn};
+use super::schedule;
 use super::sweep::Instant;
+use super::troubles::{diverged, troubles, unprepared};
 use super::verdict::{Class, Judged, Trouble};
 use crate::check::{self, Crossed, Evidence, Needs, Table, Used};
-use crate::journal::{Divergence, Journal};
+use crate::journal::Journal;
 use crate::report::{self, Pictures};
-use crate::world::{End, Run};
+use crate::world::Run;
 
 /// One cell of a scenario under one seed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +46,9 @@ pub struct Prepared {
     /// Whether the calm run was played for this turn, and not for another that shares it.
     pub(super) played_calm: bool,
     pub(super) running: Option<Duration>,
+    /// What will befall the run, and what cannot.
+    pub(super) faults: Vec<Drawn>,
+    pub(super) never: Vec<NeverOpened>,
     /// For a sweep: the run without the kill, if that is not the calm one.
     pub(super) base: Option<Arc<Run>>,
     pub(super) instants: Option<Result<Vec<Instant>, String>>,
@@ -132,12 +138,16 @@ pub fn prepare(
         calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len().max(1)));
     let since = running.unwrap_or_default();
     let is_swept = sweep.is_some() && has_faults;
-    let base = is_swept.then(|| Arc::new(world(&schedule::draw(cell, turn.seed, since))));
+    let mut faults = schedule::draw(cell, turn.seed, since);
+    let never = super::inside::settle(cell, &mut faults, |faults| {
+        schedule::world(cell, turn.seed, faults, programs)
+    });
+    let base = is_swept.then(|| Arc::new(world(&faults)));
     let instants = sweep.zip(base.as_deref().or(calm.as_deref()));
     let instants = instants.map(|(sweep, base)| super::sweep::instants(sweep, base, since));
     let played_calm = played_calm.unwrap_or(false);
-    let other_luck = None;
-    Prepared { calm, played_calm, running, base, instants, cell: settled, other_luck }
+    let (cell, other_luck) = (settled, None);
+    Prepared { calm, played_calm, running, faults, never, base, instants, cell, other_luck }
 }
 
 /// Plays one turn: what has to be known, the run itself, and once more if its turn to be repeated
@@ -167,7 +177,7 @@ pub fn play_prepared(
         OtherLuck::of(prepared, world).run()
     };
     let calm = prepared.calm.as_deref();
-    let mut faults = schedule::draw(cell, turn.seed, prepared.running.unwrap_or_default());
+    let mut faults = prepared.faults.clone();
     faults.extend(instant.as_ref().map(Instant::fault));
     let run = world(&faults);
     let mut troubles = troubles(cell, &run, &faults);
@@ -247,22 +257,6 @@ fn asks(cell: &Cell, needs: Needs) -> bool {
 /// The tick of a world whose file names none.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What is wrong with what was played before.
-fn unprepared(prepared: &Prepared, has_faults: bool) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    if has_faults && prepared.running.is_none() {
-        let what = "not every job ran in the run without faults: there is no time to count from";
-        troubles.push(Trouble::new(Class::Harness, what));
-    }
-    if let Err(what) = &prepared.cell {
-        troubles.push(Trouble::new(Class::Harness, what.clone()));
-    }
-    if let Some(Err(what)) = &prepared.instants {
-        troubles.push(Trouble::new(Class::Harness, what.clone()));
-    }
-    troubles
-}
-
 /// Of a sweep, an expectation that must break has to do so at one instant at least.
 pub fn judge_sweeps(scenario: &Scenario, played: &mut [Played]) {
     for (index, cell) in scenario.cells.iter().enumerate() {
@@ -295,75 +289,6 @@ fn all_running(journal: &Journal, jobs: usize) -> Option<Duration> {
         }
         (running.len() >= jobs).then_some(entry.time)
     })
-}
-
-/// What is wrong with a run whatever was expected of it.
-fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    // A damaged checkpoint may leave a job no other way out: the check says whether it was right.
-    let may_fail = cell.expectations.iter().any(|e| e.check.name == "damage_refused");
-    let is_timed = matches!(cell.document.run.stop, Stop::Time(_));
-    let steps = cell.document.run.limit.steps;
-    match &run.end {
-        End::Stopped(_) => {}
-        End::Limit if steps.is_some_and(|limit| run.steps >= limit) => {
-            let what = format!("the limit of {} steps was reached", steps.unwrap_or_default());
-            troubles.push(Trouble::new(Class::Stuck, what));
-        }
-        End::Limit if is_timed => {}
-        End::Limit => {
-            let what = format!("the limit of {:?} virtual time was reached", run.time);
-            troubles.push(Trouble::new(Class::Stuck, what));
-        }
-        End::Broken(why) => {
-            troubles.push(Trouble::new(Class::Harness, format!("the world broke: {why}")));
-        }
-    }
-    for entry in run.journal.entries() {
-        let at = entry.time.as_secs_f64();
-        let node = run.journal.name(entry.node);
-        match &entry.fact {
-            Fact::Panicked { task, message } => {
-                let what = format!("at {at:.3} s on {node}: {task}: {message}");
-                troubles.push(Trouble::new(Class::Panicked, what).shown_by(entry));
-            }
-            Fact::JobStatusChanged { job, to: JobStatus::Failed, cause, .. } if !may_fail => {
-                let what = format!("at {at:.3} s job {job} FAILED: {cause}");
-                troubles.push(Trouble::new(Class::Broken, what).shown_by(entry));
-            }
-            Fact::JobRefused { cause, .. } => {
-                let what = format!("at {at:.3} s a job was refused: {cause}");
-                troubles.push(Trouble::new(Class::Harness, what).shown_by(entry));
-            }
-            _ => {}
-        }
-    }
-    let must_fire = |fault: &&Drawn| {
-        let part = cell.document.fault.iter().find(|part| *part.name.get_ref() == fault.name);
-        part.is_none_or(|part| part.must_fire != Some(false))
-    };
-    let fired = faults.iter().filter(must_fire);
-    troubles.extend(fired.filter_map(|fault| never_fired(fault, &run.journal)));
-    troubles
-}
-
-/// A fault that left no trace, or fell on a node that was down already.
-fn never_fired(fault: &Drawn, journal: &Journal) -> Option<Trouble> {
-    let fired = journal.entries().iter().any(|entry| fault.is_shown_by(entry));
-    (!fired).then(|| Trouble::new(Class::Harness, format!("a fault never fired: {fault}")))
-}
-
-/// Whether the same seed gave two histories.
-fn diverged(first: &Run, second: &Run) -> Option<Trouble> {
-    if first.journal.hash() == second.journal.hash() {
-        return None;
-    }
-    let divergence = Divergence::between(&first.journal.text(), &second.journal.text());
-    let what = divergence.map_or_else(
-        || "two runs differ in what their text does not show".to_owned(),
-        |divergence| divergence.to_string(),
-    );
-    Some(Trouble::new(Class::NonDeterministic, what))
 }
 
 /// Compares the cells of a scenario seed by seed, where an expectation asks for it.

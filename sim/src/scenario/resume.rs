@@ -10,8 +10,9 @@ use std::time::Duration;
 use slackwater_core::fact::Fact;
 use slackwater_dataflow::task::Programs;
 
+use super::drawn::Drawn;
 use super::resolve::Cell;
-use super::schedule::{self, Drawn};
+use super::schedule;
 use crate::check::Resumed;
 use crate::journal::{Entry, Journal};
 use crate::world::Run;

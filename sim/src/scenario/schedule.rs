@@ -3,127 +3,28 @@
 //! the world begins; nothing is drawn while it runs. Played by [`super::player`].
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_spanned::Spanned;
 use slackwater_connect::log::MemoryLog;
-use slackwater_core::fact::{Down, Fact};
+use slackwater_core::fact::Fact;
 use slackwater_core::id::Execution;
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::{EventTime, ms, span_millis};
 use slackwater_dataflow::task::Programs;
 
 use super::befall;
-use super::fault::FaultPart;
+use super::director::Story;
+use super::drawn::{Drawn, Moment, Whom};
+use super::fault::{FaultPart, Peer, Place, Target, When, Whose};
 use super::format::{Cluster as ClusterPart, Role, Shape, Stop};
 use super::resolve::Cell;
 use super::values::{Pick, Spans};
 use crate::api::script;
-use crate::check::is_called;
 use crate::fault::Fault;
-use crate::journal::Entry;
 use crate::world::cluster::{Cluster, submit};
 use crate::world::{Clocks, Cue, Deeds, Delay, EPOCH, Watch, World, fact};
-
-/// A fault with everything drawn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drawn {
-    /// Its name in the file.
-    pub name: String,
-    /// When it happens.
-    pub moment: Moment,
-    /// What happens, in order.
-    pub begin: Vec<Fault>,
-    /// What ends it, so long after it began; `None`: it lasts.
-    pub end: Option<(Duration, Vec<Fault>)>,
-}
-
-/// When a fault happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// At this virtual time since the world began.
-    At(Duration),
-    /// Before this step of the world.
-    Step(u64),
-    /// At a fact, or so long after it.
-    Fact {
-        /// Its probe name.
-        probe: String,
-        /// What it must show.
-        fields: Vec<(String, String)>,
-        /// The which, from 1.
-        nth: u64,
-        /// How long after it.
-        delay: Duration,
-    },
-}
-
-impl fmt::Display for Drawn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, moment, end, .. } = self;
-        match moment {
-            Moment::At(at) => write!(f, "{:.3} s", at.as_secs_f64())?,
-            Moment::Step(step) => write!(f, "step {step}")?,
-            Moment::Fact { probe, fields, nth, delay } => {
-                write!(f, "at {probe}")?;
-                fields.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))?;
-                if *nth > 1 {
-                    write!(f, " (number {nth})")?;
-                }
-                if !delay.is_zero() {
-                    write!(f, " + {:.3} s", delay.as_secs_f64())?;
-                }
-            }
-        }
-        write!(f, " {name}: {}", self.main().map_or(String::new(), words))?;
-        match end {
-            Some((after, _)) => write!(f, ", away for {:.3} s", after.as_secs_f64()),
-            None => f.write_str(", for good"),
-        }
-    }
-}
-
-/// A deed in the words of a scenario file.
-fn words(fault: &Fault) -> String {
-    match fault {
-        Fault::Kill { node } => format!("crash {node}"),
-        other => other.to_string(),
-    }
-}
-
-impl Drawn {
-    /// Whether it is the fault of this name, or one of those that came of it by chance.
-    pub fn is_called(&self, name: &str) -> bool {
-        is_called(&self.name, name)
-    }
-
-    /// The deed by which it is spoken of: that which ends a node, else the first.
-    fn main(&self) -> Option<&Fault> {
-        let ends = |fault: &&Fault| matches!(fault, Fault::Kill { .. } | Fault::PowerLoss { .. });
-        self.begin.iter().find(ends).or(self.begin.first())
-    }
-
-    /// Whether a fact shows that it was done.
-    pub fn is_shown_by(&self, entry: &Entry) -> bool {
-        if let Moment::At(at) = self.moment
-            && entry.time < at
-        {
-            return false;
-        }
-        let down = |node: &str, how: Down| matches!(&entry.fact, Fact::NodeDown { node: n, how: h } if n == node && *h == how);
-        match self.main() {
-            Some(Fault::Kill { node }) => down(node, Down::Kill),
-            Some(Fault::PowerLoss { node }) => down(node, Down::PowerLoss),
-            Some(Fault::Pause { node }) => down(node, Down::Pause),
-            Some(other) => {
-                matches!(&entry.fact, Fact::FaultDone { deed } if *deed == other.to_string())
-            }
-            None => true,
-        }
-    }
-}
 
 /// The faults of a cell, counted from when every job ran.
 pub fn draw(cell: &Cell, seed: u64, running: Duration) -> Vec<Drawn> {
@@ -134,8 +35,16 @@ pub fn draw(cell: &Cell, seed: u64, running: Duration) -> Vec<Drawn> {
 fn draw_one(part: &FaultPart, seed: u64, running: Duration, cluster: &ClusterPart) -> Drawn {
     let name = part.name.get_ref().clone();
     let stream = |of: &str| RandomStream::named(seed, &format!("fault/{name}/{of}"));
-    let node = |of: &str, role: Role, pick: &Option<Spanned<Pick>>| {
+    let mut whom = Vec::new();
+    let mut node = |of: &str, aim: Aim<'_>| {
+        let Aim { role, pick, whose } = aim;
         let pick = pick.as_ref().map_or(Pick::Number(0), |pick| *pick.get_ref());
+        if role.is_told_by_the_run() || whose.is_some() {
+            let touched_by = whose.as_ref().map(|whose| whose.touched_by.clone());
+            let called = befall::called(role, touched_by.as_deref(), of);
+            whom.push(Whom { called: called.clone(), role, touched_by, pick });
+            return called;
+        }
         let number = match pick {
             Pick::Number(number) => number,
             Pick::Any => {
@@ -146,26 +55,66 @@ fn draw_one(part: &FaultPart, seed: u64, running: Duration, cluster: &ClusterPar
         befall::node_name(role, number)
     };
     let target = part.on.as_ref().map(Spanned::get_ref);
-    let on = target.map_or(String::new(), |target| node("on", target.role, &target.pick));
+    let on = target.map_or(String::new(), |target| node("on", Aim::at(target)));
     let peer = target.and_then(|target| target.peer.as_ref());
-    let peer = peer.map_or(String::new(), |peer| node("peer", peer.role, &peer.pick));
+    let peer = peer.map_or(String::new(), |peer| node("peer", Aim::at_peer(peer)));
     let (begin, end) = befall::deeds(part, &on, &peer, stream("bit").next_u64());
     let lasts = part.down.as_ref().or(part.lasts.as_ref());
     let lasts = lasts.map(|spans| spans.get_ref().draw(&mut stream("away")));
-    let when = part.when.get_ref();
-    let moment = match (&when.event, when.at) {
-        (Some(event), _) => Moment::Fact {
-            probe: event.get_ref().clone(),
-            fields: when.fields.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect(),
-            nth: when.nth.unwrap_or(1),
-            delay: when.delay.map_or(Duration::ZERO, |delay| delay.draw(&mut stream("delay"))),
-        },
-        (None, at) => {
-            Moment::At(running + at.map_or(Duration::ZERO, |at| at.draw(&mut stream("at"))))
-        }
-    };
+    let moment = moment(part.when.get_ref(), &name, seed, running);
+    let until = part.until.as_ref();
+    let until = until.map(|until| self::moment(until.get_ref(), &name, seed, running));
+    let lasts = lasts.or(until.as_ref().map(|_| Duration::MAX));
     let end = lasts.filter(|_| !end.is_empty()).map(|lasts| (lasts, end));
-    Drawn { name, moment, begin, end }
+    Drawn { name, moment, begin, end, until, whom }
+}
+
+/// A target, or the other end of a link.
+struct Aim<'a> {
+    role: Role,
+    pick: &'a Option<Spanned<Pick>>,
+    whose: &'a Option<Whose>,
+}
+
+impl<'a> Aim<'a> {
+    fn at(Target { role, pick, whose, .. }: &'a Target) -> Self {
+        Self { role: *role, pick, whose }
+    }
+
+    fn at_peer(Peer { role, pick, whose }: &'a Peer) -> Self {
+        Self { role: *role, pick, whose }
+    }
+}
+
+/// When a fault happens, or ends; virtual time counts from when every job ran.
+fn moment(when: &When, name: &str, seed: u64, running: Duration) -> Moment {
+    let stream = |of: &str| RandomStream::named(seed, &format!("fault/{name}/{of}"));
+    let draw = |spans: Option<Spans>, of: &str| {
+        spans.map_or(Duration::ZERO, |spans| spans.draw(&mut stream(of)))
+    };
+    let fields = when.fields.iter().map(|(key, value)| (key.clone(), value.0.clone()));
+    let mut fields: Vec<_> = fields.collect();
+    let (delay, nth) = (draw(when.delay, "delay"), when.nth.unwrap_or(1));
+    let told = [&when.event, &when.message].map(|name| name.as_ref().map(|n| n.get_ref().clone()));
+    match (told, &when.inside, &when.after, when.event_time) {
+        ([Some(probe), _], ..) => Moment::Fact { probe, fields, nth, delay },
+        ([None, Some(message)], ..) => {
+            fields.insert(0, ("message".to_owned(), message));
+            Moment::Fact { probe: "message.sent".to_owned(), fields, nth, delay }
+        }
+        (_, Some(window), ..) => {
+            let (from, to) = window.get_ref().clone();
+            let anywhere = || (stream("inside").unit() * 1e6) as u32;
+            let place = when.pick.map_or_else(anywhere, |pick| match pick {
+                Place::Uniform => anywhere(),
+                Place::At(ppm) => ppm,
+            });
+            Moment::Inside { from, to, fields, place, step: None }
+        }
+        (_, _, Some(after), _) => Moment::After { name: after.get_ref().clone(), delay },
+        (.., Some(at)) => Moment::EventTime { at: draw(Some(at), "event_time"), delay },
+        _ => Moment::At(running + draw(when.at, "at")),
+    }
 }
 
 fn task_managers(cluster: &ClusterPart) -> u32 {
@@ -188,7 +137,10 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
     if let Some(script) = &cell.document.script {
         world = world.at(Duration::ZERO, script::action(script.get_ref()));
     }
-    world = faults.iter().fold(world, add);
+    world = faults.iter().filter(|fault| !fault.is_directed()).fold(world, add);
+    if let Some(story) = Story::of(faults, seed) {
+        world = world.directed_by(Box::new(story));
+    }
     if let Some(sweep) = &cell.document.sweep {
         world = super::sweep::mark(world, sweep.get_ref());
     }
@@ -292,6 +244,7 @@ fn add(world: World, fault: &Drawn) -> World {
     let end = end.into_iter().chain(ended).map(|deed| (after, deed));
     let deeds: Deeds = begin.chain(end).collect();
     match &fault.moment {
+        Moment::EventTime { .. } | Moment::After { .. } | Moment::Inside { .. } => world,
         Moment::At(at) => {
             deeds.into_iter().fold(world, |world, (after, deed)| world.at(*at + after, deed))
         }
@@ -305,7 +258,7 @@ fn add(world: World, fault: &Drawn) -> World {
 
 /// Whether every task that holds windows, in the newest attempt of its job, has reached a watermark.
 /// Of other tasks nothing is asked: where nobody downstream sees watermarks, none are sent.
-fn windows_reach(time: EventTime) -> Watch {
+pub(super) fn windows_reach(time: EventTime) -> Watch {
     let mut tasks = BTreeMap::<Execution, EventTime>::new();
     Box::new(move |entry| {
         match &entry.fact {

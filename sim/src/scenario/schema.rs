@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 use slackwater_core::fact::PROBES;
+use slackwater_core::message::MessageKind;
 
+use super::fault::Place;
 use super::format::{Document, Expect, Job, Jobs, Must};
 use super::obligation::{Ratio, Seen, SeenEvent};
 use super::values::{Arg, Pick, Seeds, SeedsPart, Setting, Share, Span, Spans};
@@ -185,6 +187,20 @@ impl JsonSchema for Probe {
     }
 }
 
+/// The kind of a message: for keys that hold one.
+pub(super) struct Message;
+
+impl JsonSchema for Message {
+    fn schema_name() -> Cow<'static, str> {
+        "Message".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds = MessageKind::ALL.iter().map(|kind| kind.name());
+        json_schema!({ "enum": kinds.collect::<Vec<_>>() })
+    }
+}
+
 impl JsonSchema for Jobs {
     fn schema_name() -> Cow<'static, str> {
         "Jobs".into()
@@ -308,6 +324,7 @@ written! {
     Share: "Share" = { "type": "string", "pattern": "^(all|1/[0-9]+)$" };
     Ratio: "Ratio" = { "type": "string", "pattern": "^ *[0-9]+ */ *[0-9]+ *$" };
     Pick: "Pick" = { "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "any" }] };
+    Place: "Place" = { "anyOf": [{ "const": "uniform" }, { "type": "number", "minimum": 0, "maximum": 1 }] };
     Setting: "Setting" = { "type": ["string", "number", "boolean"] };
     Arg: "Arg" = {};
     Since: "Since" = {

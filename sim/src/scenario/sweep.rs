@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_spanned::Spanned;
 
+use super::drawn::{Drawn, Moment};
 use super::fault::SweepPart;
-use super::schedule::{Drawn, Moment};
 use crate::fault::Fault;
 use crate::journal::{Entry, Journal};
 use crate::world::{Cue, Run, World, fact};
@@ -38,7 +38,14 @@ impl Instant {
         let node = || self.victim.clone();
         let end = self.down.map(|down| (down, vec![Fault::Start { node: node() }]));
         let begin = vec![Fault::Kill { node: node() }];
-        Drawn { name: "sweep".to_owned(), moment: self.moment.clone(), begin, end }
+        Drawn {
+            name: "sweep".to_owned(),
+            moment: self.moment.clone(),
+            begin,
+            end,
+            until: None,
+            whom: Vec::new(),
+        }
     }
 }
 

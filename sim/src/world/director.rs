@@ -13,8 +13,9 @@ pub type Orders = Vec<(Duration, Action)>;
 
 /// Decides while a world runs.
 pub trait Director: Send {
-    /// What is to be done, counted from the beginning of the world.
-    fn begin(&mut self) -> Orders {
+    /// What is to be done, counted from the beginning of the world; `cast` names its nodes by index.
+    fn begin(&mut self, cast: &[String]) -> Orders {
+        let _ = cast;
         Orders::new()
     }
 

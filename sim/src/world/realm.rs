@@ -94,7 +94,8 @@ impl Realm {
 
     /// Lets the director begin.
     pub(super) fn begin(&self) {
-        self.give_out(self.ask(|director| director.begin()));
+        let cast: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        self.give_out(self.ask(|director| director.begin(&cast)));
     }
 
     /// At how many steps each mark of the world was seen.
