@@ -193,9 +193,7 @@ pub fn play_prepared(
         spend(again.time, again.cpu);
         troubles.extend(diverged(&run, &again));
     }
-    if instant.is_some() {
-        troubles.extend(strayed(cell, prepared, &run));
-    }
+    troubles.extend(instant.iter().filter_map(|_| strayed(cell, prepared, &run)));
     let resumed = asks(cell, Needs::Resumed)
         .then(|| super::resume::resumed(cell, turn.seed, &faults, &run, programs))
         .flatten();
