@@ -86,6 +86,23 @@ fn what_is_wrong_is_told_with_the_seed_and_a_file_that_plays_it() {
 }
 
 #[test]
+#[should_panic(expected = "SMALL    3 -> 1 faults")]
+fn a_failing_test_looks_for_a_smaller_story() {
+    check(forgetful, DEFAULTS)
+        .named("a_forgetful_pipeline_in_trouble")
+        .seeds(0..1)
+        .faults([
+            Fault::store_slow(ms(50)).at(ms(400)).lasts(ms(100)),
+            Fault::crash("tm-1").at(ms(1_300)).lasts(ms(200)),
+            Fault::clock_step("tm-1", 500).at(ms(100)),
+        ])
+        .eventually("every number is in its place", |o| {
+            o.table("numbers").rows().iter().zip(1..).all(|(row, n)| row.value() == f64::from(n))
+        })
+        .run();
+}
+
+#[test]
 fn a_name_that_does_not_exist_is_told_with_the_nearest_one() {
     let failure = check(forgetful, DEFAULTS).seeds(0..1).expect("exactly_onec").try_run();
     let words = failure.expect_err("there is no such oracle").to_string();

@@ -22,7 +22,7 @@ use super::during::During;
 use super::faults::{Fault, Faults, Spans};
 use super::observed::Observed;
 use super::oracle::{self, Oracle};
-use super::play::{self, Failure, Report};
+use super::play::{self, Failure, Report, Shrink};
 use super::script::{self, ScriptError, Sim};
 use super::verdict::Verdict;
 
@@ -249,7 +249,7 @@ impl Checking {
     /// If anything is wrong: with what broke, under which seed, and how to see it again.
     #[track_caller]
     pub fn run(self) -> Report {
-        match play::run(&self) {
+        match play::run(&self, Shrink::Yes) {
             Ok(report) => report,
             Err(failure) => panic!("{failure}"),
         }
@@ -260,7 +260,7 @@ impl Checking {
     /// # Errors
     /// What is wrong: what broke, under which seed, and how to see it again.
     pub fn try_run(self) -> Result<Report, Failure> {
-        play::run(&self)
+        play::run(&self, Shrink::No)
     }
 
     /// The programs of its world.

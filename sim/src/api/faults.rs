@@ -11,6 +11,7 @@ use slackwater_core::time::ms;
 use toml::{Table, Value};
 
 use super::document::{span, table};
+use crate::inquest::text;
 
 /// A span of time, or a range of which each seed draws its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -388,6 +389,6 @@ impl fmt::Debug for Faults {
             return f.write_str("no faults");
         }
         let all = table([("fault", self.tables(ms(10_000)).into())]);
-        write!(f, "\n{}", toml::to_string(&all).map_err(|_| fmt::Error)?)
+        f.write_str(&text(&all))
     }
 }

@@ -13,6 +13,7 @@ use slackwater_dataflow::task::Programs;
 use super::checking::Checking;
 use super::observed::{Observed, Table};
 use crate::campaign::{Checked, Extent, play_all};
+use crate::inquest::{self, Budget, Suspect, inquire, text};
 use crate::journal::Journal;
 use crate::report;
 use crate::scenario::values::Seeds;
@@ -22,6 +23,8 @@ use crate::scenario::{Played, Scenario};
 const SEED: &str = "SLACKWATER_SEED";
 /// A scenario file to be played in place of what the test says; its claims are the test's.
 const FILE: &str = "SLACKWATER_FILE";
+/// How long a failing test looks for a smaller run.
+const SHRINK_MAX: Duration = Duration::from_secs(20);
 /// One instant of a sweep.
 const INSTANT: &str = "SLACKWATER_INSTANT";
 
@@ -91,7 +94,7 @@ impl fmt::Debug for Failure {
 impl std::error::Error for Failure {}
 
 /// Plays a check.
-pub(super) fn run(checking: &Checking) -> Result<Report, Failure> {
+pub(super) fn run(checking: &Checking, shrink: Shrink) -> Result<Report, Failure> {
     let programs = checking.programs();
     let name = file_name(&checking.name);
     let path = folder().join(format!("{name}.toml"));
@@ -110,7 +113,7 @@ pub(super) fn run(checking: &Checking) -> Result<Report, Failure> {
     let mut all = play_all(vec![scenario], &extent, &programs);
     let checked = all.remove(0);
     if checked.gravest().is_some() || !checked.unmet().is_empty() {
-        return Err(Failure(failed(&checking.name, &checked, &path)));
+        return Err(Failure(failed(&checked, &path, (shrink, &programs))));
     }
     Ok(Report { checked, programs, first: OnceLock::new() })
 }
@@ -129,28 +132,62 @@ fn horizon(checking: &Checking, programs: &Arc<dyn Programs>) -> Duration {
     journal.and_then(|j| Some(j.entries().last()?.time * 3 / 4)).unwrap_or(default)
 }
 
-/// The document as text.
-fn text(document: &toml::Table) -> String {
-    toml::to_string(document).expect("a document holds text, numbers, lists and tables")
-}
-
 /// What a person has to know of a failure, and the file that holds it.
-fn failed(test: &str, checked: &Checked, path: &Path) -> String {
+fn failed(checked: &Checked, path: &Path, how: (Shrink, &Arc<dyn Programs>)) -> String {
+    let Checked { scenario, played } = checked;
     let unmet = checked.unmet().into_iter().map(|unmet| unmet.what);
-    let failures = report::failures(&checked.scenario, &checked.played).into_iter().chain(unmet);
+    let failures = report::failures(scenario, played).into_iter().chain(unmet);
     let failures = failures.collect::<Vec<_>>().join("\n\n");
-    let bad = checked.played.iter().find(|played| played.all_troubles().next().is_some());
+    let bad = played.iter().find(|played| played.all_troubles().next().is_some());
+    // A file that somebody edits is theirs.
     let Some(bad) = bad.filter(|_| asked(FILE).is_none()) else {
         return format!("\n{failures}\n");
     };
-    let settled = checked.scenario.settled(bad.turn).map_err(|mistake| mistake.render());
-    let kept = settled.and_then(|table| write(path, &text(&table)).map_err(|e| e.to_string()));
-    let path = path.display();
-    let kept = match kept {
-        Ok(()) => format!("SMALLER  edit the file and play it: {FILE}={path} cargo test {test}"),
-        Err(why) => format!("SMALLER  there is no scenario file {path}: {why}"),
-    };
+    let test = scenario.test.as_deref().unwrap_or_default();
+    let kept = file_of(scenario, bad, how);
+    let kept = kept.and_then(|(words, text)| {
+        write(path, &text).map_err(|error| error.to_string())?;
+        Ok(format!("SMALL    {words}: {FILE}={} cargo test {test}", path.display()))
+    });
+    let kept = kept.unwrap_or_else(|why| format!("SMALL    there is no scenario file: {why}"));
     format!("\n{failures}\n{kept}\n")
+}
+
+/// Whether somebody looks for a smaller run that fails alike.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shrink {
+    /// Yes, for some seconds.
+    Yes,
+    /// No: whoever asked does it, or there is nobody.
+    No,
+}
+
+/// The scenario file of a failing run, as small as could be had, and what it is in a few words.
+fn file_of(
+    scenario: &Scenario,
+    bad: &Played,
+    (shrink, programs): (Shrink, &Arc<dyn Programs>),
+) -> Result<(String, String), String> {
+    let instant = bad.instant.as_ref().map(|instant| instant.number);
+    let suspect = Suspect { scenario, turn: bad.turn, instant };
+    let budget = Budget { time: SHRINK_MAX, ..Budget::default() };
+    let name = scenario.name.clone();
+    let extent = inquest::Extent { shrink: Some(budget), name, seeds: 0, worlds: 0 };
+    let small = (shrink == Shrink::Yes).then(|| inquire(suspect, &extent, programs)).flatten();
+    if let Some(small) = small.and_then(|inquest| inquest.shrunk) {
+        let (before, after) = (small.before, small.after);
+        let words = format!(
+            "{} -> {} faults, {:.0} -> {:.0} s, {} runs",
+            before.faults,
+            after.faults,
+            before.length.as_secs_f64(),
+            after.length.as_secs_f64(),
+            small.replays
+        );
+        return Ok((words, small.text));
+    }
+    let settled = scenario.settled(bad.turn).map_err(|mistake| mistake.render())?;
+    Ok(("everything drawn, to be edited".to_owned(), text(&settled)))
 }
 
 /// The name of the running test: libtest names its threads so. `None` on the main thread.

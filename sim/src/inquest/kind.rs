@@ -30,7 +30,7 @@ impl Kind {
     /// Whether a run that is cut short can show this without anything being wrong: what has to
     /// come in the end is not there yet.
     pub fn is_of_the_end(&self) -> bool {
-        const LATE: [&str; 3] = ["live", "recovered", "census"];
+        const LATE: [&str; 4] = ["live", "recovered", "census", "claim"];
         // These speak of no fact where something was left over, or never came.
         const LEFT: [&str; 5] =
             ["cluster_gathered", "conservation", "every_subtask", "ledger", "store_whole"];

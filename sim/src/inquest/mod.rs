@@ -27,6 +27,7 @@ pub use first::first;
 pub use inquire::{Extent, Suspect, inquire};
 pub use kind::{Kind, worst};
 pub use trial::Budget;
+pub(crate) use write::text;
 
 /// What was found out about one failing run.
 #[derive(Clone, Debug)]

@@ -82,7 +82,7 @@ const ORDER: [&str; 63] = [
 const PARTS: [&str; 7] = ["run", "cluster", "job", "step", "fault", "calm", "expect"];
 
 /// The text of a scenario file, without what stands above it.
-pub(super) fn text(document: &Table) -> String {
+pub(crate) fn text(document: &Table) -> String {
     let is_part = |key: &str| PARTS.contains(&key);
     let top: Table = document
         .iter()
