@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use slackwater_dataflow::task::Programs;
 use slackwater_sim::inquest::{Budget, Extent, Inquest, Kind, Suspect, inquire};
-use slackwater_sim::scenario::{Class, Scenario, Turn, play};
+use slackwater_sim::scenario::{
+    CalmRuns, Class, OtherLuck, Prepared, Scenario, Turn, play, play_prepared, prepare,
+};
 
 /// Weather, of which one kill costs the job its rows: it has no checkpoints.
 const WEATHER: &str = r#"format = 1
@@ -126,4 +128,31 @@ fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
     let again = again.unwrap_or_else(|mistake| panic!("{}\n{}", mistake.render(), shrunk.text));
     let played = play(&again, Turn { cell: 0, place: 0, seed: 5 }, &programs, false);
     assert!(played.all_troubles().any(|trouble| Kind::of(trouble) == inquest.kind));
+    let nearby = inquest.nearby.expect("its neighbours");
+    assert_eq!((nearby.seeds, nearby.passed, nearby.alike), (2, 0, 2), "the kill is in the file");
+    let window = nearby.window.expect("one fault at a time");
+    assert!(window.from <= window.at && window.at <= window.to && window.fault == "kill");
+    let curve = inquest.baked.expect("a curve").curve;
+    assert_eq!(curve.last().map(|point| point.1), Some(2), "at its end a run has failed");
+}
+
+#[test]
+fn luck_is_the_same_up_to_the_time_from_which_it_is_another() {
+    let programs = programs();
+    let scenario = Scenario::read("scenarios/weather.toml", WEATHER, &programs).expect("good");
+    let turn = Turn { cell: 0, place: 1, seed: 5 };
+    let prepared = prepare(&scenario, turn, &programs, &CalmRuns::default());
+    let from = Duration::from_secs(6);
+    let other = prepared.with_other_luck(&scenario, turn, OtherLuck { from, seed: 77 });
+    let lines = |prepared: &Prepared| {
+        let played = play_prepared(&scenario, (turn, None), prepared, &programs, true);
+        let journal = played.journal.expect("a journal");
+        let entries = journal.entries().iter();
+        entries.map(|entry| (entry.time, journal.line(entry).to_string())).collect::<Vec<_>>()
+    };
+    let (one, two) = (lines(&prepared), lines(&other));
+    let before = |lines: &[(Duration, String)]| lines.partition_point(|(time, _)| *time < from);
+    assert!(before(&one) > 100);
+    assert_eq!(one[..before(&one)], two[..before(&two)]);
+    assert_ne!(one, two);
 }

@@ -27,7 +27,7 @@ pub fn first(
                 node.is_none_or(|node| node == entry.node)
                     && probe.is_none_or(|probe| probe == entry.fact.probe())
             };
-            step(journal, at, fits)
+            step(journal, at, (&fits, &trouble.what))
         });
         let (check, what) = (trouble.check, trouble.what.clone());
         Wrong { check, what, is_asked: true, at, step }
@@ -41,7 +41,7 @@ pub fn first(
             let broken = clue(check, journal, calm?)?;
             let at = broken.at;
             let fits = |entry: &Entry| broken.place.is_none_or(|place| place.is(entry));
-            let step = at.and_then(|at| step(journal, at, fits));
+            let step = at.and_then(|at| step(journal, at, (&fits, &broken.what)));
             let what = format!("{}: {}", check.name, broken.what);
             Some(Wrong { check: Some(check.name), what, is_asked: false, at, step })
         })
@@ -77,12 +77,23 @@ const GUARDS: [&str; 8] = [
     "watermark_monotonic",
 ];
 
-/// The first fact at a time that fits, or if none does the first at that time.
-fn step(journal: &Journal, at: Duration, fits: impl Fn(&Entry) -> bool) -> Option<Step> {
+/// The fact at a time that fits what is told, and of several the first that shares most with it.
+fn step(
+    journal: &Journal,
+    at: Duration,
+    (fits, what): (&dyn Fn(&Entry) -> bool, &str),
+) -> Option<Step> {
     let entries = journal.entries();
     let begin = entries.partition_point(|entry| entry.time < at);
     let then = entries[begin..].iter().take_while(|entry| entry.time == at);
-    let place = then.clone().position(&fits).or(then.clone().next().map(|_| 0))? + begin;
+    let shared = |entry: &Entry| {
+        let line = entry.fact.to_string();
+        let words = what.split_whitespace().filter(|word| word.len() > 3 && line.contains(word));
+        words.map(str::len).max().unwrap_or(0)
+    };
+    let likeness =
+        |(place, entry): &(usize, &Entry)| (fits(entry), shared(entry), std::cmp::Reverse(*place));
+    let place = then.enumerate().max_by_key(likeness)?.0 + begin;
     let entry = &entries[place];
     let task = field(&entry.fact, "task");
     let event_time = watermark(&entries[..=place], task.as_deref());

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use slackwater_core::fact::Fact;
 use slackwater_core::time::ms;
 use slackwater_dataflow::task::Programs;
 use toml::{Table, Value};
 
-use super::document::{elements, number, shown, with};
+use super::document::{elements, number, shown, time_of, with};
 use super::kind::{Kind, worst};
 use super::trial::{Budget, Trial};
 use super::{Inquest, Shrunk, Size, first, neighbours, regress, shrink};
-use crate::scenario::Moment;
+use crate::journal::{Entry, Journal};
 use crate::scenario::{
-    CalmRuns, Class, Instant, Played, Scenario, Trouble, Turn, play_prepared, prepare,
+    CalmRuns, Class, Instant, Moment, Played, Scenario, Trouble, Turn, play_prepared, prepare,
 };
 
 /// The run that is looked into.
@@ -66,15 +67,15 @@ pub fn inquire(
     let small = small.and_then(|(budget, settled)| {
         let trial = Trial::new(turn.seed, kind.clone(), programs, budget);
         let killed = instant.as_ref().zip(prepared.running());
-        let document = as_faults(shrink::prepared(settled), killed)?;
+        let document = as_faults(shrink::prepared(settled), killed, journal)?;
         smallest(&trial, (suspect, &extent.name), document, &played)
     });
     let (shrunk, window) = small.map_or((None, None), |(shrunk, window)| (Some(shrunk), window));
     let seeds = (&kind, extent.seeds);
     let nearby = (extent.seeds > 0).then(|| neighbours::nearby(scenario, turn, seeds, programs));
     let nearby = nearby.map(|nearby| super::Nearby { window, ..nearby });
-    let broke = trouble.at.unwrap_or_else(|| length(&played));
-    let worlds = (&kind, extent.worlds, broke);
+    let end = length(&played);
+    let worlds = (&kind, extent.worlds, (trouble.at.unwrap_or(end), end));
     let baked = (extent.worlds > 0).then(|| neighbours::baked(scenario, turn, worlds, programs));
     Some(Inquest { trouble, kind, first, shrunk, nearby, baked })
 }
@@ -120,10 +121,18 @@ fn smallest(
 }
 
 /// The document with the kill of a sweep's instant as a fault among the others.
-fn as_faults(mut document: Table, killed: Option<(&Instant, Duration)>) -> Option<Table> {
+fn as_faults(
+    mut document: Table,
+    killed: Option<(&Instant, Duration)>,
+    journal: &Journal,
+) -> Option<Table> {
     document.remove("sweep");
     let Some((instant, running)) = killed else { return Some(document) };
-    let Moment::At(at) = instant.moment else { return None };
+    let is_it = |entry: &&Entry| matches!(&entry.fact, Fact::NodeDown { node, .. } if *node == instant.victim);
+    let at = match instant.moment {
+        Moment::At(at) => at,
+        _ => journal.entries().iter().find(is_it)?.time,
+    };
     let (role, pick) = match instant.victim.rsplit_once('-') {
         Some(("tm", number)) => ("task_manager", number.parse::<i64>().ok()? - 1),
         Some(("jm", number)) => ("job_manager", number.parse::<i64>().ok()? - 1),
@@ -162,6 +171,9 @@ fn named_plainly(trial: &Trial<'_>, small: Table) -> Option<(Table, Played)> {
             fault.insert("name".to_owned(), new.into());
         }
     });
+    if let Some(Value::Array(all)) = renamed.get_mut("fault") {
+        all.sort_by_key(|fault| fault.as_table().and_then(time_of).unwrap_or(Duration::MAX));
+    }
     [renamed, small].into_iter().find_map(|document| {
         let played = trial.play(&trial.read(&document)?, true);
         trial.shows(&played).then_some((document, played))

@@ -79,7 +79,7 @@ const STEPS: [u64; 10] = [1, 3, 10, 30, 100, 300, 1_000, 2_000, 4_000, 8_000];
 pub(super) fn baked(
     scenario: &Scenario,
     turn: Turn,
-    (kind, worlds, broke): (&Kind, usize, Duration),
+    (kind, worlds, (broke, end)): (&Kind, usize, (Duration, Duration)),
     programs: &Arc<dyn Programs>,
 ) -> Baked {
     let turn = Turn { place: 1, ..turn };
@@ -96,6 +96,10 @@ pub(super) fn baked(
         alike.into_iter().filter(|alike| *alike).count()
     };
     let mut curve = vec![(Duration::ZERO, failed(Duration::ZERO)), (broke, failed(broke))];
+    // What broke at a fact may show for good only later.
+    if curve[1].1 < worlds && broke < end {
+        curve.push((end, failed(end)));
+    }
     // The steepest rise is what is looked at more closely.
     for _ in 0..POINTS {
         let rise = |pair: &[(Duration, usize)]| pair[1].1.saturating_sub(pair[0].1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::document::{elements, number, shown, span};
+use super::document::{elements, number, span};
 use super::{Size, write};
 use crate::scenario::Trouble;
 
@@ -42,7 +42,7 @@ pub(super) fn text(document: &Table, found: &Found<'_>) -> String {
         }
         more => format!("{}: {breaks} breaks after {more} faults", found.name),
     };
-    let what = found.trouble.what.lines().next().unwrap_or_default();
+    let what = short(found.trouble.what.lines().next().unwrap_or_default());
     let story = match happens.is_empty() {
         true => format!("Nothing befalls it. What is seen: {what}."),
         false => format!("{}. What is seen: {what}.", happens.join(". ")),
@@ -61,6 +61,15 @@ pub(super) fn text(document: &Table, found: &Found<'_>) -> String {
         document.insert(key.to_owned(), value);
     });
     format!("{}{}", header(found, &seed), write::text(&document))
+}
+
+/// As much of a message as fits into a story.
+fn short(message: &str) -> String {
+    const MOST: usize = 160;
+    match message.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{} …", message[..end].trim_end()),
+        None => message.to_owned(),
+    }
 }
 
 /// One line, as a person would put it.
@@ -100,9 +109,17 @@ fn name(file: &str) -> String {
 /// A fault in a sentence: when, who, what, for how long.
 fn happens(fault: &Table) -> String {
     let when = moment(fault);
-    let lasts = span(fault, "down").or(span(fault, "for"));
-    let lasts = lasts.map_or_else(String::new, |span| format!(" for {}", shown(span)));
-    format!("{when} {}{lasts}", deed(fault))
+    let down = span(fault, "down").map(|span| format!(", and is back {} later", words(span)));
+    let lasts = span(fault, "for").map(|span| format!(", for {}", words(span)));
+    format!("{when} {}{}", deed(fault), down.or(lasts).unwrap_or_default())
+}
+
+/// A span in a sentence: `3.5 s`, `40 ms`.
+fn words(span: Duration) -> String {
+    match span.as_millis() {
+        millis @ ..1_000 => format!("{millis} ms"),
+        _ => format!("{} s", span.as_secs_f64()),
+    }
 }
 
 fn moment(fault: &Table) -> String {
@@ -112,13 +129,13 @@ fn moment(fault: &Table) -> String {
         .into_iter()
         .find(|key| when.contains_key(*key));
     let delay = span(when, "delay").filter(|delay| !delay.is_zero());
-    let delay = delay.map_or_else(String::new, |delay| format!(", {} later", shown(delay)));
+    let delay = delay.map_or_else(String::new, |delay| format!(", {} later", words(delay)));
     let nth = number(when, "nth").filter(|nth| *nth > 1);
     let nth = nth.map_or_else(String::new, |nth| format!(" number {nth}"));
     let fields = when.get("where").and_then(Value::as_table).into_iter().flatten();
     let fields = fields.map(|(key, value)| format!(" {key}={}", plain(value))).collect::<String>();
     match key {
-        Some("at") => format!("At {}", shown(span(when, "at").unwrap_or_default())),
+        Some("at") => format!("At {}", words(span(when, "at").unwrap_or_default())),
         Some("event_time") => format!("At event time {}", text("event_time")),
         Some("after") => format!("After {}{delay}", text("after")),
         Some(key) => {

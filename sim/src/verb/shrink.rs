@@ -11,7 +11,7 @@ use std::time::Duration;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, ReplayArgs, files, replay};
+use super::{Refusal, ReplayArgs, files, replay, usage};
 use crate::inquest::{Budget, Extent, Inquest, Suspect, inquire};
 use crate::scenario::values::parse_seed;
 use crate::scenario::{Class, Scenario};
@@ -53,6 +53,9 @@ pub(super) fn shrink(
     let ShrinkArgs { path, seed, cell, instant, .. } = args.clone();
     let which = ReplayArgs { path, seed, cell, instant, journal: None };
     let turn = replay::turn(&which, &scenario)?;
+    if scenario.is_sweep() && args.instant.is_none() {
+        return Err(usage(format!("{} is a sweep: which --instant?", scenario.path)));
+    }
     let out = args.out.clone().unwrap_or_else(|| next(&args.path));
     let file = &scenario.cells[turn.cell].document.shrink;
     let time = args.time.or(file.budget.map(|budget| budget.0));
