@@ -42,6 +42,10 @@ pub use verdict::Verdict;
 /// that takes checkpoints also that their numbers grow, that dead attempts change nothing, and that
 /// what is kept of them is whole. What else must hold, the test says.
 ///
+/// The world has a series database, an object store and, if asked for, a partitioned log; `generate`
+/// and `ticks` give records of their own. Disks of nodes are empty at first and nobody else sees what
+/// is written there, so a job over CSV files takes its source and sinks from a setting here.
+///
 /// ```
 /// use slackwater_sim::prelude::*;
 ///
