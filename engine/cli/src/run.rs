@@ -81,7 +81,10 @@ impl RunArgs {
     }
 
     /// The programs that the arguments describe.
-    pub(crate) fn programs(&self) -> Result<Vec<Program>, Failure> {
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if a setting is for a job that is not run.
+    pub fn programs(&self) -> Result<Vec<Program>, Failure> {
         let named = |job: &String| {
             let (name, version) = job.split_once('@').unwrap_or((job, "v1"));
             Program { version: version.to_owned(), ..Program::named(name) }

@@ -298,6 +298,12 @@ facts! {
     FaultEnded = "fault.ended" { fault: String }
     /// Something befell the world: a deed that is not told as the end or the start of a node.
     FaultDone = "fault.done" { deed: String }
+    /// A person at the client types a line of the scenario.
+    StepBegan = "step.began" { step: String, line: String }
+    /// A person's line has been answered: with which exit code, and what was printed.
+    StepDone = "step.done" { step: String, code: u32, said: String }
+    /// Whatever was wrong with the world is mended, but for the nodes that stay dead.
+    WorldCalm = "world.calm" { dead: String }
     /// A node of the world started.
     NodeStarted = "node.started" { node: String, incarnation: u32 }
     /// A node of the world went down.

@@ -105,19 +105,31 @@ impl<'a> Evidence<'a> {
 
     /// Whether every job that was submitted has finished.
     pub(super) fn finished(&self) -> bool {
-        let mut ended = BTreeMap::new();
+        let ends = self.ends();
+        !ends.is_empty() && ends.values().all(|status| *status == JobStatus::Finished)
+    }
+
+    /// Whether every job that was submitted has ended, one way or another.
+    pub(super) fn over(&self) -> bool {
+        let ends = self.ends();
+        !ends.is_empty() && ends.values().all(|status| status.is_final())
+    }
+
+    /// The last state of every job that was submitted.
+    pub(super) fn ends(&self) -> BTreeMap<JobId, JobStatus> {
+        let mut ends = BTreeMap::new();
         for fact in self.facts() {
             match fact {
                 Fact::JobSubmitted { job, .. } => {
-                    ended.entry(*job).or_insert(false);
+                    ends.entry(*job).or_insert(JobStatus::Created);
                 }
                 Fact::JobStatusChanged { job, to, .. } => {
-                    ended.insert(*job, *to == JobStatus::Finished);
+                    ends.insert(*job, *to);
                 }
                 _ => {}
             }
         }
-        !ended.is_empty() && ended.values().all(|ended| *ended)
+        ends
     }
 
     /// The executions that ended, and how.

@@ -3,13 +3,14 @@
 //! the table. The last two are held against the same seed without faults. A sink that overwrites
 //! keeps the third promise and not the second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
+use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::point::Point;
 use slackwater_core::time::EventTime;
 
+use super::gaps::Gaps;
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome, cut};
 use crate::journal::Journal;
 
@@ -27,6 +28,8 @@ struct Row<'a> {
     writes: u64,
     last: &'a Point,
     at: Duration,
+    /// How many jobs had been cancelled then: a job that comes after one may write its rows again.
+    behind: usize,
 }
 
 type Key<'a> = (&'a str, &'a str, EventTime);
@@ -56,7 +59,8 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let series = args.text("series", "");
     let (wanted, found) = (rows(calm, series), rows(run.journal, series));
     let whole = run.finished() && Evidence::of(calm).finished();
-    let compared = Compared::of(&wanted, &found, whole, raw);
+    let gaps = [Gaps::of(run.journal), Gaps::of(calm)];
+    let compared = Compared::of((&wanted, &found), &gaps, whole, raw);
     let place = if raw { "as written" } else { "as seen" };
     let summary = match (compared.missing, compared.doubled, compared.other) {
         (0, 0, 0) => format!("every row once, {place}"),
@@ -82,17 +86,23 @@ struct Compared {
 }
 
 impl Compared {
-    fn of(wanted: &Rows<'_>, found: &Rows<'_>, whole: bool, raw: bool) -> Self {
+    fn of(
+        (wanted, found): (&Rows<'_>, &Rows<'_>),
+        gaps: &[Gaps<'_>],
+        whole: bool,
+        raw: bool,
+    ) -> Self {
         let mut compared = Self::default();
+        let promised = |key: &&Key<'_>| !gaps.iter().any(|gaps| gaps.hold(**key));
         let (due, known) = (Horizon::of(found, whole), Horizon::of(wanted, whole));
-        for (key, row) in wanted {
+        for (key, row) in wanted.iter().filter(|(key, _)| promised(key)) {
             if !found.contains_key(key) && due.holds(key) {
                 compared.missing += 1;
                 let what = format!("{} is missing", row.last);
                 compared.first.get_or_insert(Broken::somewhere(what));
             }
         }
-        for (key, row) in found {
+        for (key, row) in found.iter().filter(|(key, _)| promised(key)) {
             let wanted = wanted.get(key);
             if raw && row.writes > 1 {
                 compared.doubled += 1;
@@ -156,14 +166,21 @@ impl<'a> Horizon<'a> {
 }
 
 fn rows<'a>(journal: &'a Journal, series: &str) -> Rows<'a> {
-    let mut rows = Rows::new();
+    let (mut rows, mut cancelled) = (Rows::new(), BTreeSet::new());
     for entry in journal.entries() {
+        if let Fact::JobStatusChanged { job, to: JobStatus::Canceled, .. } = &entry.fact {
+            cancelled.insert(*job);
+        }
         let Fact::PointWritten { point, .. } = &entry.fact else { continue };
         if !series.is_empty() && point.series != series {
             continue;
         }
         let key = (point.series.as_str(), point.key.as_str(), point.time);
-        let row = rows.entry(key).or_insert(Row { writes: 0, last: point, at: entry.time });
+        let behind = cancelled.len();
+        let row = rows.entry(key).or_insert(Row { writes: 0, last: point, at: entry.time, behind });
+        if row.behind < behind {
+            (row.writes, row.behind) = (0, behind);
+        }
         (row.writes, row.last, row.at) = (row.writes + 1, point, entry.time);
     }
     rows

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
+use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, JobId};
+use slackwater_core::time::EventTime;
 
 use super::archive::{Archive, completes};
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
@@ -38,6 +39,10 @@ struct Ledger<'a> {
     /// By job: the checkpoints that its log completes.
     complete: BTreeMap<JobId, BTreeSet<CheckpointId>>,
     transactions: BTreeMap<&'a str, Transaction>,
+    /// Jobs that were cancelled: what they wrote, the job after them may write again.
+    cancelled: BTreeSet<JobId>,
+    /// Once there is one: the rows that were written since.
+    since: BTreeSet<(&'a str, &'a str, EventTime)>,
     /// Rows that are in no transaction, and those that were written over another.
     rows: u64,
     overwritten: u64,
@@ -74,17 +79,26 @@ impl<'a> Ledger<'a> {
         match fact {
             Fact::PointWritten { point, writer, differs, overwrote, transaction } => {
                 self.rows += 1;
-                self.overwritten += u64::from(*overwrote);
-                if *differs {
+                let key = (point.series.as_str(), point.key.as_str(), point.time);
+                let is_anothers = !self.cancelled.is_empty() && self.since.insert(key);
+                let (overwrote, differs) = (*overwrote && !is_anothers, *differs && !is_anothers);
+                self.overwritten += u64::from(overwrote);
+                if differs {
                     return Err(format!("{writer} wrote {point} over another value"));
                 }
-                if *overwrote && !transaction.is_empty() {
+                if overwrote && !transaction.is_empty() {
                     return Err(format!(
                         "{point} was committed before, and again by {transaction}"
                     ));
                 }
                 if let Some(of) = self.transactions.get_mut(transaction.as_str()) {
                     of.shown += 1;
+                }
+                Ok(())
+            }
+            Fact::JobStatusChanged { job, to: JobStatus::Canceled, .. } => {
+                if self.cancelled.insert(*job) {
+                    self.since.clear();
                 }
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! LIVE: once nothing befalls the world any more, everything goes on within a span: watermarks
 //! advance, checkpoints complete, and no checkpoint is pending for longer than its timeout.
 //! Says nothing of what was lost or doubled; counts virtual time from the last thing that a fault
-//! did, or from the beginning.
+//! did, or from the beginning, or from a moment that is named (`from = { calm = true }`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{CheckpointId, JobId};
 
+use super::since::{Moment, Since as From};
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
     name: "live",
     about: "once faults have stopped, watermarks advance and checkpoints complete within a span",
-    keys: &[("within", Kind::Span), ("timeout", Kind::Span)],
+    keys: &[("within", Kind::Span), ("timeout", Kind::Span), ("from", Kind::Since)],
     measures: &["advances", "completed", "quiet"],
     needs: Needs::Run,
     judge,
@@ -34,14 +35,16 @@ struct Since {
 fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let within = args.span("within", Duration::from_secs(30));
     let timeout = args.span("timeout", Duration::from_secs(600));
+    let from = args.since("from");
+    let mut moment = Moment::of(&from);
     let mut since = Since::default();
-    let (mut triggered, mut advanced, mut wrong) = (0u64, 0u64, None);
+    let (mut triggered, mut advanced, mut wrong, mut end) = (0u64, 0u64, None, Duration::ZERO);
     let mut pending = BTreeMap::<(JobId, CheckpointId), Duration>::new();
-    let mut end = Duration::ZERO;
     for entry in run.entries() {
         let now = entry.time;
         end = now;
-        if disturbs(&entry.fact) {
+        let is_fault = || matches!(from, From::Fault | From::Return) && disturbs(&entry.fact);
+        if moment.is_now(entry) || is_fault() {
             since = Since { quiet: now, ..Since::default() };
         }
         match &entry.fact {
@@ -73,7 +76,10 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
             wrong = wrong.or(Some(Broken::at(now, what)));
         }
     }
-    let over = run.finished();
+    if !moment.has_come() {
+        return Outcome::saw(0, format!("{from} never came"));
+    }
+    let over = run.over();
     let stuck = stuck(&since, (end, over), within, triggered > 0);
     let summary = match over {
         true => "after the last fault the job went on to its end",

@@ -20,6 +20,7 @@ mod evidence;
 mod exactly_once;
 mod exchange;
 mod fence;
+mod gaps;
 mod gathered;
 mod idle;
 mod ids;
@@ -287,6 +288,7 @@ impl Broken {
 /// Every check there is.
 pub const CHECKS: &[Check] = &[
     calm_output::CHECK,
+    census::BEHIND,
     census::CHECK,
     claim::CHECK,
     conservation::CHECK,

@@ -9,6 +9,7 @@ use slackwater_core::fact::Fact;
 use slackwater_core::point::Point;
 use slackwater_core::time::EventTime;
 
+use super::gaps::Gaps;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 use crate::journal::Journal;
 
@@ -34,7 +35,11 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         true => BTreeMap::new(),
         false => last_times(&rows),
     };
+    let gaps = Gaps::of(run.journal);
     let due = |key: &Key| {
+        if gaps.hold((&key.0, &key.1, key.2)) {
+            return false;
+        }
         if both_finished {
             return true;
         }

@@ -92,7 +92,7 @@ impl Since {
         match self {
             Self::Fault | Self::Return => Vec::new(),
             Self::Healed(name) => vec![told(name.clone(), true)],
-            Self::Calm => vec![Box::new(|entry| entry.fact.probe() == "calm.began")],
+            Self::Calm => vec![Box::new(|entry| entry.fact.probe() == "world.calm")],
             Self::Event { probe, fields, after } => {
                 let after = after.iter().map(|name| told(name.clone(), false));
                 let event = match fact(probe, fields, 1) {
@@ -132,6 +132,8 @@ fn field((key, value): (&String, &Arg)) -> Option<(String, String)> {
 fn told(name: String, over: bool) -> Mark {
     Box::new(move |entry| match &entry.fact {
         Fact::FaultBegan { fault } => !over && is_called(fault, &name),
+        // A step is over when it has been answered, and nothing comes after it before that.
+        Fact::StepDone { step, .. } => is_called(step, &name),
         Fact::FaultEnded { fault } => over && is_called(fault, &name),
         _ => false,
     })

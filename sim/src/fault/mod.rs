@@ -97,6 +97,19 @@ pub enum Fault {
     },
     /// A deed done to the object store.
     Store(StoreFault),
+    /// A person at the client types what is called so: [`crate::world::World::line`].
+    Type {
+        /// The step or the fault.
+        step: String,
+        /// What is typed.
+        line: String,
+    },
+    /// Whatever is wrong is mended: links, clocks, the store, nodes that are paused or down. Nothing
+    /// befalls the world any more.
+    Calm {
+        /// The nodes that are dead from now on, for good.
+        dead: Vec<String>,
+    },
     /// Nothing is done: it is told that a fault of this name begins.
     Began {
         /// As the scenario calls it.
@@ -128,7 +141,11 @@ impl Fault {
             Self::HalfOpen { gone, unaware } => vec![gone, unaware],
             Self::Store(StoreFault::Refuse { node }) => node.iter_mut().collect(),
             Self::Store(StoreFault::Tear { node }) => vec![node],
-            Self::Store(_) | Self::Began { .. } | Self::Ended { .. } => Vec::new(),
+            Self::Store(_)
+            | Self::Type { .. }
+            | Self::Calm { .. }
+            | Self::Began { .. }
+            | Self::Ended { .. } => Vec::new(),
         }
     }
 }
@@ -151,6 +168,9 @@ impl fmt::Display for Fault {
             Self::ClockStep { node, by_ms } => write!(f, "clock_step {node} {by_ms}ms"),
             Self::ClockDrift { node, ppm } => write!(f, "clock_drift {node} {ppm}ppm"),
             Self::Store(fault) => write!(f, "store {fault}"),
+            Self::Type { line, .. } => write!(f, "type {line:?}"),
+            Self::Calm { dead } if dead.is_empty() => f.write_str("calm"),
+            Self::Calm { dead } => write!(f, "calm without {}", dead.join(" ")),
             Self::Began { name } => write!(f, "began {name}"),
             Self::Ended { name } => write!(f, "ended {name}"),
         }

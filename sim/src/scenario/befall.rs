@@ -36,7 +36,8 @@ fn wants(deed: Deed) -> Wants {
     use Deed::*;
     let link = matches!(deed, Partition | PartitionOneWay | Reset | HalfOpen);
     Wants {
-        node: !matches!(deed, StoreSlow | StoreFull | StoreFlip | StoreDelete | StoreForeign),
+        node: !deed.is_a_persons()
+            && !matches!(deed, StoreSlow | StoreFull | StoreFlip | StoreDelete | StoreForeign),
         peer: link,
         down: matches!(deed, Crash | PowerLoss),
         lasts: matches!(
@@ -130,7 +131,7 @@ fn check_target(
     };
     let (span, target) = (target.span(), target.get_ref());
     if !wants.node {
-        return Err(Mistake::new(file, span, "this deed is the store's and has no `on`"));
+        return Err(Mistake::new(file, span, "this deed is done to no node and has no `on`"));
     }
     if target.peer.is_some() != wants.peer {
         let message = match wants.peer {
@@ -287,6 +288,9 @@ pub(super) fn deeds(
         }
         Deed::StoreFull => (store(StoreFault::Full), healed()),
         Deed::StoreTear => (store(StoreFault::Tear { node }), Vec::new()),
+        Deed::List | Deed::CancelResubmit | Deed::CancelTwiceResubmit | Deed::SubmitCancel => {
+            one(super::act::deed(part))
+        }
         Deed::StoreFlip => (store(StoreFault::Flip { object: object(), bit }), Vec::new()),
         Deed::StoreDelete => (store(StoreFault::Delete { object: object() }), Vec::new()),
         Deed::StoreForeign => (store(StoreFault::Foreign { object: object() }), Vec::new()),

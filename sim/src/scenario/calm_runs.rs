@@ -5,9 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use slackwater_dataflow::task::Programs;
+
+use super::drawn::Drawn;
 use super::resolve::Cell;
-use crate::world::Run;
+use super::schedule;
+use crate::world::{Run, Stop};
 
 /// How many are kept: neighbours in the order of the work are what can share one.
 const KEPT: usize = 16;
@@ -52,10 +57,34 @@ impl CalmRuns {
     }
 }
 
+/// When every job runs, and the steps of a cell as they come without faults. Where there are none,
+/// nothing is played, and a calm run tells when.
+pub(super) fn steps(
+    cell: &Cell,
+    seed: u64,
+    programs: &Arc<dyn Programs>,
+) -> (Option<Duration>, Vec<Drawn>) {
+    if cell.document.step.is_empty() {
+        return (None, Vec::new());
+    }
+    let jobs = cell.programs.len();
+    let world = |faults: &[Drawn]| schedule::world(cell, seed, faults, programs);
+    // Only so far as to see them run.
+    let begin = || world(&[]).until(Stop::Seen, super::answer::all_run(jobs)).run();
+    let running = match jobs {
+        0 => Some(Duration::ZERO),
+        _ => super::player::all_running(&begin().journal, jobs),
+    };
+    let mut steps = super::step::draw(&cell.document, seed, running.unwrap_or_default());
+    super::inside::settle(cell, &mut steps, world);
+    (running, steps)
+}
+
 /// Everything of a cell on which its world depends, but for faults.
 fn key(cell: &Cell, seed: u64) -> String {
     let document = &cell.document;
     let (cluster, sweep, programs) = (&document.cluster, &document.sweep, &cell.programs);
     let (stop, limit, rest) = (&document.run.stop, &document.run.limit, &document.run.rest);
-    format!("{seed} {cluster:?} {programs:?} {stop:?} {limit:?} {rest:?} {sweep:?}")
+    let steps = &document.step;
+    format!("{seed} {cluster:?} {programs:?} {steps:?} {stop:?} {limit:?} {rest:?} {sweep:?}")
 }

@@ -144,6 +144,7 @@ impl fmt::Display for Drawn {
         write!(f, "{moment}")?;
         write!(f, " {name}: {}", self.main().map_or(String::new(), words))?;
         match (until, end) {
+            _ if self.began().is_none() => Ok(()),
             (Some(until), _) => {
                 write!(f, ", until {}", until.to_string().trim_start_matches("at "))
             }
@@ -162,6 +163,17 @@ fn words(fault: &Fault) -> String {
 }
 
 impl Drawn {
+    /// A deed of an instant, done once, to those who are named in it.
+    pub(super) fn once(name: String, moment: Moment, deed: Fault) -> Self {
+        Self { name, moment, begin: vec![deed], end: None, until: None, whom: Vec::new() }
+    }
+
+    /// What tells that it begins, unless its deed tells it by itself.
+    pub(super) fn began(&self) -> Option<Fault> {
+        let told = matches!(self.main(), Some(Fault::Type { .. } | Fault::Calm { .. }));
+        (!told).then(|| Fault::Began { name: self.name.clone() })
+    }
+
     /// Whether it is the fault of this name, or one of those that came of it by chance.
     pub fn is_called(&self, name: &str) -> bool {
         is_called(&self.name, name)
@@ -181,6 +193,13 @@ impl Drawn {
 
     /// Whether a fact shows that it was done.
     pub fn is_shown_by(&self, entry: &Entry) -> bool {
+        match (self.main(), &entry.fact) {
+            (Some(Fault::Type { step, .. }), fact) => {
+                return matches!(fact, Fact::StepBegan { step: began, .. } if began == step);
+            }
+            (Some(Fault::Calm { .. }), fact) => return matches!(fact, Fact::WorldCalm { .. }),
+            _ => {}
+        }
         if self.is_directed() {
             let Fact::FaultBegan { fault } = &entry.fact else { return false };
             return *fault == self.name;

@@ -222,6 +222,25 @@ pub enum Deed {
     StoreDelete,
     /// An object is replaced by another job's.
     StoreForeign,
+    /// A second person lists the jobs.
+    List,
+    /// A second person cancels the job and submits it anew.
+    #[serde(rename = "cancel+resubmit")]
+    CancelResubmit,
+    /// The same, and the cancellation is typed twice.
+    #[serde(rename = "cancel+cancel+resubmit")]
+    CancelTwiceResubmit,
+    /// A second person submits another such job and cancels that one again.
+    #[serde(rename = "submit+cancel")]
+    SubmitCancel,
+}
+
+impl Deed {
+    /// Whether it is something that a person types.
+    pub fn is_a_persons(self) -> bool {
+        use Deed::*;
+        matches!(self, List | CancelResubmit | CancelTwiceResubmit | SubmitCancel)
+    }
 }
 
 /// `on = { role = "task_manager", pick = 0 }`, for a link with a `peer`.

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_spanned::Spanned;
 
+use super::calm::CalmPart;
 use super::fault::{FaultPart, SweepPart};
 use super::obligation::SometimesPart;
 pub use super::role::Role;
+use super::step::{StepPart, Submit};
 use super::values::{Arg, Seeds, SeedsPart, Setting, Share, Span, Spans};
 
 /// A scenario file, or one cell of its matrix.
@@ -35,13 +37,16 @@ pub struct Document {
     /// The nodes and what is between them.
     #[serde(default)]
     pub cluster: Cluster,
-    /// `[job]`, or `[[job]]` for several on one cluster.
+    /// `[job]`, or `[[job]]` for several on one cluster; none if steps or a script submit them.
     #[serde(default)]
     pub job: Jobs,
     /// The name of a script that a test has written, which does the submitting then.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub script: Option<Spanned<String>>,
+    /// What a person types.
+    #[serde(default)]
+    pub step: Vec<StepPart>,
     /// What befalls the world.
     #[serde(default)]
     pub fault: Vec<FaultPart>,
@@ -49,6 +54,9 @@ pub struct Document {
     #[serde(default)]
     #[schemars(with = "Option<SweepPart>")]
     pub sweep: Option<Spanned<SweepPart>>,
+    /// From when on the world is healed.
+    #[serde(default)]
+    pub calm: Option<CalmPart>,
     /// What must come of it.
     pub expect: Vec<Expect>,
     /// What must come up in some of the runs.
@@ -232,6 +240,9 @@ pub struct Job {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Setting>")]
     pub set: BTreeMap<Spanned<String>, Spanned<Setting>>,
+    /// Who submits it.
+    #[serde(default)]
+    pub submit: Submit,
 }
 
 impl<'de> Deserialize<'de> for Jobs {

@@ -2,8 +2,11 @@
 //! No check is computed here and no fault is done: a scenario says which, [`mod@crate::check`] judges
 //! and [`crate::world`] plays. Start with [`Scenario::read`]; the keys are in [`mod@format`].
 
+mod act;
+mod answer;
 mod base;
 mod befall;
+pub mod calm;
 mod calm_runs;
 mod diagnostic;
 mod director;
@@ -22,6 +25,7 @@ mod resume;
 mod role;
 pub mod schedule;
 mod schema;
+pub mod step;
 mod swarm;
 pub mod sweep;
 mod swizzle;

@@ -129,13 +129,14 @@ pub fn prepare(
     let cell = settled.as_ref().unwrap_or(&scenario.cells[turn.cell]);
     let world = |faults: &[Drawn]| schedule::world(cell, turn.seed, faults, programs).run();
     let sweep = cell.document.sweep.as_ref().map(|sweep| sweep.get_ref());
-    let has_faults = !cell.document.fault.is_empty();
+    let has_faults = !cell.document.fault.is_empty() || cell.document.calm.is_some();
+    let (told, steps) = super::calm_runs::steps(cell, turn.seed, programs);
     let needs_calm = [Needs::Calm, Needs::Resumed].into_iter().any(|needs| asks(cell, needs));
     let (calm, played_calm) = (has_faults || needs_calm || sweep.is_some())
-        .then(|| calm_runs.of(cell, turn.seed, || world(&[])))
+        .then(|| calm_runs.of(cell, turn.seed, || world(&steps)))
         .unzip();
-    let running =
-        calm.as_ref().and_then(|calm| all_running(&calm.journal, cell.programs.len().max(1)));
+    let jobs = cell.programs.len().max(usize::from(cell.document.script.is_some()));
+    let running = told.or_else(|| all_running(&calm.as_ref()?.journal, jobs));
     let since = running.unwrap_or_default();
     let is_swept = sweep.is_some() && has_faults;
     let mut faults = schedule::draw(cell, turn.seed, since);
@@ -279,7 +280,7 @@ pub fn judge_sweeps(scenario: &Scenario, played: &mut [Played]) {
 }
 
 /// When every job had reached RUNNING for the first time.
-fn all_running(journal: &Journal, jobs: usize) -> Option<Duration> {
+pub(super) fn all_running(journal: &Journal, jobs: usize) -> Option<Duration> {
     let mut running = BTreeSet::<JobId>::new();
     journal.entries().iter().find_map(|entry| {
         if let Fact::JobStatusChanged { job, to: JobStatus::Running, .. } = &entry.fact {

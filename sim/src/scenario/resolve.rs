@@ -16,9 +16,10 @@ use super::format::{Document, Expect, Job, Must};
 use super::matrix::{self, RawCell};
 use super::obligation;
 use super::player::Turn;
+use super::step::{self, Steps, Submit};
 use super::tree::{self, Table};
 use super::values::Arg;
-use super::{base, befall};
+use super::{base, befall, calm};
 use crate::check::{self, Args, Bound, Check};
 use crate::world::cluster::JOB_MANAGERS_MAX;
 
@@ -44,8 +45,12 @@ pub struct Cell {
     pub name: String,
     /// The document with the cell's values in it.
     pub document: Document,
-    /// What is to be submitted, in order.
+    /// What is submitted when the world begins, in order.
     pub programs: Vec<Program>,
+    /// What a person types.
+    pub steps: Steps,
+    /// How many slots all jobs take at once; known only where a calm asks for it.
+    pub slots: u32,
     /// What must come of it, in the order of the file.
     pub expectations: Vec<Expectation>,
 }
@@ -177,9 +182,6 @@ fn resolve(
     if document.expect.is_empty() {
         return Err(Mistake::new(file, 0..0, "a scenario expects something: add [[expect]]"));
     }
-    if document.job.0.is_empty() && document.script.is_none() {
-        return Err(Mistake::new(file, 0..0, "a scenario runs something: add [job]"));
-    }
     for part in
         [&document.cluster.job_managers, &document.cluster.task_managers, &document.cluster.slots]
             .into_iter()
@@ -195,11 +197,7 @@ fn resolve(
         let message = format!("at most {JOB_MANAGERS_MAX} job managers");
         return Err(Mistake::new(file, number.span(), message));
     }
-    let jobs = document.job.0.iter().map(|job| match plans {
-        true => program(file, job, programs),
-        false => Ok(named(job)),
-    });
-    let programs = jobs.collect::<Result<_, _>>()?;
+    let (submitted, steps, slots) = jobs(file, &document, programs, plans)?;
     document.fault.iter().try_for_each(|part| befall::check(file, &document, part))?;
     obligation::check(file, &document, names)?;
     if let Some(sweep) = &document.sweep {
@@ -207,7 +205,37 @@ fn resolve(
     }
     let expectations = document.expect.iter().map(|expect| expectation(file, expect, names));
     let expectations = expectations.collect::<Result<_, _>>()?;
-    Ok(Cell { name: raw.name.clone(), document, programs, expectations })
+    let name = raw.name.clone();
+    Ok(Cell { name, document, programs: submitted, steps, slots, expectations })
+}
+
+/// What is submitted when the world begins, what steps do, and how many slots all of it takes at once
+/// where a calm asks for that.
+fn jobs(
+    file: &File,
+    document: &Document,
+    programs: &Arc<dyn Programs>,
+    plans: bool,
+) -> Result<(Vec<Program>, Steps, u32), Mistake> {
+    let jobs = document.job.0.iter().filter(|job| plans || job.submit == Submit::Start);
+    let jobs = jobs.map(|job| match plans {
+        true => program(file, job, programs).map(|program| (job, program)),
+        false => Ok((job, named(job))),
+    });
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+    let jobs = jobs.into_iter().filter(|(job, _)| job.submit == Submit::Start);
+    let submitted: Vec<Program> = jobs.map(|(_, program)| program).collect();
+    let steps = step::check(file, document, programs)?;
+    if submitted.is_empty() && steps.programs.is_empty() && document.script.is_none() {
+        let message = "a scenario runs something: add [job], or a [[step]] that runs one";
+        return Err(Mistake::new(file, 0..0, message));
+    }
+    calm::check(file, document)?;
+    let slots = document.calm.as_ref().map_or(0, |_| {
+        let plans = submitted.iter().chain(&steps.programs).map(|program| programs.plan(program));
+        plans.flatten().map(|plan| plan.graph.slots()).sum()
+    });
+    Ok((submitted, steps, slots))
 }
 
 /// The program of a job, planned once so that its names and values are known to be good.

@@ -24,12 +24,20 @@ use super::values::{Pick, Spans};
 use crate::api::script;
 use crate::fault::Fault;
 use crate::world::cluster::{Cluster, submit};
+use crate::world::person::{self, Memory};
 use crate::world::{Clocks, Cue, Deeds, Delay, EPOCH, Watch, World, fact};
 
 /// The faults of a cell, counted from when every job ran.
 pub fn draw(cell: &Cell, seed: u64, running: Duration) -> Vec<Drawn> {
     let cluster = &cell.document.cluster;
-    cell.document.fault.iter().map(|part| draw_one(part, seed, running, cluster)).collect()
+    let faults = cell.document.fault.iter().map(|part| draw_one(part, seed, running, cluster));
+    let steps = super::step::draw(&cell.document, seed, running);
+    faults.chain(steps).chain(super::calm::draw(cell, seed, running)).collect()
+}
+
+/// Under what the n-th job of a file is submitted, from 0.
+pub(super) fn label(index: usize, program: &str) -> String {
+    format!("{index}/{program}")
 }
 
 fn draw_one(part: &FaultPart, seed: u64, running: Duration, cluster: &ClusterPart) -> Drawn {
@@ -87,7 +95,7 @@ impl<'a> Aim<'a> {
 }
 
 /// When a fault happens, or ends; virtual time counts from when every job ran.
-fn moment(when: &When, name: &str, seed: u64, running: Duration) -> Moment {
+pub(super) fn moment(when: &When, name: &str, seed: u64, running: Duration) -> Moment {
     let stream = |of: &str| RandomStream::named(seed, &format!("fault/{name}/{of}"));
     let draw = |spans: Option<Spans>, of: &str| {
         spans.map_or(Duration::ZERO, |spans| spans.draw(&mut stream(of)))
@@ -132,11 +140,13 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
     for (index, program) in (0u32..).zip(&cell.programs) {
         // One after the other, so that the first job of the file is the first of the cluster.
         let at = ms(200) * index;
-        world = world.at(at, submit(&format!("{index}/{}", program.name), program.clone()));
+        let label = label(index as usize, &program.name);
+        world = world.at(at, submit(&label, program.clone()));
     }
     if let Some(script) = &cell.document.script {
         world = world.at(Duration::ZERO, script::action(script.get_ref()));
     }
+    world = persons(cell, world);
     world = faults.iter().filter(|fault| !fault.is_directed()).fold(world, add);
     if let Some(story) = Story::of(faults, seed) {
         world = world.directed_by(Box::new(story));
@@ -145,6 +155,16 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
         world = super::sweep::mark(world, sweep.get_ref());
     }
     ending(cell, world)
+}
+
+/// A world in which persons know what to type.
+fn persons(cell: &Cell, world: World) -> World {
+    let (document, words) = (&cell.document, super::step::jobs_by_word(&cell.document));
+    let job_managers = befall::nodes_of(Role::JobManager, &document.cluster);
+    let memory = Memory::new(words, job_managers);
+    let steps = person::types(cell.steps.lines.clone(), &memory);
+    let all = steps.into_iter().chain(super::act::mains(document, &memory));
+    all.fold(world, |world, (step, main)| world.line(step, main))
 }
 
 /// The world of a cell in which nobody submits anything, and whose clocks go on from `since`.
@@ -184,7 +204,10 @@ fn ending(cell: &Cell, world: World) -> World {
         Stop::Finished if cell.document.script.is_some() => {
             world.until(crate::world::Stop::JobsFinal, script::is_over())
         }
-        Stop::Finished => world.until_jobs_are_final(cell.programs.len()),
+        Stop::Finished => {
+            let done = super::answer::all_is_done(cell.programs.len(), &cell.document);
+            world.until(crate::world::Stop::JobsFinal, done)
+        }
         Stop::EventTime(span) => {
             let time = EPOCH.as_millis() + span_millis(span.0);
             world.until(crate::world::Stop::Watermark, windows_reach(EventTime::from_millis(time)))
@@ -237,7 +260,7 @@ fn clocks(part: &ClusterPart, seed: u64, node: &str) -> Clocks {
 }
 
 fn add(world: World, fault: &Drawn) -> World {
-    let began = [Fault::Began { name: fault.name.clone() }];
+    let began = fault.began();
     let begin = began.iter().chain(&fault.begin).map(|deed| (Duration::ZERO, deed.clone()));
     let ended = fault.end.is_some().then(|| Fault::Ended { name: fault.name.clone() });
     let (after, end) = fault.end.clone().unwrap_or_default();
@@ -262,6 +285,9 @@ pub(super) fn windows_reach(time: EventTime) -> Watch {
     let mut tasks = BTreeMap::<Execution, EventTime>::new();
     Box::new(move |entry| {
         match &entry.fact {
+            Fact::JobStatusChanged { job, to, .. } if to.is_final() => {
+                tasks.retain(|task, _| task.job != *job);
+            }
             Fact::RecordWindowed { task, .. } if !tasks.contains_key(task) => {
                 // A newer attempt begins its own count.
                 tasks.retain(|known, _| known.job != task.job || known.attempt == task.attempt);

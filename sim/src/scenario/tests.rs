@@ -27,7 +27,7 @@ pub(super) fn programs() -> Arc<dyn Programs> {
     Arc::new(Catalog::new().job("wave", "v1", wave))
 }
 
-const GOOD: &str = r#"format = 1
+pub(super) const GOOD: &str = r#"format = 1
 title = "a wave"
 tags = ["ci"]
 

@@ -75,6 +75,7 @@ pub(super) fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble>
             _ => {}
         }
     }
+    troubles.extend(super::answer::troubles(&cell.document, &run.journal));
     let must_fire = |fault: &&Drawn| {
         let part = cell.document.fault.iter().find(|part| *part.name.get_ref() == fault.name);
         part.is_none_or(|part| part.must_fire != Some(false))

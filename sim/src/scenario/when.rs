@@ -81,7 +81,10 @@ fn names(file: &File, document: &Document, when: &When) -> Result<(), Mistake> {
         }
     }
     let Some(after) = &when.after else { return Ok(()) };
-    let known = || document.fault.iter().map(|fault| fault.name.get_ref().as_str());
+    let faults = || document.fault.iter().map(|fault| fault.name.get_ref().as_str());
+    let steps = || document.step.iter().map(|step| step.name.get_ref().as_str());
+    let calm = || document.calm.iter().map(|_| "calm");
+    let known = || faults().chain(steps()).chain(calm());
     match known().any(|fault| is_called(fault, after.get_ref())) {
         true => Ok(()),
         false => {

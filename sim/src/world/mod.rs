@@ -14,6 +14,7 @@ mod host;
 mod link;
 mod net;
 mod node;
+pub mod person;
 mod pulse;
 mod realm;
 mod stage;
@@ -73,6 +74,7 @@ pub struct World {
     script: Vec<(Duration, Action)>,
     cues: Vec<(Cue, Deeds)>,
     director: Option<Box<dyn Director>>,
+    lines: BTreeMap<String, Main>,
     marks: Vec<Mark>,
     stops: Vec<(Stop, Watch)>,
     rest: Duration,
@@ -173,6 +175,7 @@ impl World {
             script: Vec::new(),
             cues: Vec::new(),
             director: None,
+            lines: BTreeMap::new(),
             marks: Vec::new(),
             stops: Vec::new(),
             rest: Duration::ZERO,
@@ -270,6 +273,13 @@ impl World {
     #[must_use]
     pub fn directed_by(mut self, director: Box<dyn Director>) -> Self {
         self.director = Some(director);
+        self
+    }
+
+    /// What a person does at the client when [`Fault::Type`] names this step.
+    #[must_use]
+    pub fn line(mut self, step: impl Into<String>, main: Main) -> Self {
+        self.lines.insert(step.into(), main);
         self
     }
 

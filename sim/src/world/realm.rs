@@ -38,6 +38,8 @@ pub(super) struct Realm {
     /// The next step that a cue waits for, and whether any waits for a fact: asked all the time.
     next_cue: AtomicU64,
     facts_cue: AtomicBool,
+    /// Whether nothing befalls the world any more.
+    is_calm: AtomicBool,
     director: Mutex<Option<Box<dyn Director>>>,
     /// What cues and the director have set off, each with its time; taken by the loop of time.
     due: Mutex<Vec<(Duration, Action)>>,
@@ -66,6 +68,7 @@ impl Realm {
             cues: Mutex::default(),
             next_cue: AtomicU64::new(u64::MAX),
             facts_cue: AtomicBool::new(false),
+            is_calm: AtomicBool::new(false),
             director: Mutex::default(),
             due: Mutex::default(),
             nodes,
@@ -126,6 +129,15 @@ impl Realm {
         self.give_out(self.ask(|director| director.on_timer(timer)));
     }
 
+    /// From now on nothing befalls the world.
+    pub(super) fn calm_down(&self) {
+        self.is_calm.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed)
+    }
+
     pub(super) fn node(&self, name: &str) -> Option<&Arc<Node>> {
         self.by_name.get(name).map(|index| &self.nodes[*index])
     }
@@ -184,6 +196,8 @@ impl Realm {
         let now = self.now();
         for (delay, fault) in deeds {
             match &fault {
+                Fault::Type { .. } => locked(&self.due).push((now + delay, fault.into())),
+                _ if self.is_calm() => {}
                 Fault::Kill { node } if delay.is_zero() => self.end(node, Down::Kill),
                 Fault::Pause { node } if delay.is_zero() => self.pause(node),
                 Fault::Began { name } if delay.is_zero() => self.tell_fault(name.clone(), true),

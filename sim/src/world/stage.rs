@@ -2,6 +2,7 @@
 //! It never looks into a process and never draws: nodes and links bring their own streams.
 //! What is run is described in [`super`]; one fresh thread per world keeps worlds apart.
 
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,7 @@ use slackwater_core::fact::{Down, Fact};
 use slackwater_core::random::RandomStream;
 use turmoil::Sim;
 
+use super::cluster::CLIENT;
 use super::cue::Cues;
 use super::flights::{Flights, NEVER, before_tick, up_to_tick};
 use super::gate::message;
@@ -23,6 +25,8 @@ use super::store::Objects;
 use super::supervisor::{Call, Desk, supervise};
 use super::{Action, EPOCH, End, Main, Run, Stop, Watch, World};
 use crate::fault::Fault;
+
+mod calm;
 
 #[expect(clippy::disallowed_methods, reason = "one thread per world: nothing is shared with it")]
 pub(super) fn run(world: World) -> Run {
@@ -48,6 +52,8 @@ struct Stage {
     flights: Flights,
     script: Peekable<IntoIter<(Duration, Action)>>,
     stops: Vec<(Stop, Watch)>,
+    /// What a person does at the client, by step.
+    lines: BTreeMap<String, Main>,
     /// How long the world goes on once it has ended, and since when and why it has.
     rest: Duration,
     ended: Option<(Duration, End)>,
@@ -79,7 +85,7 @@ impl Stage {
             .map(|((_, main), node)| seat(&mut sim, &realm, node, main))
             .collect();
         let script = world.script.into_iter().peekable();
-        let World { limit, step_limit, other_luck, tick, stops, rest, .. } = world;
+        let World { limit, step_limit, other_luck, tick, stops, lines, rest, .. } = world;
         let flights = Flights::new(tick, &realm.links);
         Self {
             realm,
@@ -92,6 +98,7 @@ impl Stage {
             flights,
             script,
             stops,
+            lines,
             rest,
             ended: None,
         }
@@ -208,6 +215,12 @@ impl Stage {
     fn perform(&mut self, action: Action) {
         self.realm.pulse.stir();
         match action {
+            Action::Fault(Fault::Type { step, .. }) => {
+                let line = self.lines.get(&step).cloned();
+                self.run_beside(self.place(CLIENT), line.expect("what is typed was given before"));
+            }
+            Action::Fault(_) if self.realm.is_calm() => {}
+            Action::Fault(Fault::Calm { dead }) => self.calm(&dead),
             Action::Run { node, main } => self.run_beside(self.place(&node), main),
             Action::Timer(timer) => self.realm.on_timer(timer),
             Action::Fault(Fault::Kill { node }) => self.end(self.place(&node), Down::Kill),
@@ -263,6 +276,8 @@ impl Stage {
             | Fault::Pause { .. }
             | Fault::Resume { .. }
             | Fault::Start { .. }
+            | Fault::Type { .. }
+            | Fault::Calm { .. }
             | Fault::Began { .. }
             | Fault::Ended { .. } => {}
         }

@@ -39,7 +39,11 @@ impl World {
 /// A cue at the `nth` fact (from 1) with this probe name that shows these fields.
 pub fn fact(probe: &str, fields: &[(String, String)], nth: u64) -> Cue {
     let probe = probe.to_owned();
-    let shown: Vec<String> = fields.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+    // Text stands in quotes, and is asked for without.
+    let shown: Vec<[String; 2]> = fields
+        .iter()
+        .map(|(key, value)| [format!(" {key}={value}"), format!(" {key}={value:?}")])
+        .collect();
     let mut seen = 0;
     Cue::Fact(Box::new(move |entry| {
         if entry.fact.probe() != probe {
@@ -50,7 +54,7 @@ pub fn fact(probe: &str, fields: &[(String, String)], nth: u64) -> Cue {
             let mut at = text.match_indices(field.as_str());
             at.any(|(at, _)| text[at + field.len()..].chars().next().is_none_or(|next| next == ' '))
         };
-        seen += u64::from(shown.iter().all(shows));
+        seen += u64::from(shown.iter().all(|either| either.iter().any(shows)));
         seen == nth
     }))
 }

@@ -65,9 +65,9 @@ impl Story {
         let Some(meant) = part.resolve(&self.cast) else { return Orders::new() };
         part.meant = meant;
         part.state = State::Lasts;
-        let began = Fault::Began { name: part.drawn.name.clone() };
+        let began = part.drawn.began();
         let deeds = part.drawn.begin.iter().map(|deed| part.meant(deed));
-        let now = [began].into_iter().chain(deeds).map(|deed| (Duration::ZERO, deed.into()));
+        let now = began.into_iter().chain(deeds).map(|deed| (Duration::ZERO, deed.into()));
         let mut orders: Orders = now.collect();
         if let Some((after, _)) = &part.drawn.end
             && *after < Duration::MAX
@@ -207,9 +207,13 @@ fn mark(moment: &Moment) -> Option<Mark> {
         },
         Moment::After { name, .. } => {
             let name = name.clone();
-            Some(Box::new(
-                move |entry| matches!(&entry.fact, Fact::FaultBegan { fault } if is_called(fault, &name)),
-            ))
+            Some(Box::new(move |entry| match &entry.fact {
+                Fact::FaultBegan { fault: began } | Fact::StepDone { step: began, .. } => {
+                    is_called(began, &name)
+                }
+                Fact::WorldCalm { .. } => name == "calm",
+                _ => false,
+            }))
         }
     }
 }

@@ -1,0 +1,95 @@
+//! What persons were answered, held against what the steps of a scenario state.
+//! Types nothing and waits for nothing but facts. What is typed is in [`super::step`].
+
+use std::collections::BTreeSet;
+
+use slackwater_core::fact::{Fact, JobStatus};
+use slackwater_core::id::JobId;
+
+use super::format::Document;
+use super::step::StepPart;
+use super::verdict::{Class, Trouble};
+use crate::journal::{Entry, Journal};
+use crate::world::{Mark, Watch};
+
+/// What is wrong with the answers of a run.
+pub(super) fn troubles(document: &Document, journal: &Journal) -> Vec<Trouble> {
+    let steps = document.step.iter().filter_map(|part| step(part, journal));
+    let acts = document.fault.iter().filter(|part| part.deed.get_ref().is_a_persons());
+    let acts = acts.filter_map(|part| act(part.name.get_ref(), journal));
+    steps.chain(acts).collect()
+}
+
+/// What is wrong with the answer to a step; one that never came is told with the faults.
+fn step(part: &StepPart, journal: &Journal) -> Option<Trouble> {
+    let name = part.name.get_ref();
+    let Some((entry, code, said)) = answer(name, journal) else {
+        let began = journal.entries().iter().find(|entry| begins(entry, name))?;
+        let at = began.time.as_secs_f64();
+        let what = format!("step {name:?} was under way since {at:.3} s when the world ended");
+        return Some(Trouble::new(Class::Stuck, what).shown_by(began));
+    };
+    let wants = match (part.exit, part.fails) {
+        (Some(exit), _) if code != u32::from(exit) => Some(format!("exit code {exit}")),
+        (None, true) if code == 0 => Some("a failure".to_owned()),
+        (None, false) if code != 0 => Some("exit code 0".to_owned()),
+        _ => part.says.0.iter().find(|text| !said.contains(*text)).map(|text| format!("{text:?}")),
+    };
+    let wants = wants?;
+    let (at, said) = (entry.time.as_secs_f64(), said.trim_end());
+    let what = format!("at {at:.3} s step {name:?} wants {wants}, and ended with {code}: {said}");
+    Some(Trouble::new(Class::Broken, what).shown_by(entry))
+}
+
+/// What a person did who is a fault may find nobody who leads, or a job that has ended by then; no
+/// other answer is a good one.
+fn act(name: &str, journal: &Journal) -> Option<Trouble> {
+    let bad = journal.entries().iter().find_map(|entry| match &entry.fact {
+        Fact::StepDone { step, code, said } if step == name && ![0, 2, 7].contains(code) => {
+            Some((entry, code, said))
+        }
+        _ => None,
+    });
+    let (entry, code, said) = bad?;
+    let what = format!("{name:?} ended with {code}: {}", said.trim_end());
+    Some(Trouble::new(Class::Broken, what).shown_by(entry))
+}
+
+fn begins(entry: &Entry, name: &str) -> bool {
+    matches!(&entry.fact, Fact::StepBegan { step, .. } if step == name)
+}
+
+fn answer<'a>(name: &str, journal: &'a Journal) -> Option<(&'a Entry, u32, &'a str)> {
+    journal.entries().iter().find_map(|entry| match &entry.fact {
+        Fact::StepDone { step, code, said } if step == name => Some((entry, *code, said.as_str())),
+        _ => None,
+    })
+}
+
+/// Whether every step has been answered and every job has ended, of which there are so many at least.
+pub(super) fn all_is_done(jobs: usize, document: &Document) -> Watch {
+    let mut open: BTreeSet<String> =
+        document.step.iter().map(|part| part.name.get_ref().clone()).collect();
+    let (mut submitted, mut ended) = (BTreeSet::<JobId>::new(), BTreeSet::<JobId>::new());
+    Box::new(move |entry| {
+        match &entry.fact {
+            Fact::StepDone { step, .. } => drop(open.remove(step)),
+            Fact::JobSubmitted { job, .. } => drop(submitted.insert(*job)),
+            Fact::JobStatusChanged { job, to, .. } if to.is_final() => drop(ended.insert(*job)),
+            Fact::JobRefused { job, .. } => drop(ended.insert(*job)),
+            _ => return false,
+        }
+        open.is_empty() && ended.len() >= jobs && submitted.is_subset(&ended)
+    })
+}
+
+/// When so many jobs have run.
+pub(super) fn all_run(jobs: usize) -> Mark {
+    let mut running = BTreeSet::<JobId>::new();
+    Box::new(move |entry| {
+        if let Fact::JobStatusChanged { job, to: JobStatus::Running, .. } = &entry.fact {
+            running.insert(*job);
+        }
+        running.len() >= jobs
+    })
+}
