@@ -7,6 +7,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use slackwater_core::fact::Fact;
@@ -15,6 +16,7 @@ use slackwater_runtime::host::LocalFuture;
 use super::node::{Admission, Node};
 use super::pulse::Alarm;
 use super::realm::Realm;
+use super::stage::thread_cpu;
 
 /// A task behind its gate.
 pub(super) struct Gate {
@@ -64,7 +66,13 @@ impl Gate {
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(()) };
-        match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
+        let began = self.realm.engine.as_ref().map(|_| thread_cpu());
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx)));
+        if let (Some(engine), Some(began)) = (&self.realm.engine, began) {
+            let took = u64::try_from(thread_cpu().saturating_sub(began).as_nanos());
+            engine.fetch_add(took.unwrap_or(0), Ordering::Relaxed);
+        }
+        match polled {
             Ok(polled) => polled,
             Err(payload) => {
                 let (task, message) = (self.name.clone(), message(payload.as_ref()));

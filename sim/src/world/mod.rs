@@ -78,6 +78,7 @@ pub struct World {
     marks: Vec<Mark>,
     stops: Vec<(Stop, Watch)>,
     rest: Duration,
+    timed: bool,
     store: BTreeMap<String, Vec<u8>>,
 }
 
@@ -150,6 +151,9 @@ pub struct Run {
     pub marks: Vec<Option<u64>>,
     /// Processor time that was spent. Not reproducible: for reports of speed only.
     pub cpu: Duration,
+    /// How much of it tasks of the engine took, with the facts they told: zero unless the world was
+    /// [`World::timed`].
+    pub engine: Duration,
     /// Why it ended.
     pub end: End,
     /// What lay in the object store then, by path: [`World::store`] begins another world with it.
@@ -179,6 +183,7 @@ impl World {
             marks: Vec::new(),
             stops: Vec::new(),
             rest: Duration::ZERO,
+            timed: false,
             store: BTreeMap::new(),
         }
     }
@@ -310,6 +315,13 @@ impl World {
     #[must_use]
     pub fn other_luck(mut self, from: Duration, seed: u64) -> Self {
         self.other_luck = Some((from, seed));
+        self
+    }
+
+    /// Measures the processor time of the engine's tasks, which costs some itself.
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
         self
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Realm {
     pub(super) links: Links,
     pub(super) store: Objects,
     pub(super) pulse: Arc<Pulse>,
+    /// Nanoseconds that tasks took, if anybody wants to know.
+    pub(super) engine: Option<AtomicU64>,
     journal: Mutex<Journal>,
     tick_began_micros: AtomicU64,
     /// How far time is ahead of turmoil's, for all the ticks that were left out.
@@ -61,6 +63,7 @@ impl Realm {
             links,
             store,
             pulse: Arc::default(),
+            engine: None,
             journal: Mutex::new(Journal::new(names)),
             tick_began_micros: AtomicU64::new(0),
             leapt_micros: AtomicU64::new(0),

@@ -7,6 +7,7 @@ use std::iter::Peekable;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use std::vec::IntoIter;
 
@@ -119,7 +120,9 @@ impl Stage {
         let journal = self.realm.with_journal(std::mem::take);
         let (steps, store) = (self.realm.steps(), self.realm.store.snapshot());
         let marks = self.realm.marks();
-        Run { journal, time, steps, marks, cpu: Duration::ZERO, end, store }
+        let engine = self.realm.engine.as_ref().map_or(0, |nanos| nanos.load(Ordering::Relaxed));
+        let (cpu, engine) = (Duration::ZERO, Duration::from_nanos(engine));
+        Run { journal, time, steps, marks, cpu, engine, end, store }
     }
 
     fn now(&self) -> Duration {
@@ -360,7 +363,8 @@ fn realm(world: &mut World) -> Arc<Realm> {
     });
     let links = Links::new(world.seed, &names, world.delay);
     let net = (links, Objects::new(std::mem::take(&mut world.store), world.detail));
-    let realm = Realm::new(world.seed, world.detail, nodes.collect(), net);
+    let mut realm = Realm::new(world.seed, world.detail, nodes.collect(), net);
+    realm.engine = world.timed.then(AtomicU64::default);
     assert_eq!(realm.by_name.len(), realm.nodes.len(), "every node has its own name");
     Arc::new(realm)
 }
@@ -384,7 +388,7 @@ fn seat(
 }
 
 /// Processor time of this thread.
-fn thread_cpu() -> Duration {
+pub(super) fn thread_cpu() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
 }
