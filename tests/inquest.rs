@@ -98,25 +98,48 @@ check = "watermark_monotonic"
 check = "no_loss"
 "#;
 
+/// The same without weather, killed at each of two instants.
+const SWEEP: &str = r#"format = 1
+title = "the demo without checkpoints, killed"
+
+[run]
+seeds = [5]
+stop = { event_time = "9s" }
+limit = { sim = "90s" }
+
+[job]
+program = "oscon"
+set = { time = "event", wave = 10, restarts = 100, restart_delay = "100ms" }
+
+[sweep]
+times = 2
+between = ["3s", "5s"]
+victims = ["tm-1"]
+down = "2s"
+
+[[expect]]
+check = "no_loss"
+"#;
+
 fn programs() -> Arc<dyn Programs> {
     Arc::new(slackwater_jobs::catalog())
 }
 
-fn looked_into(text: &str, programs: &Arc<dyn Programs>) -> Inquest {
+fn looked_into(text: &str, instant: Option<usize>, programs: &Arc<dyn Programs>) -> Inquest {
     let scenario = Scenario::read("scenarios/weather.toml", text, programs);
     let scenario = scenario.unwrap_or_else(|mistake| panic!("{}", mistake.render()));
     let turn = Turn { cell: 0, place: 0, seed: 5 };
     let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
     let name = "regress/0001".to_owned();
     let extent = Extent { shrink: Some(budget), name, seeds: 2, worlds: 2 };
-    let suspect = Suspect { scenario: &scenario, turn, instant: None };
+    let suspect = Suspect { scenario: &scenario, turn, instant };
     inquire(suspect, &extent, programs).expect("it fails")
 }
 
 #[test]
 fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
     let programs = programs();
-    let inquest = looked_into(WEATHER, &programs);
+    let inquest = looked_into(WEATHER, None, &programs);
     assert_eq!((inquest.kind.class, inquest.kind.check), (Class::Broken, Some("no_loss")));
     let shrunk = inquest.shrunk.expect("a smaller run");
     assert_eq!((shrunk.before.faults, shrunk.after.faults), (8, 1), "{}", shrunk.text);
@@ -134,6 +157,16 @@ fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
     assert!(window.from <= window.at && window.at <= window.to && window.fault == "kill");
     let curve = inquest.baked.expect("a curve").curve;
     assert_eq!(curve.last().map(|point| point.1), Some(2), "at its end a run has failed");
+}
+
+#[test]
+fn an_instant_of_a_sweep_becomes_a_fault_like_any_other() {
+    let inquest = looked_into(SWEEP, Some(1), &programs());
+    let shrunk = inquest.shrunk.expect("a smaller run");
+    assert_eq!(shrunk.after.faults, 1);
+    assert!(shrunk.text.contains("name = \"kill\""), "{}", shrunk.text);
+    let curve = inquest.baked.expect("a curve").curve;
+    assert_eq!(curve.last().map(|point| point.1), Some(2), "at its end that instant has failed");
 }
 
 #[test]

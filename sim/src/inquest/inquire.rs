@@ -17,7 +17,8 @@ use super::trial::{Budget, Trial};
 use super::{Inquest, Shrunk, Size, first, neighbours, regress, shrink};
 use crate::journal::{Entry, Journal};
 use crate::scenario::{
-    CalmRuns, Class, Instant, Moment, Played, Scenario, Trouble, Turn, play_prepared, prepare,
+    CalmRuns, Class, Instant, Moment, Played, Prepared, Scenario, Trouble, Turn, play_prepared,
+    prepare,
 };
 
 /// The run that is looked into.
@@ -29,6 +30,14 @@ pub struct Suspect<'a> {
     pub turn: Turn,
     /// Of a sweep, the number of its instant.
     pub instant: Option<usize>,
+}
+
+impl Suspect<'_> {
+    /// The instant that is meant, if it is one of a sweep.
+    pub(super) fn instant_of(&self, prepared: &Prepared) -> Option<Instant> {
+        let number = self.instant.unwrap_or(0);
+        prepared.instants().iter().find(|instant| instant.number == number).cloned()
+    }
 }
 
 /// How much is to be found out.
@@ -52,8 +61,7 @@ pub fn inquire(
 ) -> Option<Inquest> {
     let Suspect { scenario, turn, .. } = suspect;
     let prepared = prepare(scenario, turn, programs, &CalmRuns::default());
-    let number = suspect.instant.unwrap_or(0);
-    let instant = prepared.instants().iter().find(|instant| instant.number == number).cloned();
+    let instant = suspect.instant_of(&prepared);
     let at = (turn, instant.clone());
     let played = play_prepared(scenario, at, &prepared, programs, true);
     let troubles: Vec<&Trouble> = played.all_troubles().collect();
@@ -72,11 +80,11 @@ pub fn inquire(
     });
     let (shrunk, window) = small.map_or((None, None), |(shrunk, window)| (Some(shrunk), window));
     let seeds = (&kind, extent.seeds);
-    let nearby = (extent.seeds > 0).then(|| neighbours::nearby(scenario, turn, seeds, programs));
+    let nearby = (extent.seeds > 0).then(|| neighbours::nearby(suspect, seeds, programs));
     let nearby = nearby.map(|nearby| super::Nearby { window, ..nearby });
     let end = length(&played);
     let worlds = (&kind, extent.worlds, (trouble.at.unwrap_or(end), end));
-    let baked = (extent.worlds > 0).then(|| neighbours::baked(scenario, turn, worlds, programs));
+    let baked = (extent.worlds > 0).then(|| neighbours::baked(suspect, worlds, programs));
     Some(Inquest { trouble, kind, first, shrunk, nearby, baked })
 }
 

@@ -12,24 +12,24 @@ use toml::{Table, Value};
 use super::document::{elements, only, shown, time_of, with};
 use super::kind::Kind;
 use super::trial::Trial;
-use super::{Baked, Nearby, Window};
+use super::{Baked, Nearby, Suspect, Window};
 use crate::campaign::on_all_cores;
-use crate::scenario::{CalmRuns, OtherLuck, Played, Scenario, Turn, play_prepared, prepare};
+use crate::scenario::{CalmRuns, OtherLuck, Played, Turn, play_prepared, prepare};
 
 /// Plays so many other seeds of a turn's cell.
 pub(super) fn nearby(
-    scenario: &Scenario,
-    turn: Turn,
+    suspect: Suspect<'_>,
     (kind, seeds): (&Kind, usize),
     programs: &Arc<dyn Programs>,
 ) -> Nearby {
+    let Suspect { scenario, turn, .. } = suspect;
     let others: Vec<u64> = (1..=seeds as u64).map(|next| turn.seed.wrapping_add(next)).collect();
     let calm_runs = CalmRuns::default();
     let troubles = on_all_cores(&others, |seed| {
         // Not the first place: that one is played twice.
         let turn = Turn { seed: *seed, place: 1, ..turn };
         let prepared = prepare(scenario, turn, programs, &calm_runs);
-        let instant = prepared.instants().first().cloned();
+        let instant = suspect.instant_of(&prepared);
         let played = play_prepared(scenario, (turn, instant), &prepared, programs, false);
         (played.all_troubles().next().is_some(), shows(&played, kind))
     });
@@ -77,11 +77,11 @@ const STEPS: [u64; 10] = [1, 3, 10, 30, 100, 300, 1_000, 2_000, 4_000, 8_000];
 /// Plays the run again with other luck from several times on, until it is known where the failure
 /// becomes certain.
 pub(super) fn baked(
-    scenario: &Scenario,
-    turn: Turn,
+    suspect: Suspect<'_>,
     (kind, worlds, (broke, end)): (&Kind, usize, (Duration, Duration)),
     programs: &Arc<dyn Programs>,
 ) -> Baked {
+    let Suspect { scenario, turn, .. } = suspect;
     let turn = Turn { place: 1, ..turn };
     let prepared = prepare(scenario, turn, programs, &CalmRuns::default());
     let failed = |from: Duration| {
@@ -89,7 +89,7 @@ pub(super) fn baked(
         let alike = on_all_cores(&numbers, |number| {
             let luck = OtherLuck { from, seed: turn.seed.wrapping_add(number << 32) };
             let other = prepared.with_other_luck(scenario, turn, luck);
-            let instant = other.instants().first().cloned();
+            let instant = suspect.instant_of(&other);
             let played = play_prepared(scenario, (turn, instant), &other, programs, false);
             shows(&played, kind)
         });
