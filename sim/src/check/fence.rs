@@ -82,7 +82,8 @@ impl<'a> Fence<'a> {
             let epoch = entry.epoch;
             return Err(format!("leader {epoch} wrote to the log behind leader {leader}"));
         }
-        if number != last + 1 && last > 0 {
+        // Where the last entry is deleted, the next leader's claim takes its place.
+        if number != last + 1 && last > 0 && !job.forgot {
             return Err(format!("entry {number} of the log follows entry {last}"));
         }
         if let LogEvent::Deployed { attempt, .. } = entry.event {

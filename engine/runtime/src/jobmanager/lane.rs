@@ -134,7 +134,9 @@ impl Writer {
         loop {
             match log.append(event.clone()).await {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_fenced() => return Err(error),
+                // What lies in the place of the entry may be a claim that nobody can read: to lead on
+                // is not safe, and the next leader begins behind it.
+                Err(error) if error.is_fenced() || error.is_damage() => return Err(error),
                 // It may stand or not: the same is tried again, and recognised.
                 Err(_) => self.host.sleep(TRY_AGAIN_AFTER).await,
             }

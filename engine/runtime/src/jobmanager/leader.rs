@@ -110,7 +110,8 @@ impl Leader {
 
     fn stand_by(&self, leader: String, epoch: JobEpoch) {
         self.host.tell(Fact::LeaderStandby { leader: leader.clone(), epoch });
-        self.standing.send_replace(Standing::Standby { leader: Some(leader) });
+        let leader = Some(leader).filter(|leader| !leader.is_empty());
+        self.standing.send_replace(Standing::Standby { leader });
     }
 
     /// Takes the term after `epoch`, if nobody is faster.

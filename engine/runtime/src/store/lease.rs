@@ -23,7 +23,7 @@ pub struct Term {
     pub epoch: JobEpoch,
     /// How many times it has been renewed.
     pub number: u64,
-    /// Who leads, and how it is reached: in the holder's own words.
+    /// Who leads, and how it is reached: in the holder's own words; empty if they are damaged.
     pub holder: String,
     /// Tells two holders of one name apart.
     nonce: u128,
@@ -43,10 +43,14 @@ impl Term {
         Ok(codec::seal(Kind::Lease, FORMAT, Fingerprint(0), &payload).into())
     }
 
-    fn open(bytes: &[u8]) -> Result<Self, CodecError> {
-        let opened = codec::open(bytes, Kind::Lease, FORMAT)?;
-        let term = rmp_serde::from_slice(opened.payload);
-        term.map_err(|error| CodecError::Malformed(error.to_string()))
+    /// What lies where the sign of life `number` of the term `epoch` does. One that is damaged is a
+    /// sign of life as well, of a holder that nobody can reach: who leads in which term is in its
+    /// name. Otherwise nobody could ever lead again.
+    fn in_its_place((epoch, number): (JobEpoch, u64), bytes: &[u8]) -> Self {
+        let opened = codec::open(bytes, Kind::Lease, FORMAT).ok();
+        let term = opened.and_then(|opened| rmp_serde::from_slice::<Self>(opened.payload).ok());
+        let is_here = |term: &Self| (term.epoch, term.number) == (epoch, number);
+        term.filter(is_here).unwrap_or(Self { epoch, number, holder: String::new(), nonce: 0 })
     }
 
     /// Creates its object.
@@ -68,7 +72,7 @@ impl Lease {
     /// The newest sign of life of the newest leader; `None` if there never was one.
     ///
     /// # Errors
-    /// Any [`StoreError`]; a damaged object of the lease is named.
+    /// Any [`StoreError`].
     ///
     /// # Cancel safety
     /// Nothing happens if dropped.
@@ -82,9 +86,7 @@ impl Lease {
                 Err(error) if error.trouble() == &Trouble::Missing => continue,
                 read => read?,
             };
-            let found = bytes.len() as u64;
-            let term = Term::open(&bytes);
-            return term.map(Some).map_err(|error| StoreError::of_codec(&path, found, error));
+            return Ok(Some(Term::in_its_place((epoch, number), &bytes)));
         }
     }
 

@@ -316,6 +316,21 @@ fn a_term_is_taken_once_renewed_and_lost_to_the_next() {
     });
 }
 
+#[test]
+fn a_damaged_sign_of_life_is_one_of_a_holder_that_nobody_knows() {
+    on_every_store("damaged lease", async |store| {
+        let mut first =
+            Lease::try_take(&store, "jm:1", JobEpoch(0)).await.expect("reachable").expect("free");
+        first.renew().await.expect("still the leader");
+        let path = layout::renewal(first.epoch(), 1);
+        store.put(&path, vec![Bytes::from_static(b"half a term")]).await.expect("room");
+        let found = Lease::newest(&store).await.expect("reachable").expect("a sign of life");
+        assert_eq!((found.epoch, found.number, found.holder), (JobEpoch(1), 1, String::new()));
+        let next = Lease::try_take(&store, "jm-2:1", found.epoch).await.expect("reachable");
+        assert_eq!(next.expect("free").epoch(), JobEpoch(2), "somebody can lead again");
+    });
+}
+
 proptest! {
     #[test]
     fn no_file_that_is_needed_is_ever_collected(
