@@ -18,6 +18,9 @@ const FLIGHTS: &str =
     "run flights --local --input tests/data/flights-2013-01.csv --bound 60m --out target/flights";
 const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
+const PROBES: &str = "probes checkpoint";
+const SCHEMA: &str = "schema";
+
 /// The commands that are not run here, and who runs them.
 const ELSEWHERE: [(&str, &str); 8] = [
     (
@@ -78,13 +81,26 @@ fn every_command_is_run_by_somebody() {
     let readme = fs::read_to_string(project().join("README.md")).expect("there is a README");
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().unwrap_or(line));
-    let here = [OSCON, EXPORT, FLIGHTS, CHECK].map(|arguments| format!("{RUN}{arguments}"));
+    let here = [OSCON, EXPORT, FLIGHTS, CHECK, PROBES, SCHEMA];
+    let here = here.map(|arguments| format!("{RUN}{arguments}"));
     let mut told: Vec<&str> = lines.map(str::trim).collect();
     let mut run: Vec<&str> = here.iter().map(String::as_str).collect();
     run.extend(ELSEWHERE.map(|(command, _)| command));
     told.sort_unstable();
     run.sort_unstable();
     assert_eq!(told, run);
+}
+
+#[test]
+fn events_and_schema_are_told() {
+    let folder = folder("told");
+    let probes = output(&folder, PROBES);
+    assert!(
+        probes.contains("checkpoint.completed\n") && probes.contains("checkpoint: CheckpointId")
+    );
+    assert!(!probes.contains("slot.freed"), "only what was asked for");
+    let schema: serde_json::Value = serde_json::from_str(&output(&folder, SCHEMA)).expect("JSON");
+    assert!(schema["properties"].get("fault").is_some());
 }
 
 #[test]

@@ -87,6 +87,15 @@ impl Since {
         if let Self::Event { probe, .. } = self { Some(probe) } else { None }
     }
 
+    /// The fields of the event that it speaks of.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let fields = match self {
+            Self::Event { fields, .. } => &fields[..],
+            _ => &[],
+        };
+        fields.iter().map(|(field, _)| field.as_str())
+    }
+
     /// What must be seen, one after the other; nothing for what every fault brings anew.
     fn marks(&self) -> Vec<Mark> {
         match self {

@@ -15,6 +15,7 @@ mod drawn;
 pub mod fault;
 pub mod format;
 mod inside;
+mod known;
 mod luck;
 mod matrix;
 pub mod obligation;

@@ -14,6 +14,7 @@ use super::befall::known_probe;
 use super::diagnostic::{File, Mistake, suggest};
 use super::drawn::Drawn;
 use super::format::Document;
+use super::known;
 use super::schema::Probe;
 use super::values::Setting;
 use crate::journal::Journal;
@@ -153,6 +154,7 @@ pub(super) fn check(file: &File, document: &Document, named: &[String]) -> Resul
         }
         for event in part.events() {
             known_probe(file, &event.event)?;
+            known::fields(file, &event.event, event.fields.keys().map(String::as_str))?;
             let Some(after) = &event.after else { continue };
             if !named.contains(after.get_ref()) {
                 let known = named.iter().map(String::as_str);

@@ -19,7 +19,7 @@ use super::player::Turn;
 use super::step::{self, Steps, Submit};
 use super::tree::{self, Table};
 use super::values::Arg;
-use super::{base, befall, calm};
+use super::{base, befall, calm, known};
 use crate::check::{self, Args, Bound, Check};
 use crate::world::cluster::JOB_MANAGERS_MAX;
 
@@ -296,7 +296,9 @@ fn known_moment(
     names: &[String],
 ) -> Result<(), Mistake> {
     if let Some(probe) = since.probe() {
-        befall::known_probe(file, &Spanned::new(span.clone(), probe.to_owned()))?;
+        let event = Spanned::new(span.clone(), probe.to_owned());
+        befall::known_probe(file, &event)?;
+        known::fields(file, &event, since.fields())?;
     }
     match since.name() {
         Some(name) if !names.iter().any(|known| known == name) => {

@@ -80,55 +80,98 @@ fn a_good_file_is_read_whole() {
     assert!(scenario.has_tag("ci") && !scenario.has_tag("nightly"));
 }
 
+/// What is written instead of what, where the mistake is, and how it is told.
+const MISTAKES: &[(&str, &str, (usize, usize), &str)] = &[
+("tags =", "tag =", (3, 1), "unknown field `tag`; did you mean `tags`?"),
+(
+    "seeds = \"0..2\"",
+    "seed = \"0..2\"",
+    (6, 1),
+    "unknown field `seed`; did you mean `seeds`?",
+),
+(
+    "\"finished\"",
+    "\"finshed\"",
+    (7, 8),
+    "unknown variant `finshed`; did you mean `finished`?",
+),
+("sim = \"9s\"", "sim = \"9\"", (8, 17), "expected a span such as"),
+("\"exp\"", "\"expo\"", (12, 37), "unknown variant `expo`; did you mean `exp`?"),
+("\"wave\"", "\"wvae\"", (15, 11), "unknown program \"wvae\"; did you mean `wave`?"),
+("steps = 4", "stesp = 4", (16, 9), "setting \"stesp\": unknown; did you mean \"steps\"?"),
+("steps = 4", "steps = \"many\"", (16, 17), "setting \"steps\": cannot read \"many\""),
+("\"crash\"", "\"crush\"", (21, 6), "unknown variant `crush`; did you mean `crash`?"),
+(
+    "task_manager\"",
+    "task_manger\"",
+    (22, 15),
+    "unknown variant `task_manger`; did you mean `task_manager`?",
+),
+("pick = 1", "pick = 2", (22, 38), "there is no number 2: the cluster has 2 of this role"),
+("down = \"1s\"", "for = \"1s\"", (23, 7), "this deed has no `for`: use `down`"),
+(
+    "conservation",
+    "conversation",
+    (26, 9),
+    "unknown check \"conversation\"; did you mean `conservation`?",
+),
+(
+    "late =",
+    "lat =",
+    (27, 1),
+    "the check conservation has no key `lat`; did you mean `late`?",
+),
+("{ at_most = 0 }", "0", (27, 8), "`late` of conservation is a measure"),
+("format = 1", "format = 2", (1, 10), "format 2 is not known here, 1 is"),
+("steps = 4", "steps = \"$s\"", (16, 17), "the matrix has no axis `s`; there is none"),
+(
+    "at = \"1s..2s\"",
+    "event = \"checkpoint.complete\"",
+    (20, 18),
+    "unknown event \"checkpoint.complete\"; did you mean `checkpoint.completed`?",
+),
+(
+    "conservation\"",
+    "recovered\"\nfrom = { healed = \"kil\" }",
+    (27, 8),
+    "there is no fault \"kil\"; did you mean `kill`?",
+),
+(
+    "conservation\"",
+    "recovered\"\nfrom = { event = \"job.restored\", where = { checkpont = 1 } }",
+    (27, 8),
+    "the event job.restored has no field `checkpont`; did you mean `checkpoint`?",
+),
+(
+    "conservation\"",
+    "recovered\"\nfrom = \"retrun\"",
+    (27, 8),
+    "`from` of recovered is \"fault\", \"return\", { healed = FAULT }",
+),
+("[[fault]]", "[[falt]]", (18, 3), "unknown field `falt`; did you mean `fault`?"),
+("\"0..2\"", "\"frsh\"", (6, 9), "expected a seed such as 7, 0x2f1c or a range 0..16"),
+("\"9s\" }", "\"9s\", step = 5 }", (8, 23), "unknown field `step`; did you mean `steps`?"),
+(
+    "down =",
+    "disk = \"lose_unsyncd\"\ndown =",
+    (23, 8),
+    "unknown variant `lose_unsyncd`; did you mean `lose_unsynced`?",
+),
+("down =", "odds = 2\ndown =", (23, 8), "`odds` is a chance between 0 and 1"),
+(
+    "do = \"crash\"",
+    "do = { one_of = [] }",
+    (21, 6),
+    "write { one_of = [VALUE, …] } with at least one",
+),
+("format = 1", "base = 7", (1, 8), "base is the name of a file"),
+];
+
 #[test]
 fn every_typo_is_told_with_its_place_and_the_nearest_name() {
-    let cases = [
-        ("tags =", "tag =", (3, 1), "unknown field `tag`; did you mean `tags`?"),
-        (
-            "seeds = \"0..2\"",
-            "seed = \"0..2\"",
-            (6, 1),
-            "unknown field `seed`; did you mean `seeds`?",
-        ),
-        (
-            "\"finished\"",
-            "\"finshed\"",
-            (7, 8),
-            "unknown variant `finshed`; did you mean `finished`?",
-        ),
-        ("sim = \"9s\"", "sim = \"9\"", (8, 17), "expected a span such as"),
-        ("\"exp\"", "\"expo\"", (12, 37), "unknown variant `expo`; did you mean `exp`?"),
-        ("\"wave\"", "\"wvae\"", (15, 11), "unknown program \"wvae\"; did you mean `wave`?"),
-        ("steps = 4", "stesp = 4", (16, 9), "setting \"stesp\": unknown; did you mean \"steps\"?"),
-        ("steps = 4", "steps = \"many\"", (16, 17), "setting \"steps\": cannot read \"many\""),
-        ("\"crash\"", "\"crush\"", (21, 6), "unknown variant `crush`; did you mean `crash`?"),
-        (
-            "task_manager\"",
-            "task_manger\"",
-            (22, 15),
-            "unknown variant `task_manger`; did you mean `task_manager`?",
-        ),
-        ("pick = 1", "pick = 2", (22, 38), "there is no number 2: the cluster has 2 of this role"),
-        ("down = \"1s\"", "for = \"1s\"", (23, 7), "this deed has no `for`: use `down`"),
-        (
-            "conservation",
-            "conversation",
-            (26, 9),
-            "unknown check \"conversation\"; did you mean `conservation`?",
-        ),
-        (
-            "late =",
-            "lat =",
-            (27, 1),
-            "the check conservation has no key `lat`; did you mean `late`?",
-        ),
-        ("{ at_most = 0 }", "0", (27, 8), "`late` of conservation is a measure"),
-        ("format = 1", "format = 2", (1, 10), "format 2 is not known here, 1 is"),
-        ("steps = 4", "steps = \"$s\"", (16, 17), "the matrix has no axis `s`; there is none"),
-    ];
-    for (from, to, place, expected) in cases {
+    for (from, to, place, expected) in MISTAKES {
         let (line, column, text) = mistake(from, to);
-        assert_eq!((line, column), place, "{from} -> {to}: {text}");
+        assert_eq!((line, column), *place, "{from} -> {to}: {text}");
         assert!(text.starts_with(expected), "{from} -> {to}: {text}");
     }
 }
@@ -154,4 +197,27 @@ fn a_matrix_is_one_cell_per_combination_and_keeps_types_and_places() {
     let unused = GOOD.to_owned() + "[matrix]\nsteps = [1]\n";
     let mistake = read(&unused).expect_err("an axis that is used nowhere");
     assert_eq!(mistake.to_string(), "the axis `steps` is used nowhere: write \"$steps\"");
+}
+
+#[test]
+fn obligations_and_sweeps_speak_only_of_what_there_is() {
+    let sometimes = "[[sometimes]]\nlabel = \"seen\"\nat_least = \"1/9\"\nwhen = { event = \"job.restored\" }\n";
+    let sweep = "[sweep]\nwindow = [\"checkpoint.triggered\", \"checkpoint.completed\"]\nvictims = [\"tm-1\"]\n";
+    read(&format!("{GOOD}{sometimes}{sweep}")).map_err(|m| m.render()).expect("good");
+    for (text, expected) in [
+        (sometimes.replace("job.restored", "job.restord"), "unknown event \"job.restord\""),
+        (sometimes.replace("\" }", "\", after = \"kil\" }"), "there is no fault \"kil\""),
+        (
+            sometimes.replace("\" }", "\", where = { atempt = 2 } }"),
+            "the event job.restored has no field `atempt`",
+        ),
+        (sometimes.replace("1/9", "9/1"), "expected a share of the runs such as \"1/64\""),
+        (sweep.replace("tm-1", "tm-3"), "there is no node \"tm-3\""),
+        (sweep.replace(".triggered", ".trigered"), "unknown event \"checkpoint.trigered\""),
+    ] {
+        let mistake = read(&format!("{GOOD}{text}")).expect_err(expected);
+        assert!(mistake.to_string().starts_with(expected), "{mistake}");
+        let (line, _) = mistake.place();
+        assert!(line > GOOD.lines().count(), "it is shown where it stands: {line}");
+    }
 }

@@ -9,6 +9,7 @@ use super::befall::known_probe;
 use super::diagnostic::{File, Mistake, suggest};
 use super::fault::When;
 use super::format::Document;
+use super::known;
 use crate::check::is_called;
 
 const KINDS: &str = "`at`, `event_time`, `event`, `message`, `inside`, `after` or `chance`";
@@ -65,6 +66,7 @@ pub(super) fn check_until(
 fn names(file: &File, document: &Document, when: &When) -> Result<(), Mistake> {
     if let Some(event) = &when.event {
         known_probe(file, event)?;
+        known::fields(file, event, when.fields.keys().map(String::as_str))?;
     }
     if let Some(window) = &when.inside {
         for probe in [&window.get_ref().0, &window.get_ref().1] {
