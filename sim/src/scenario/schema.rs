@@ -70,6 +70,10 @@ pub fn schema() -> Value {
     }
     by_chance(&mut root["$defs"]["When"]);
     without_nulls(&mut root);
+    // A second name that the derive does not see.
+    if let Some(deeds) = root["$defs"]["Deed"]["oneOf"].as_array_mut() {
+        deeds.push(json!({ "const": "hold", "description": "`partition_one_way`." }));
+    }
     root
 }
 
