@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::check::Used;
-use crate::scenario::{Class, Played, Scenario};
+use crate::scenario::{Class, Played, Scenario, Trouble};
 
 /// How many failures of a scenario are told.
 const FAILURES_MAX: usize = 5;
@@ -100,28 +100,53 @@ fn speed(played: &[Played]) -> String {
     format!("{virtual_s:.0} virtual s in {cpu_s:.2} CPU s ({rate:.0} per CPU s)")
 }
 
-/// What went wrong with a scenario: each kind of failure once, with the command that replays it.
+/// What went wrong with a scenario: each kind of failure once, each run in one block, with the command
+/// that replays it.
 pub fn failures(scenario: &Scenario, played: &[Played]) -> Vec<String> {
     let mut told = BTreeSet::<(usize, Class, String)>::new();
     let mut texts = Vec::new();
     for played in played {
-        let cell = &scenario.cells[played.turn.cell].name;
-        for trouble in played.all_troubles() {
+        let kind = |trouble: &Trouble| {
             let kind = trouble.what.split(':').next().unwrap_or_default().to_owned();
-            if !told.insert((played.turn.cell, trouble.class, kind)) || texts.len() >= FAILURES_MAX
-            {
-                continue;
-            }
-            let shown = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
-            let (seed, class, what) = (played.turn.seed, trouble.class, &trouble.what);
-            let mut text = format!("seed {seed}  {}{shown}\n{class:<8} {what}", scenario.name);
-            for fault in &played.faults {
-                let _ = write!(text, "\nFAULT    {fault}");
-            }
-            let instant = played.instant.as_ref().map(|instant| instant.number);
-            let _ = write!(text, "\nREPLAY   {}", scenario.replay(cell, seed, instant));
-            texts.push(text);
+            (played.turn.cell, trouble.class, kind)
+        };
+        let fresh = played.all_troubles().filter(|trouble| told.insert(kind(trouble))).count();
+        if fresh > 0 && texts.len() < FAILURES_MAX {
+            texts.push(failure(scenario, played));
         }
     }
     texts
+}
+
+/// How many of the troubles, and of the faults, of a run are told.
+const LINES_MAX: usize = 6;
+
+/// What went wrong with one run: the gravest first, what befell it, how it went on around the break,
+/// and the command that replays it.
+fn failure(scenario: &Scenario, played: &Played) -> String {
+    let cell = &scenario.cells[played.turn.cell].name;
+    let cell = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
+    let mut text = format!("FAIL     {}{cell}  seed {}", scenario.name, played.turn.seed);
+    let mut troubles: Vec<&Trouble> = played.all_troubles().collect();
+    // What the harness misses is mostly a consequence of what is wrong.
+    troubles.sort_by_key(|trouble| (trouble.class == Class::Harness, trouble.at.is_none()));
+    for trouble in troubles.iter().take(LINES_MAX) {
+        let _ = write!(text, "\n{:<8} {}", trouble.class, trouble.what);
+    }
+    more(&mut text, troubles.len(), "");
+    for fault in played.faults.iter().take(LINES_MAX) {
+        let _ = write!(text, "\nFAULT    {fault}");
+    }
+    more(&mut text, played.faults.len(), "faults");
+    for line in &played.story {
+        let _ = write!(text, "\nSTORY    {line}");
+    }
+    let _ = write!(text, "\nREPLAY   {}", super::replay(scenario, played));
+    text
+}
+
+fn more(text: &mut String, number: usize, of: &str) {
+    if let Some(rest) = number.checked_sub(LINES_MAX).filter(|rest| *rest > 0) {
+        let _ = write!(text, "\n         and {rest} more {of}");
+    }
 }

@@ -5,10 +5,15 @@
 mod accepted;
 mod failure;
 mod order;
+mod story;
+pub mod timeline;
 mod waves;
 
 pub use accepted::accepted;
 pub use failure::{failures, line};
+pub use story::story;
+
+use crate::scenario::{Played, Scenario};
 
 use crate::journal::Journal;
 use crate::scenario::format::Picture;
@@ -53,4 +58,11 @@ pub fn pictures(journal: &Journal, show: &[Picture]) -> Pictures {
         }
     }
     pictures
+}
+
+/// The command that plays a run again.
+pub fn replay(scenario: &Scenario, played: &Played) -> String {
+    let cell = &scenario.cells[played.turn.cell].name;
+    let instant = played.instant.as_ref().map(|instant| instant.number);
+    scenario.replay(cell, played.turn.seed, instant)
 }

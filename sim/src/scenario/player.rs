@@ -81,6 +81,8 @@ pub struct Played {
     pub troubles: Vec<Trouble>,
     /// The obligations that it met, by label.
     pub met: Vec<String>,
+    /// How it went on before the first thing that broke at a known time, line by line.
+    pub story: Vec<String>,
     /// The visible rows at the end.
     pub table: Table,
     /// How much crossed the exchange.
@@ -209,11 +211,13 @@ pub fn play_prepared(
     };
     let judged = judge(cell, &evidence, instant.is_some());
     let show = &cell.document.report.show[..];
+    let story = report::story(&run.journal, first_break(&judged, &troubles));
     Played {
         turn,
         faults: faults.iter().map(Drawn::to_string).collect(),
         judged,
         troubles,
+        story,
         met: super::obligation::met(&cell.document, &run.journal, &faults),
         table: if instant.is_some() { Table::default() } else { check::table(&run.journal) },
         crossed: check::crossed(&run.journal),
@@ -224,6 +228,12 @@ pub fn play_prepared(
         journal: keep_journal.then_some(run.journal),
         instant,
     }
+}
+
+/// When the first of the troubles with a known time came.
+fn first_break(judged: &[Judged], troubles: &[Trouble]) -> Option<Duration> {
+    let judged = judged.iter().filter_map(|judged| judged.trouble.as_ref());
+    judged.chain(troubles).filter_map(|trouble| trouble.at).min()
 }
 
 /// Whether it is the turn of this seed to be run twice.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, files, usage, verdict};
+use super::{Refusal, files, pages, usage, verdict};
 use crate::campaign::{Checked, Extent, Partition, Record, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
@@ -33,6 +33,9 @@ pub struct CheckArgs {
     /// Only a share of the seeds and instants, such as 1/4: for a campaign over several machines
     #[arg(long, value_name = "K/N", conflicts_with = "instant")]
     pub partition: Option<Partition>,
+    /// Write a page for every run that fails into this folder: a timeline to look at in a browser
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Write the record of every run to this file, one line of JSON each
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -77,6 +80,10 @@ pub(super) fn check(
         for text in report::failures(&checked.scenario, &checked.played) {
             let _ = writeln!(out, "\n{text}\n");
         }
+    }
+    if let Some(folder) = &args.report {
+        pages::write(folder, &all, programs)?;
+        let _ = writeln!(out, "pages are in {}", folder.join("index.html").display());
     }
     if let Some(path) = &args.json {
         write_records(path, &all)?;

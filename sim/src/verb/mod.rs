@@ -6,6 +6,7 @@ mod check;
 pub mod files;
 mod fuzz;
 mod merge;
+mod pages;
 mod probes;
 mod replay;
 mod schema;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use slackwater_cli::exit::Exit;
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, files, usage};
+use super::{Refusal, files, pages, usage};
 use crate::journal::Divergence;
 use crate::report;
 use crate::scenario::values::parse_seed;
@@ -31,6 +31,9 @@ pub struct ReplayArgs {
     /// The instant of a sweep, by the number that a failure names
     #[arg(long, value_name = "N")]
     pub instant: Option<usize>,
+    /// Write a page of the run into this folder: a timeline to look at in a browser
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Write every fact of the run to this file, one a line
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -51,6 +54,13 @@ pub(super) fn replay(
     if let (Some(path), Some(journal)) = (&args.journal, &first.journal) {
         files::write(path, |out| journal.write(out))?;
     }
+    let page = match &args.report {
+        Some(folder) => {
+            let (name, _) = pages::write_one(folder, &scenario, &first)?;
+            Some(folder.join(format!("{name}.html")))
+        }
+        None => None,
+    };
     let gravest = first.all_troubles().map(|trouble| trouble.class).max();
     let played = [first];
     let mut out = std::io::stdout().lock();
@@ -60,6 +70,9 @@ pub(super) fn replay(
         let _ = writeln!(out, "      fault  {fault}");
     }
     let _ = writeln!(out, "      {trace}");
+    if let Some(page) = page {
+        let _ = writeln!(out, "      page   {}", page.display());
+    }
     for text in report::failures(&scenario, &played) {
         let _ = writeln!(out, "\n{text}\n");
     }

@@ -51,7 +51,7 @@ pub(super) fn shrink(
 ) -> Result<Option<Class>, Refusal> {
     let scenario = files::read(&args.path, programs)?;
     let ShrinkArgs { path, seed, cell, instant, .. } = args.clone();
-    let which = ReplayArgs { path, seed, cell, instant, journal: None };
+    let which = ReplayArgs { path, seed, cell, instant, journal: None, report: None };
     let turn = replay::turn(&which, &scenario)?;
     if scenario.is_sweep() && args.instant.is_none() {
         return Err(usage(format!("{} is a sweep: which --instant?", scenario.path)));

@@ -1,0 +1,82 @@
+//! Where things stand on the page: virtual time from left to right, one lane per node below another.
+//! Only arithmetic. Used by the rooms beside it.
+
+use std::time::Duration;
+
+use slackwater_core::time::EventTime;
+
+use crate::journal::{Journal, NodeIndex};
+use crate::world::EPOCH;
+
+/// How wide the names of lanes are.
+pub(super) const MARGIN: f64 = 92.0;
+/// How high a lane is.
+pub(super) const LANE: f64 = 46.0;
+/// Where the first lane begins.
+pub(super) const TOP: f64 = 46.0;
+/// How wide a page is at least and at most, in pixels.
+const WIDTH: (f64, f64) = (1_060.0, 6_000.0);
+/// How wide a second is drawn if there is room.
+const SECOND: f64 = 44.0;
+
+/// The places of times and lanes.
+pub(super) struct Scale {
+    /// Names of the lanes, from above, and the node of each.
+    pub(super) lanes: Vec<(String, NodeIndex)>,
+    /// The end of the run, in seconds.
+    pub(super) end: f64,
+    /// Pixels per second.
+    pub(super) second: f64,
+}
+
+impl Scale {
+    pub(super) fn of(journal: &Journal) -> Self {
+        let end = journal.entries().last().map_or(1.0, |entry| entry.time.as_secs_f64()).max(1.0);
+        let width = (end * SECOND).clamp(WIDTH.0, WIDTH.1);
+        let mut lanes: Vec<(String, NodeIndex)> =
+            journal.nodes().iter().cloned().zip((0..).map(NodeIndex)).collect();
+        // Whoever asks stands above, and what is written to below.
+        let rank = |name: &str| match name {
+            "client" => 0,
+            name if name.starts_with("jm") => 1,
+            name if name.starts_with("tm") => 2,
+            _ => 3,
+        };
+        lanes.sort_by_key(|(name, index)| (rank(name), *index));
+        Self { lanes, end, second: width / end }
+    }
+
+    /// Of a virtual time.
+    pub(super) fn x(&self, time: Duration) -> f64 {
+        MARGIN + time.as_secs_f64() * self.second
+    }
+
+    /// Seconds of event time since the world began.
+    pub(super) fn seconds(time: EventTime) -> f64 {
+        (time.as_millis().saturating_sub(EPOCH.as_millis())) as f64 / 1_000.0
+    }
+
+    /// The middle of a node's lane.
+    pub(super) fn y(&self, node: NodeIndex) -> f64 {
+        let place = self.lanes.iter().position(|(_, index)| *index == node).unwrap_or(0);
+        TOP + LANE * (place as f64 + 0.5)
+    }
+
+    /// Below the last lane.
+    pub(super) fn bottom(&self) -> f64 {
+        TOP + LANE * self.lanes.len() as f64
+    }
+
+    /// The whole width.
+    pub(super) fn width(&self) -> f64 {
+        MARGIN + self.end * self.second + 24.0
+    }
+
+    /// Whole seconds that are marked: some ten pixels apart at least.
+    pub(super) fn marks(&self) -> impl Iterator<Item = u32> + use<> {
+        let step = [1, 2, 5, 10, 20, 60, 120, 300].into_iter();
+        let mut fit = step.filter(|step| f64::from(*step) * self.second >= 40.0);
+        let step = fit.next().unwrap_or(600);
+        (0..=self.end as u32).step_by(step as usize)
+    }
+}
