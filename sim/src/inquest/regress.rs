@@ -184,6 +184,7 @@ fn deed(fault: &Table) -> String {
         "reset" => format!("the connections of {on} and {peer} are reset"),
         "half_open" => format!("{on} loses its connections to {peer}, which does not know"),
         "slow" => format!("{on} answers {by} later"),
+        "delay" => format!("everything between {on} and {peer} takes {by} longer"),
         "clock_step" => format!("the clock of {on} jumps by {by}"),
         "clock_drift" => format!("the clock of {on} drifts"),
         "store_slow" => format!("the store answers {by} later"),

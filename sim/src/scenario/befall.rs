@@ -13,6 +13,7 @@ use super::fault::{Deed, DiskFate, FaultPart, SweepPart, Ways};
 use super::format::{Cluster, Document, Role};
 use super::values::Pick;
 use crate::fault::{Fault, Object, StoreFault};
+use crate::world::Delay;
 
 /// What a deed asks for.
 struct Wants {
@@ -34,7 +35,7 @@ struct Wants {
 
 fn wants(deed: Deed) -> Wants {
     use Deed::*;
-    let link = matches!(deed, Partition | PartitionOneWay | Reset | HalfOpen);
+    let link = matches!(deed, Partition | PartitionOneWay | Reset | HalfOpen | Delay);
     Wants {
         node: !deed.is_a_persons()
             && !matches!(deed, StoreSlow | StoreFull | StoreFlip | StoreDelete | StoreForeign),
@@ -42,10 +43,17 @@ fn wants(deed: Deed) -> Wants {
         down: matches!(deed, Crash | PowerLoss),
         lasts: matches!(
             deed,
-            Pause | Partition | PartitionOneWay | Slow | StoreSlow | StoreRefuse | StoreFull
+            Pause
+                | Partition
+                | PartitionOneWay
+                | Slow
+                | Delay
+                | StoreSlow
+                | StoreRefuse
+                | StoreFull
         ),
         must_end: deed == Pause,
-        by: matches!(deed, Slow | ClockStep | StoreSlow),
+        by: matches!(deed, Slow | Delay | ClockStep | StoreSlow),
         ppm: deed == ClockDrift,
         object: matches!(deed, StoreFlip | StoreDelete | StoreForeign),
         disk: deed == Crash,
@@ -242,12 +250,13 @@ pub(super) fn node_name(role: Role, number: u32) -> String {
     }
 }
 
-/// The deeds with which a fault begins and, if it does, ends.
+/// The deeds with which a fault begins and, if it does, ends; `usual` is how long the links of this
+/// world take.
 pub(super) fn deeds(
     part: &FaultPart,
-    node: &str,
-    peer: &str,
+    (node, peer): (&str, &str),
     bit: u64,
+    usual: Delay,
 ) -> (Vec<Fault>, Vec<Fault>) {
     let (node, peer) = (node.to_owned(), peer.to_owned());
     let millis = part.by.as_ref().and_then(|by| signed_millis(by.get_ref()).ok()).unwrap_or(0);
@@ -275,6 +284,10 @@ pub(super) fn deeds(
         Deed::Slow => {
             let fast = vec![Fault::Slow { node: node.clone(), by: Duration::ZERO }];
             (vec![Fault::Slow { node: node.clone(), by }], fast)
+        }
+        Deed::Delay => {
+            let takes = |delay| Fault::Delay { between: (node.clone(), peer.clone()), delay };
+            (vec![takes(usual.longer(by))], vec![takes(usual)])
         }
         Deed::ClockStep => one(Fault::ClockStep { node, by_ms: millis }),
         Deed::ClockDrift => {

@@ -146,6 +146,15 @@ const RANGES: &[(&str, &str)] = &[
     ("by", "by"),
 ];
 
+/// A window need not open in every world that luck makes.
+fn may_never_come(part: &mut Table) {
+    let is_window = tree::table(part, "when").is_some_and(|when| when.contains_key("inside"));
+    if is_window && !part.contains_key("must_fire") && part.contains_key("do") {
+        let span = part.get("when").map_or(0..0, Spanned::span);
+        tree::put(part, "must_fire", tree::literal(span, false));
+    }
+}
+
 /// Everything that is drawn for the faults, or the steps, of one document.
 struct Drawing<'a> {
     file: &'a File,
@@ -203,7 +212,11 @@ impl Drawing<'_> {
     fn is_left_out(&mut self, part: &mut Table, name: &str) -> Result<bool, Mistake> {
         let omitted =
             self.omit > 0.0 && self.luck.happens(&format!("swarm/omit/{name}"), self.omit, false);
-        let Some(odds) = part.remove("odds") else { return Ok(omitted) };
+        let odds = part.remove("odds");
+        if odds.is_some() || self.omit > 0.0 {
+            may_never_come(part);
+        }
+        let Some(odds) = odds else { return Ok(omitted) };
         let odds = share_of(self.file, "odds", &odds)?;
         Ok(!self.luck.happens(&format!("fault/{name}/odds"), odds, true) || omitted)
     }

@@ -204,6 +204,8 @@ pub enum Deed {
     HalfOpen,
     /// A node answers later, by `by`.
     Slow,
+    /// Everything between two nodes takes longer, by `by`.
+    Delay,
     /// A wall clock jumps, by `by`.
     ClockStep,
     /// A clock runs fast or slow, by `ppm`.

@@ -66,7 +66,7 @@ fn draw_one(part: &FaultPart, seed: u64, running: Duration, cluster: &ClusterPar
     let on = target.map_or(String::new(), |target| node("on", Aim::at(target)));
     let peer = target.and_then(|target| target.peer.as_ref());
     let peer = peer.map_or(String::new(), |peer| node("peer", Aim::at_peer(peer)));
-    let (begin, end) = befall::deeds(part, &on, &peer, stream("bit").next_u64());
+    let (begin, end) = befall::deeds(part, (&on, &peer), stream("bit").next_u64(), delay(cluster));
     let lasts = part.down.as_ref().or(part.lasts.as_ref());
     let lasts = lasts.map(|spans| spans.get_ref().draw(&mut stream("away")));
     let moment = moment(part.when.get_ref(), &name, seed, running);

@@ -39,6 +39,16 @@ impl Delay {
         Self::Uniform { min: delay, max: delay }
     }
 
+    /// The same, and so much longer.
+    pub fn longer(self, by: Duration) -> Self {
+        match self {
+            Self::Uniform { min, max } => Self::Uniform { min: min + by, max: max + by },
+            Self::Exponential { min, mean, max } => {
+                Self::Exponential { min: min + by, mean, max: max + by }
+            }
+        }
+    }
+
     fn draw(self, stream: &mut RandomStream) -> Duration {
         let drawn = match self {
             Self::Uniform { min, max } => {

@@ -72,6 +72,10 @@ impl Cast {
             };
             if tells {
                 touched.insert(teller.clone());
+                // Whom it is sent to has to do with it too, before he knows.
+                if let Fact::MessageSent { peer, .. } = &entry.fact {
+                    touched.insert(node_of(peer));
+                }
             }
         }
     }
@@ -79,12 +83,18 @@ impl Cast {
     /// Who sent a message, and to whom, if the fact is one of a message.
     pub(super) fn link(&self, entry: &Entry) -> Option<(String, String)> {
         let teller = self.name(entry)?.clone();
-        let node = |peer: &String| peer.split(':').next().unwrap_or(peer).to_owned();
         match &entry.fact {
-            Fact::MessageSent { peer, .. } => Some((teller, node(peer))),
-            Fact::MessageReceived { peer, .. } => Some((node(peer), teller)),
+            Fact::MessageSent { peer, .. } => Some((teller, node_of(peer))),
+            Fact::MessageReceived { peer, .. } => Some((node_of(peer), teller)),
             _ => None,
         }
+    }
+
+    /// Whether nobody has had to do with it so far: it is too early to ask.
+    pub(super) fn is_untouched(&self, whom: &Whom) -> bool {
+        let touched = whom.touched_by.as_ref().and_then(|what| self.touched.get(what));
+        let plays = |name: &String| is(name, whom.role);
+        touched.is_some_and(|touched| !touched.iter().any(plays))
     }
 
     /// Who may be meant now.
@@ -111,6 +121,11 @@ impl Cast {
         };
         Meant { nodes, pick }
     }
+}
+
+/// The node of an address.
+fn node_of(peer: &str) -> String {
+    peer.split(':').next().unwrap_or(peer).to_owned()
 }
 
 /// Whether a node plays this role.

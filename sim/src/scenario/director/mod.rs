@@ -45,6 +45,8 @@ struct Part {
 enum State {
     Waits,
     Comes,
+    /// Its time has come, and nobody has had to do yet with what its victim had to do with.
+    Looks,
     Lasts,
     Over,
 }
@@ -62,7 +64,12 @@ impl Story {
     fn start(&mut self, index: usize) -> Orders {
         let part = &mut self.parts[index];
         part.state = State::Comes;
-        let Some(meant) = part.resolve(&self.cast) else { return Orders::new() };
+        let Some(meant) = part.resolve(&self.cast) else {
+            if part.drawn.whom.iter().any(|whom| self.cast.is_untouched(whom)) {
+                part.state = State::Looks;
+            }
+            return Orders::new();
+        };
         part.meant = meant;
         part.state = State::Lasts;
         let began = part.drawn.began();
@@ -123,6 +130,7 @@ impl Director for Story {
                         }
                     }
                 }
+                State::Looks => orders.extend(self.start(index)),
                 State::Lasts if hit(&mut part.ends) => orders.extend(self.end(index)),
                 _ => {}
             }

@@ -118,3 +118,14 @@ fn a_step_asks_the_director_before_it_is_taken() {
     assert_eq!(words(story.on_step(9)).get(1).map(String::as_str), Some("kill jm-2"));
     assert_eq!(story.next_step(), u64::MAX);
 }
+
+#[test]
+fn a_victim_of_whom_nothing_is_known_yet_is_waited_for() {
+    let early = Moment::After { name: "first".into(), delay: ms(0) };
+    let victim = whom("victim", Role::TaskManager, Some("checkpoint 3"));
+    let mut story = story(&[crash("kill", early, victim)]);
+    assert!(story.on_fact(&told(0, Fact::FaultBegan { fault: "first".into() })).is_empty());
+    assert!(story.on_fact(&sent(0, "tm-2:1", 2)).is_empty(), "another checkpoint");
+    let orders = words(story.on_fact(&sent(0, "tm-2:1", 3)));
+    assert_eq!(orders.get(1).map(String::as_str), Some("kill tm-2"), "to whom it is sent");
+}

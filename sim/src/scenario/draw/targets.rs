@@ -8,7 +8,7 @@ use super::Drawing;
 use crate::scenario::tree::{self, Node, Table};
 
 /// Deeds that are done to the link between two nodes.
-const LINKS: &[&str] = &["partition", "partition_one_way", "hold", "reset", "half_open"];
+const LINKS: &[&str] = &["partition", "partition_one_way", "hold", "reset", "half_open", "delay"];
 
 impl Drawing<'_> {
     /// Every target that the cluster alone decides.
