@@ -210,7 +210,6 @@ pub enum Shape {
     /// Mostly short.
     Exp,
 }
-
 /// `clock = { offset = "250ms", drift = 500 }`.
 #[derive(Copy, Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -200,14 +200,13 @@ pub fn play_prepared(
     let resumed = asks(cell, Needs::Resumed)
         .then(|| super::resume::resumed(cell, turn.seed, &faults, &run, programs))
         .flatten();
-    let resumed = resumed.map(|(resumed, time, cpu)| {
-        spend(time, cpu);
-        resumed
-    });
+    if let Some((_, time, cpu)) = &resumed {
+        spend(*time, *cpu);
+    }
     let evidence = Evidence {
         journal: &run.journal,
         calm: calm.map(|calm| &calm.journal),
-        resumed: resumed.as_ref(),
+        resumed: resumed.as_ref().map(|(resumed, ..)| resumed),
     };
     let judged = judge(cell, &evidence, instant.is_some());
     let show = &cell.document.report.show[..];

@@ -1,4 +1,5 @@
 //! What steps and calm are read as, and how mistakes in them are told.
+//! No world runs here; stories with steps are `cancel-and-resubmit` and its neighbours.
 
 use crate::scenario::tests::{GOOD, read};
 
