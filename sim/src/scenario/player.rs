@@ -186,11 +186,10 @@ pub fn play_prepared(
     let mut troubles = troubles(cell, &run, &faults);
     troubles.extend(unprepared(prepared, !faults.is_empty()));
     let mut spent = (run.time, run.cpu);
-    let mut spend = |time: Duration, cpu: Duration| spent = (spent.0 + time, spent.1 + cpu);
+    let mut spend = |time, cpu| spent = (spent.0 + time, spent.1 + cpu);
     let is_first = instant.as_ref().is_none_or(|instant| instant.number == 0);
-    if let (Some(calm), true) = (calm, is_first && prepared.played_calm) {
-        spend(calm.time, calm.cpu);
-    }
+    let played_calm = calm.filter(|_| is_first && prepared.played_calm);
+    played_calm.iter().for_each(|calm| spend(calm.time, calm.cpu));
     if is_repeated(cell, turn) && is_first {
         let again = world(&faults);
         spend(again.time, again.cpu);

@@ -69,17 +69,21 @@ pub fn schema() -> Value {
         }
     }
     by_chance(&mut root["$defs"]["When"]);
-    let link = "Both ends of a link, as a message or a draw has them: \"sender -> receiver\".";
-    let links = "Of a swizzle: which links.";
-    add(&mut root["$defs"]["Target"], "link", json!({ "type": "string", "description": link }));
-    let some = json!({ "enum": ["some", "all"], "description": links });
-    add(&mut root["$defs"]["Target"], "links", some);
+    links(&mut root["$defs"]["Target"]);
     without_nulls(&mut root);
     // A second name that the derive does not see.
     if let Some(deeds) = root["$defs"]["Deed"]["oneOf"].as_array_mut() {
         deeds.push(json!({ "const": "hold", "description": "`partition_one_way`." }));
     }
     root
+}
+
+/// Links, as messages and draws name them.
+fn links(target: &mut Value) {
+    let link = "Both ends of a link, as a message or a draw has them: \"sender -> receiver\".";
+    let links = "Of a swizzle: which links.";
+    add(target, "link", json!({ "type": "string", "description": link }));
+    add(target, "links", json!({ "enum": ["some", "all"], "description": links }));
 }
 
 /// What is optional is left out: TOML has no null.

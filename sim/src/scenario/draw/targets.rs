@@ -62,7 +62,7 @@ impl Drawing<'_> {
             "any" => {
                 roles.iter().flat_map(|role| of(role)).filter(|n| Some(n) != but.as_ref()).collect()
             }
-            role => of(role),
+            role => of(role).into_iter().filter(|node| Some(node) != but.as_ref()).collect(),
         };
         // A role that is not there is told where the shape is read.
         if let Some((role, number)) = nodes.get(self.luck.index(stream, nodes.len())) {

@@ -30,7 +30,7 @@ fn what_cannot_be_typed_is_refused_by_name() {
         ("run -d -s $job wave", "no \"run -s\""),
         ("cancel $jobb", "nobody has told what $jobb is by then"),
         ("run --local wave", "leave out --local"),
-        ("series list", "types `run`, `list` or `cancel`"),
+        ("series export --series x", "types `run`, `list` or `cancel`"),
         ("lsit", "unrecognized subcommand 'lsit'"),
         ("run -d wvae", "unknown program \"wvae\""),
         ("run -d wave --set stps=3", "stps"),
