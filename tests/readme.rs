@@ -18,16 +18,18 @@ const FLIGHTS: &str =
     "run flights --local --input tests/data/flights-2013-01.csv --bound 60m --out target/flights";
 const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine.journal";
 
+const REPLAY: &str = "replay scenarios/05-crash-without-checkpoints.toml --report target/pages";
 const PROBES: &str = "probes checkpoint";
 const SCHEMA: &str = "schema";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     (
         "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
         "tests/walkthrough.rs, for a shorter time",
     ),
     ("cargo test", "you are looking at it"),
+    ("cargo run --release -- fuzz --time 20s", "tests/fuzz.rs, for a fixed number of seeds"),
     ("cargo run --release -- check scenarios", ".ci/run, and tests/scenarios.rs story by story"),
     (
         "cargo run --release -- check scenarios/04a-processing-time.toml scenarios/04b-event-time.toml",
@@ -81,7 +83,7 @@ fn every_command_is_run_by_somebody() {
     let readme = fs::read_to_string(project().join("README.md")).expect("there is a README");
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().unwrap_or(line));
-    let here = [OSCON, EXPORT, FLIGHTS, CHECK, PROBES, SCHEMA];
+    let here = [OSCON, EXPORT, FLIGHTS, CHECK, REPLAY, PROBES, SCHEMA];
     let here = here.map(|arguments| format!("{RUN}{arguments}"));
     let mut told: Vec<&str> = lines.map(str::trim).collect();
     let mut run: Vec<&str> = here.iter().map(String::as_str).collect();
@@ -89,6 +91,16 @@ fn every_command_is_run_by_somebody() {
     told.sort_unstable();
     run.sort_unstable();
     assert_eq!(told, run);
+}
+
+#[test]
+fn a_run_is_played_again_and_drawn() {
+    let folder = folder("replay");
+    let told = output(&folder, REPLAY);
+    assert!(told.contains("twice identical"), "{told}");
+    let page = "target/pages/05-crash-without-checkpoints-seed-0.html";
+    let page = fs::read_to_string(folder.join(page)).expect("a page");
+    assert!(page.contains("<svg") && page.contains("attempt 2"), "a page without a timeline");
 }
 
 #[test]

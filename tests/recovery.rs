@@ -218,8 +218,10 @@ fn a_cancelled_job_leaves_no_checkpoint_and_stays_cancelled_under_the_next_leade
         Fact::JobStatusChanged { to, .. } if to.is_final() => Some(*to),
         _ => None,
     });
-    assert_eq!(ended.len(), 1, "{}", run.journal.text());
-    assert_eq!((ended[0].1, running(&run).len()), (JobStatus::Canceled, 1));
+    // A leader that finds the end in the log states it once more.
+    let stays = !ended.is_empty() && ended.iter().all(|(_, to)| *to == JobStatus::Canceled);
+    assert!(stays, "{ended:?}: {}", run.journal.text());
+    assert_eq!(running(&run).len(), 1);
     let refused = told(&run, |fact| matches!(fact, Fact::JobRefused { .. }).then_some(()));
     assert_eq!(refused.len(), 0, "a command that is repeated is no mistake");
     let mut files = std::collections::BTreeSet::new();
@@ -247,8 +249,8 @@ fn a_cancel_that_was_confirmed_holds_under_the_next_leader() {
             Fact::JobStatusChanged { to, .. } if to.is_final() => Some(*to),
             _ => None,
         });
-        let ended: Vec<_> = ended.into_iter().map(|(_, to)| to).collect();
-        assert_eq!(ended, [JobStatus::Canceled], "seed {seed}: {}", run.journal.text());
+        let stays = !ended.is_empty() && ended.iter().all(|(_, to)| *to == JobStatus::Canceled);
+        assert!(stays, "seed {seed}: {ended:?}: {}", run.journal.text());
         let cancelling = told(&run, |fact| match fact {
             Fact::JobStatusChanged { to: JobStatus::Cancelling, .. } => Some(()),
             _ => None,

@@ -86,6 +86,7 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         ("store_whole", "torn", lasting::a_torn_file_that_is_named, plain()),
         ("store_whole", "left", lasting::a_file_that_is_left_behind, plain()),
         ("census", "", lasting::a_slot_that_is_kept, plain()),
+        ("nothing_left_behind", "", lasting::a_slot_that_is_kept, plain()),
         ("checkpoint_ids_monotonic", "", lasting::an_id_that_is_used_twice, plain()),
         ("legal_states", "", lasting::a_checkpoint_that_rises_again, plain()),
         ("legal_states", "job", lasting::a_job_that_leaps, plain()),

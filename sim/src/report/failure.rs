@@ -141,7 +141,11 @@ fn failure(scenario: &Scenario, played: &Played) -> String {
     for line in &played.story {
         let _ = write!(text, "\nSTORY    {line}");
     }
-    let _ = write!(text, "\nREPLAY   {}", super::replay(scenario, played));
+    let replay = super::replay(scenario, played);
+    let _ = write!(text, "\nREPLAY   {replay}");
+    if let Some(run) = replay.strip_prefix("slackwater replay ") {
+        let _ = write!(text, "\nSMALL    slackwater shrink {run}");
+    }
     text
 }
 
