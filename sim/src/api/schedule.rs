@@ -127,6 +127,6 @@ mod tests {
         assert_eq!(smallest.list().len(), 1, "{smallest:?}");
         assert_eq!(smallest.list()[0].to_string(), "pause of tm-1 at 0ms for 10ms");
         let text = format!("{smallest:?}");
-        assert!(text.contains("[[fault]]") && text.contains("do = \"pause\""), "{text}");
+        assert!(text.contains("[[fault]]") && text.contains("= \"pause\""), "{text}");
     }
 }
