@@ -71,16 +71,20 @@ pub fn schema() -> Value {
     by_chance(&mut root["$defs"]["When"]);
     links(&mut root["$defs"]["Target"]);
     without_nulls(&mut root);
-    // Second names that the derive does not see.
-    if let Some(deeds) = root["$defs"]["Deed"]["oneOf"].as_array_mut() {
+    second_names(&mut root["$defs"]);
+    root
+}
+
+/// Names that the derive does not see.
+fn second_names(defs: &mut Value) {
+    if let Some(deeds) = defs["Deed"]["oneOf"].as_array_mut() {
         deeds.push(json!({ "const": "hold", "description": "`partition_one_way`." }));
         let about = "Links fall silent one by one, and come back in another order.";
         deeds.push(json!({ "const": "swizzle", "description": about }));
     }
-    if let Some(roles) = root["$defs"]["Role"]["oneOf"].as_array_mut() {
+    if let Some(roles) = defs["Role"]["oneOf"].as_array_mut() {
         roles.push(json!({ "const": "sink", "description": "`series_database`." }));
     }
-    root
 }
 
 /// Links, as messages and draws name them.
