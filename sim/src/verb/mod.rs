@@ -23,7 +23,7 @@ pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
 pub use merge::MergeArgs;
 pub use probes::ProbesArgs;
-pub use replay::ReplayArgs;
+pub use replay::{ReplayArgs, Which};
 pub use shrink::ShrinkArgs;
 
 /// What the harness can be asked for.

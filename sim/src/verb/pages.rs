@@ -22,6 +22,7 @@ pub(super) fn write(
     all: &[Checked],
     programs: &Arc<dyn Programs>,
 ) -> Result<(), Refusal> {
+    made(folder)?;
     let is_one = all.iter().map(|checked| checked.played.len()).sum::<usize>() == 1;
     let mut pages = Vec::new();
     for Checked { scenario, played } in all {

@@ -17,9 +17,9 @@ use crate::scenario::{
     CalmRuns, Class, Instant, Played, Prepared, Scenario, Trouble, Turn, play_prepared, prepare,
 };
 
-/// What `replay` is told.
+/// One run: a file, a seed, a cell, an instant.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ReplayArgs {
+pub struct Which {
     /// A scenario file
     pub path: PathBuf,
     /// The seed, 7 or 0x2f1c; the file's first unless given
@@ -31,6 +31,14 @@ pub struct ReplayArgs {
     /// The instant of a sweep, by the number that a failure names
     #[arg(long, value_name = "N")]
     pub instant: Option<usize>,
+}
+
+/// What `replay` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Which run.
+    #[command(flatten)]
+    pub which: Which,
     /// Write a page of the run into this folder: a timeline to look at in a browser
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
@@ -44,10 +52,10 @@ pub(super) fn replay(
     args: &ReplayArgs,
     programs: &Arc<dyn Programs>,
 ) -> Result<Option<Class>, Refusal> {
-    let scenario = files::read(&args.path, programs)?;
-    let turn = turn(args, &scenario)?;
+    let scenario = files::read(&args.which.path, programs)?;
+    let turn = turn(&args.which, &scenario)?;
     let prepared = prepare(&scenario, turn, programs, &CalmRuns::default());
-    let instant = instant(args, &scenario, &prepared)?;
+    let instant = instant(&args.which, &scenario, &prepared)?;
     let play = || play_prepared(&scenario, (turn, instant.clone()), &prepared, programs, true);
     let (mut first, second) = (play(), play());
     let trace = compare(&mut first, &second);
@@ -80,7 +88,7 @@ pub(super) fn replay(
 }
 
 /// The run that is meant.
-pub(super) fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refusal> {
+pub(super) fn turn(args: &Which, scenario: &Scenario) -> Result<Turn, Refusal> {
     let cells = scenario.cells.iter().map(|cell| cell.name.as_str());
     let cell = match &args.cell {
         None if scenario.cells.len() == 1 => 0,
@@ -101,7 +109,7 @@ pub(super) fn turn(args: &ReplayArgs, scenario: &Scenario) -> Result<Turn, Refus
 
 /// The instant of a sweep that is meant.
 fn instant(
-    args: &ReplayArgs,
+    args: &Which,
     scenario: &Scenario,
     prepared: &Prepared,
 ) -> Result<Option<Instant>, Refusal> {

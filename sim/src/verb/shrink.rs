@@ -11,25 +11,16 @@ use std::time::Duration;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
-use super::{Refusal, ReplayArgs, files, replay, usage};
+use super::{Refusal, Which, files, replay, usage};
 use crate::inquest::{Budget, Extent, Inquest, Suspect, inquire};
-use crate::scenario::values::parse_seed;
 use crate::scenario::{Class, Scenario};
 
 /// What `shrink` is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ShrinkArgs {
-    /// A scenario file
-    pub path: PathBuf,
-    /// The seed, 7 or 0x2f1c; the file's first unless given
-    #[arg(long, value_name = "S", value_parser = parse_seed)]
-    pub seed: Option<u64>,
-    /// The cell of the matrix, as a failure names it: "axis=value …"
-    #[arg(long, value_name = "NAME")]
-    pub cell: Option<String>,
-    /// The instant of a sweep, by the number that a failure names
-    #[arg(long, value_name = "N")]
-    pub instant: Option<usize>,
+    /// Which run.
+    #[command(flatten)]
+    pub which: Which,
     /// How long a smaller run is looked for; the file's [shrink] `budget`, or 2m, unless given
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub time: Option<Duration>,
@@ -49,14 +40,12 @@ pub(super) fn shrink(
     args: &ShrinkArgs,
     programs: &Arc<dyn Programs>,
 ) -> Result<Option<Class>, Refusal> {
-    let scenario = files::read(&args.path, programs)?;
-    let ShrinkArgs { path, seed, cell, instant, .. } = args.clone();
-    let which = ReplayArgs { path, seed, cell, instant, journal: None, report: None };
-    let turn = replay::turn(&which, &scenario)?;
-    if scenario.is_sweep() && args.instant.is_none() {
+    let scenario = files::read(&args.which.path, programs)?;
+    let (turn, instant) = (replay::turn(&args.which, &scenario)?, args.which.instant);
+    if scenario.is_sweep() && instant.is_none() {
         return Err(usage(format!("{} is a sweep: which --instant?", scenario.path)));
     }
-    let out = args.out.clone().unwrap_or_else(|| next(&args.path));
+    let out = args.out.clone().unwrap_or_else(|| next(&args.which.path));
     let file = &scenario.cells[turn.cell].document.shrink;
     let time = args.time.or(file.budget.map(|budget| budget.0));
     let budget = Budget { time: time.unwrap_or(Budget::default().time), ..Budget::default() };
