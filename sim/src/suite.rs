@@ -85,15 +85,13 @@ impl Suite {
     /// If there is no file, or one cannot be read; the message is the diagnostic.
     pub fn of(folder: impl AsRef<Path>, programs: impl Programs + 'static) -> Self {
         let programs: Arc<dyn Programs> = Arc::new(programs);
-        let (folder, regress) = (folder.as_ref(), folder.as_ref().join("regress"));
-        let folders = [folder, &regress].into_iter().filter(|folder| folder.is_dir());
-        let stories = folders.flat_map(|folder| {
-            let read = load_all(folder, &programs).unwrap_or_else(|(_, why)| panic!("{why}"));
-            let story =
-                |scenario| Story { folder: folder.to_owned(), scenario, checked: OnceLock::new() };
-            read.into_iter().map(story).collect::<Vec<_>>()
-        });
-        let stories: Vec<Story> = stories.collect();
+        let folder = folder.as_ref();
+        let read = load_all(folder, &programs).unwrap_or_else(|(_, why)| panic!("{why}"));
+        let story = |scenario: Scenario| {
+            let folder = Path::new(&scenario.path).parent().unwrap_or(folder).to_owned();
+            Story { folder, scenario, checked: OnceLock::new() }
+        };
+        let stories: Vec<Story> = read.into_iter().map(story).collect();
         assert!(!stories.is_empty(), "there is no scenario in {}", folder.display());
         let stories = Stories(Arc::new(Shelf { stories, programs }));
         let trials = (0..stories.0.stories.len()).map(|index| trial(&stories, index)).collect();

@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 /// Files with this tag are played only when they are named.
 pub(crate) const NIGHTLY: &str = "nightly";
 
-/// Reads every file; of folders their `.toml` files, sorted, without those tagged `nightly`.
+/// Reads every file; of folders as [`load_all`], without those tagged `nightly`.
 ///
 /// # Errors
 /// The first file that cannot be read or has a mistake; or if there is none.
@@ -31,7 +31,7 @@ pub fn load(paths: &[PathBuf], programs: &Arc<dyn Programs>) -> Result<Vec<Scena
     }
 }
 
-/// Reads a file, or every `.toml` file of a folder, sorted.
+/// Reads a file, or every `.toml` file of a folder and of its folder `regress`, sorted.
 ///
 /// # Errors
 /// The first file that cannot be read or has a mistake.
@@ -51,12 +51,21 @@ pub fn read(file: &Path, programs: &Arc<dyn Programs>) -> Result<Scenario, Refus
     Scenario::read(&name, &text, programs).map_err(|mistake| (Exit::BadInput, mistake.render()))
 }
 
-/// The file that a path names, or those of a folder.
-#[expect(clippy::disallowed_methods, reason = "the harness reads its own files, and sorts them")]
+/// What was found once and is played for ever lies in this folder beside the other stories.
+const REGRESS: &str = "regress";
+
+/// The file that a path names, or those of a folder and of its small failures.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+    let regress = path.join(REGRESS);
+    match (path.is_dir(), regress.is_dir()) {
+        (false, _) => Ok(vec![path.to_owned()]),
+        (true, false) => files_of(path),
+        (true, true) => Ok([files_of(path)?, files_of(&regress)?].concat()),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the harness reads its own files, and sorts them")]
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let failed = |error: std::io::Error| {
         (Exit::BadInput, format!("error: cannot read {}: {error}", path.display()))
     };

@@ -31,7 +31,12 @@ pub struct Line {
 
 /// What the persons of one world remember, by word.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Mutex<BTreeMap<String, String>>>, Arc<BTreeMap<String, String>>, u32);
+pub struct Memory {
+    kept: Arc<Mutex<BTreeMap<String, String>>>,
+    /// By word: the label of a job that the scenario submits by itself.
+    labels: Arc<BTreeMap<String, String>>,
+    job_managers: u32,
+}
 
 /// Who types lines, one after the other.
 struct Person {
@@ -54,11 +59,11 @@ impl Memory {
     /// Who knows the jobs that were submitted under labels ([`super::cluster::submit`]), each by a
     /// word, and that there are so many job managers.
     pub fn new(labels: BTreeMap<String, String>, job_managers: u32) -> Self {
-        Self(Arc::default(), Arc::new(labels), job_managers)
+        Self { kept: Arc::default(), labels: Arc::new(labels), job_managers }
     }
 
     fn keep(&self, word: &str, what: String) {
-        locked(&self.0).insert(word.to_owned(), what);
+        locked(&self.kept).insert(word.to_owned(), what);
     }
 
     /// The line with what its words stand for.
@@ -71,8 +76,8 @@ impl Memory {
     }
 
     fn recall(&self, host: &dyn Host, word: &str) -> Option<String> {
-        let label = || self.1.get(word).map(|label| job_of(host, label).to_string());
-        locked(&self.0).get(word).cloned().or_else(label)
+        let label = || self.labels.get(word).map(|label| job_of(host, label).to_string());
+        locked(&self.kept).get(word).cloned().or_else(label)
     }
 }
 
@@ -168,7 +173,7 @@ impl Person {
     fn where_it_is(&self, line: &str) -> String {
         match line.contains("--job-manager") {
             true => line.to_owned(),
-            false => format!("{line} --job-manager {}", addresses(self.memory.2)),
+            false => format!("{line} --job-manager {}", addresses(self.memory.job_managers)),
         }
     }
 }
