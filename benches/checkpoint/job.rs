@@ -290,6 +290,7 @@ impl Driver {
                 subtasks: ours.map(|placed| placed.subtask).collect(),
                 checkpoints: checkpoints.clone(),
                 restore: None,
+                spared: Vec::new(),
             })));
         }
     }
@@ -332,7 +333,11 @@ impl Driver {
     fn trigger(&mut self, sources: &[Subtask]) {
         self.pending = (self.pending.0.next(), self.subtasks(|_| true).into_iter().collect());
         let barrier = Barrier { checkpoint: self.pending.0, kind: BarrierKind::Checkpoint };
-        self.order(&CheckpointOrder::Trigger { barrier, subtasks: sources.to_vec() });
+        self.order(&CheckpointOrder::Trigger {
+            barrier,
+            subtasks: sources.to_vec(),
+            savepoint: None,
+        });
     }
 
     /// Whether a task has finished with this.

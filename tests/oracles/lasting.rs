@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use slackwater_core::checkpoint::{
-    CheckpointKind, CheckpointMetadata, METADATA_FORMAT, StateFile, StateHandle, VertexState,
+    CheckpointKind, CheckpointMetadata, Contents, METADATA_FORMAT, StateFile, StateHandle,
+    VertexState,
 };
 use slackwater_core::codec::{Kind, encode_batch, seal};
 use slackwater_core::element::{Batch, LatencyMarker};
@@ -218,7 +219,13 @@ fn checkpoint(id: u64, attempt: u32, number: u64, states: [Vec<u8>; 2]) -> Vec<F
         let uids = if vertex == 0 { vec!["entries"] } else { vec!["seconds", "ledger-sink"] };
         let uids = uids.into_iter().map(Uid::from).collect();
         let subtasks = vec![StateHandle::File(file)];
-        vertices.push(VertexState { vertex: VertexId(vertex), uids, parallelism: 1, subtasks });
+        vertices.push(VertexState {
+            vertex: VertexId(vertex),
+            uids,
+            parallelism: 1,
+            subtasks,
+            contents: Contents::default(),
+        });
     }
     let metadata = metadata(checkpoint, short, vertices).seal().expect("plain data");
     facts.push(put(format!("jobs/{JOB}/chk-{id}/_metadata-e1a{attempt}"), metadata));
@@ -250,6 +257,7 @@ fn metadata(
         vertices,
         finished: Vec::new(),
         last: false,
+        ending: None,
     }
 }
 
@@ -338,7 +346,7 @@ pub fn lasting() -> Vec<Fact> {
 
 fn twisted(twist: Twist) -> Vec<Fact> {
     let mut facts = vec![Fact::JobManagerStarted { epoch: JobEpoch(1) }, submitted()];
-    facts.push(log(1, 1, LogEvent::Submitted { program: Program::named("ledger") }));
+    facts.push(log(1, 1, LogEvent::Submitted { program: Program::named("ledger"), from: None }));
     facts.push(status(JobStatus::Created, JobStatus::Scheduling, 0));
     facts.push(slot(false));
     facts.extend(deploys(1, 2));

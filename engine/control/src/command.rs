@@ -58,6 +58,8 @@ pub enum Command {
         checkpoints: Option<CheckpointConfig>,
         /// Where the tasks begin; `None`: at the start.
         restore: Option<RestorePoint>,
+        /// Savepoints that are complete: what two-phase sinks prepared for them stays.
+        spared: Vec<CheckpointId>,
         /// Where every subtask of the attempt runs.
         placement: Vec<Placement>,
         /// Which of them start on this worker.
@@ -82,8 +84,10 @@ pub enum Command {
         attempt: Attempt,
         /// The barrier.
         barrier: Barrier,
-        /// The sources.
+        /// The sources; none on this task manager, if it is only told where a savepoint goes.
         subtasks: Vec<Subtask>,
+        /// Where the state goes, if it is a savepoint: its folder, or `memory://`.
+        savepoint: Option<String>,
     },
     /// Write the metadata file of a checkpoint, then append the entry, which completes it; then say
     /// [`metadata_written`](crate::cluster::Cluster::metadata_written).

@@ -113,7 +113,7 @@ impl Job {
         let mut job = Self::new(plan, now, Attempt(0), 0);
         job.coordinator = coordinator;
         let program = job.plan.program.clone();
-        job.last(LogEvent::Submitted { program }, Lasting::Submission, out);
+        job.last(LogEvent::Submitted { program, from: None }, Lasting::Submission, out);
         job
     }
 
@@ -225,6 +225,7 @@ impl Job {
             program: self.plan.program.clone(),
             checkpoints: self.plan.graph.checkpoints.clone(),
             restore: restore.clone(),
+            spared: Vec::new(),
             placement: placement.to_vec(),
             subtasks,
         };

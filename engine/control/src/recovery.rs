@@ -2,9 +2,10 @@
 //! Reads entries and nothing else; whether a checkpoint's files are whole is the executor's to find out.
 //! What then happens to the job: [`crate::cluster::Cluster::resume`].
 
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::JobStatus;
-use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, TaskManagerId};
-use slackwater_core::joblog::LogEvent;
+use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, TaskManagerId, TriggerId};
+use slackwater_core::joblog::{LogEvent, Start};
 use slackwater_core::program::Program;
 
 /// A complete checkpoint as the log names it: its metadata file is found by these.
@@ -16,6 +17,17 @@ pub struct Marked {
     pub epoch: JobEpoch,
     /// Of which attempt.
     pub attempt: Attempt,
+}
+
+/// A complete savepoint as the log names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The request.
+    pub trigger: TriggerId,
+    /// Its folder, or its place in the memory of a job manager that is no more.
+    pub path: String,
+    /// What it is made of; its files are named relative to the folder.
+    pub metadata: Box<CheckpointMetadata>,
 }
 
 /// A job as its log tells it.
@@ -35,6 +47,10 @@ pub struct Recovered {
     pub next_checkpoint: CheckpointId,
     /// Every checkpoint that ever completed, oldest first. Older ones may have been deleted since.
     pub completed: Vec<Marked>,
+    /// With what it was told to start.
+    pub start: Option<Start>,
+    /// Every savepoint of it that ever was complete, oldest first.
+    pub saved: Vec<Saved>,
     /// Whether it was cancelled: it is not started again.
     pub cancelled: bool,
     /// How and why it ended, if it did.
@@ -50,8 +66,8 @@ impl Recovered {
     ) -> Option<Self> {
         let mut recovered: Option<Self> = None;
         for (epoch, event) in log {
-            if let LogEvent::Submitted { program } = event {
-                recovered.get_or_insert_with(|| Self::accepted(job, program.clone()));
+            if let LogEvent::Submitted { program, from } = event {
+                recovered.get_or_insert_with(|| Self::accepted(job, program.clone(), from.clone()));
             }
             if let Some(recovered) = &mut recovered {
                 recovered.take(epoch, event);
@@ -66,15 +82,17 @@ impl Recovered {
         &self.completed[older..]
     }
 
-    fn accepted(job: JobId, program: Program) -> Self {
+    fn accepted(job: JobId, program: Program, start: Option<Start>) -> Self {
         Self {
             job,
             program,
             attempt: Attempt(0),
             task_managers: Vec::new(),
             failures: 0,
-            next_checkpoint: CheckpointId(1),
+            next_checkpoint: first_id(start.as_ref()),
             completed: Vec::new(),
+            start,
+            saved: Vec::new(),
             cancelled: false,
             ended: None,
         }
@@ -94,6 +112,14 @@ impl Recovered {
                 self.completed.push(Marked { checkpoint, epoch, attempt });
                 self.reserve(*ids_below);
             }
+            LogEvent::Saved { trigger, path, metadata, ids_below } => {
+                let (trigger, path, metadata) = (*trigger, path.clone(), metadata.clone());
+                self.saved.push(Saved { trigger, path, metadata });
+                self.reserve(*ids_below);
+            }
+            LogEvent::Unsaved { checkpoint } => {
+                self.saved.retain(|saved| saved.metadata.checkpoint != *checkpoint);
+            }
             LogEvent::Reserved { ids_below } => self.reserve(*ids_below),
             LogEvent::Cancelled => self.cancelled = true,
             LogEvent::Ended { status, cause } => self.ended = Some((*status, cause.clone())),
@@ -103,6 +129,11 @@ impl Recovered {
     fn reserve(&mut self, below: CheckpointId) {
         self.next_checkpoint = self.next_checkpoint.max(below);
     }
+}
+
+/// The first id that a job's own checkpoints may have: behind that with which it starts.
+pub(crate) fn first_id(start: Option<&Start>) -> CheckpointId {
+    start.map_or(CheckpointId(1), |start| start.metadata.checkpoint.next())
 }
 
 #[cfg(test)]
@@ -115,7 +146,7 @@ mod tests {
     }
 
     fn submitted() -> (u64, LogEvent) {
-        (1, LogEvent::Submitted { program: Program::named("job") })
+        (1, LogEvent::Submitted { program: Program::named("job"), from: None })
     }
 
     fn deployed(attempt: u32, ids_below: u64) -> LogEvent {

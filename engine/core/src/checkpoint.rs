@@ -2,6 +2,8 @@
 //! Plain data and its sealed bytes; nothing here waits, and no path is opened or checked.
 //! Who decides is `slackwater-control`'s `checkpoint`; where the bytes lie, `slackwater-runtime`'s `store`.
 
+mod contents;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,11 +13,15 @@ use crate::codec::{self, CodecError, Kind};
 use crate::graph::Uid;
 use crate::id::{Attempt, CheckpointId, JobEpoch, JobId, Subtask, VertexId};
 use crate::program::Program;
+use crate::savepoint::Ending;
 use crate::schema::Fingerprint;
 use crate::time::ProcessingTime;
 
-/// The newest format of [`CheckpointMetadata`] that this code writes and reads.
-pub const METADATA_FORMAT: u16 = 1;
+pub use contents::{Contents, SplitPosition, StateSummary};
+
+/// The newest format of [`CheckpointMetadata`] that this code writes and reads. Format 1 says neither
+/// what its parts hold nor how a savepoint ended its job; it is read all the same.
+pub const METADATA_FORMAT: u16 = 2;
 
 /// Where checkpoints lie if a job does not say: a folder beside the process.
 pub const DEFAULT_STORAGE: &str = "./slackwater-data";
@@ -104,6 +110,9 @@ pub struct VertexState {
     pub parallelism: u32,
     /// By subtask index; as many as the parallelism. A finished subtask's is [`StateHandle::Empty`].
     pub subtasks: Vec<StateHandle>,
+    /// What all of them hold together; unknown, and so empty, in format 1.
+    #[serde(default)]
+    pub contents: Contents,
 }
 
 /// All that is known of a complete checkpoint: with it, and the files it names, a job starts again.
@@ -135,6 +144,9 @@ pub struct CheckpointMetadata {
     pub finished: Vec<Subtask>,
     /// Whether every source was at its end: the last checkpoint of a bounded job.
     pub last: bool,
+    /// How the job ended with it, if it is a savepoint that ended one.
+    #[serde(default)]
+    pub ending: Option<Ending>,
 }
 
 impl CheckpointMetadata {
@@ -194,6 +206,13 @@ pub struct RestorePoint {
     pub vertices: Vec<VertexState>,
     /// The subtasks that had finished: they are at their end at once.
     pub finished: Vec<Subtask>,
+    /// The folder in which its files lie, each named relative to it; `None`: they lie in the store of
+    /// the job's checkpoints.
+    pub storage: Option<String>,
+    /// Whether event time begins anew: no watermark of the checkpoint is taken up.
+    pub reset_watermarks: bool,
+    /// Whether the job has been stopped with it: sources are at their end, and read nothing.
+    pub halted: bool,
 }
 
 impl From<&CheckpointMetadata> for RestorePoint {
@@ -202,6 +221,9 @@ impl From<&CheckpointMetadata> for RestorePoint {
             checkpoint: metadata.checkpoint,
             vertices: metadata.vertices.clone(),
             finished: metadata.finished.clone(),
+            storage: None,
+            reset_watermarks: false,
+            halted: false,
         }
     }
 }
@@ -287,9 +309,16 @@ mod tests {
             triggered: ProcessingTime::from_millis(-1),
             completed: ProcessingTime::from_millis(i64::MAX - 1),
             max_parallelism: 128,
-            vertices: vec![VertexState { vertex: VertexId(0), uids, parallelism: 3, subtasks }],
+            vertices: vec![VertexState {
+                vertex: VertexId(0),
+                uids,
+                parallelism: 3,
+                subtasks,
+                contents: Contents::default(),
+            }],
             finished: vec![Subtask { vertex: VertexId(0), index: 2 }],
             last: false,
+            ending: Some(Ending::Stop),
         }
     }
 
@@ -326,7 +355,8 @@ mod tests {
     fn a_newer_format_is_named() {
         let payload = rmp_serde::to_vec_named(&metadata()).expect("plain data");
         let newer = codec::seal(Kind::Metadata, METADATA_FORMAT + 1, Fingerprint(0), &payload);
-        let expected = CodecError::UnknownVersion { found: 2, supported: 1 };
+        let expected =
+            CodecError::UnknownVersion { found: METADATA_FORMAT + 1, supported: METADATA_FORMAT };
         assert_eq!(CheckpointMetadata::open(&newer), Err(expected));
     }
 }

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::element::LatencyMarker;
 use crate::graph::Uid;
-use crate::id::{Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
+use crate::id::{
+    Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId, TriggerId,
+};
 use crate::message::MessageKind;
 use crate::point::Point;
+use crate::savepoint::Ending;
 use crate::time::EventTime;
 
 use shown::Shown;
@@ -188,6 +191,12 @@ facts! {
     CheckpointSubsumed = "checkpoint.subsumed" { job: JobId, attempt: Attempt, checkpoint: CheckpointId }
     /// A complete checkpoint cannot be read: recovery never uses it again.
     CheckpointUnreadable = "checkpoint.unreadable" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, cause: String }
+    /// The coordinator let the barrier of a savepoint start at the sources; `ending`: how the job is to end with it.
+    SavepointTriggered = "savepoint.triggered" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, trigger: TriggerId, ending: Option<Ending> }
+    /// A savepoint is complete, and lies in its folder.
+    SavepointCompleted = "savepoint.completed" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, path: String, bytes: u64 }
+    /// A savepoint was not taken, and never will be; the checkpoint is 0 if none was triggered for it.
+    SavepointFailed = "savepoint.failed" { job: JobId, attempt: Attempt, checkpoint: CheckpointId, trigger: TriggerId, cause: String }
     /// An attempt is deployed with the state of a checkpoint.
     JobRestored = "job.restored" { job: JobId, attempt: Attempt, checkpoint: CheckpointId }
     /// A new leader took the job over, as the leader before left it.

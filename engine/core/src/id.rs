@@ -49,34 +49,51 @@ number!(
     VertexId(u32)
 );
 
-/// 128 bits that name a job, written as 32 hex digits.
-#[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(pub u128);
+macro_rules! hex {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Copy, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u128);
 
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for JobId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let well_formed = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        if !well_formed {
-            return Err(format!("expected a job id of 32 hex digits, found {text:?}"));
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|error| error.to_string())
-    }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let well_formed = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+                if !well_formed {
+                    return Err(format!(
+                        concat!("expected ", $what, " of 32 hex digits, found {:?}"), text
+                    ));
+                }
+                u128::from_str_radix(text, 16).map(Self).map_err(|error| error.to_string())
+            }
+        }
+    };
 }
+
+hex!(
+    /// 128 bits that name a job, written as 32 hex digits.
+    JobId,
+    "a job id"
+);
+hex!(
+    /// 128 bits that name one request for a savepoint, however often it is asked: 32 hex digits.
+    TriggerId,
+    "a trigger id"
+);
 
 /// One parallel instance of a vertex: `vertex[index]`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,9 +4,22 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::CheckpointMetadata;
 use crate::fact::JobStatus;
-use crate::id::{Attempt, CheckpointId, TaskManagerId};
+use crate::id::{Attempt, CheckpointId, TaskManagerId, TriggerId};
 use crate::program::Program;
+
+/// With what a job starts, as it was when it was accepted: what happens to the savepoint's folder
+/// later, but for the loss of a file that is needed, changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The folder in which the files lie that it names, each relative to it.
+    pub folder: String,
+    /// What it is made of.
+    pub metadata: Box<CheckpointMetadata>,
+    /// Whether event time begins anew.
+    pub reset_watermarks: bool,
+}
 
 /// What happened to a job and must outlive its job manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +30,9 @@ pub enum LogEvent {
     Submitted {
         /// What it runs.
         program: Program,
+        /// With what it starts, if not with nothing.
+        #[serde(default)]
+        from: Option<Start>,
     },
     /// An attempt is about to be deployed.
     Deployed {
@@ -37,6 +53,23 @@ pub enum LogEvent {
         attempt: Attempt,
         /// No checkpoint id from here on has been used.
         ids_below: CheckpointId,
+    },
+    /// A savepoint is complete: this entry is its marker, and what its folder is then given.
+    Saved {
+        /// The request.
+        trigger: TriggerId,
+        /// Its folder.
+        path: String,
+        /// What it is made of; its files are named relative to the folder.
+        metadata: Box<CheckpointMetadata>,
+        /// No checkpoint id from here on has been used.
+        ids_below: CheckpointId,
+    },
+    /// A savepoint could not be put into its folder, and is none: what [`LogEvent::Saved`] said of
+    /// it holds no longer.
+    Unsaved {
+        /// Which one.
+        checkpoint: CheckpointId,
     },
     /// More checkpoint ids may be used from now on, though none has completed.
     Reserved {

@@ -14,6 +14,7 @@ pub mod message;
 pub mod point;
 pub mod program;
 pub mod random;
+pub mod savepoint;
 pub mod schema;
 pub mod time;
 

@@ -47,8 +47,14 @@ impl fmt::Display for ClientError {
             }
             Self::OtherVersion(cause) => f.write_str(cause),
             Self::Refused(
-                Refused::BadProgram(why) | Refused::BadJob(why) | Refused::Malformed(why),
+                Refused::BadProgram(why)
+                | Refused::BadJob(why)
+                | Refused::BadStart(why)
+                | Refused::Malformed(why),
             ) => f.write_str(why),
+            Self::Refused(Refused::UnknownTrigger(trigger)) => {
+                write!(f, "the job manager knows of no savepoint request {trigger}")
+            }
             Self::Forgotten(job) => write!(f, "the job manager does not know job {job}"),
         }
     }
@@ -116,7 +122,7 @@ impl Client {
         job: JobId,
         program: Program,
     ) -> Result<JobId, ClientError> {
-        match self.ask(host, &Request::Submit { job, program }).await? {
+        match self.ask(host, &Request::Submit { job, program, from: None }).await? {
             Answer::Submitted(job) => Ok(job),
             other => Err(self.unexpected(&other)),
         }

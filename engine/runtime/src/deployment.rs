@@ -45,6 +45,8 @@ pub struct Deployment {
     pub checkpoints: Option<CheckpointConfig>,
     /// Where the tasks begin; `None`: with nothing.
     pub restore: Option<RestorePoint>,
+    /// Savepoints that are complete: what two-phase sinks prepared for them stays.
+    pub spared: Vec<CheckpointId>,
 }
 
 /// What the coordinator of checkpoints asks of the tasks of one attempt.
@@ -56,6 +58,8 @@ pub enum CheckpointOrder {
         barrier: Barrier,
         /// The subtasks, all of them sources.
         subtasks: Vec<Subtask>,
+        /// Where the state goes, if it is a savepoint; see `ToTaskManager::Trigger`.
+        savepoint: Option<String>,
     },
     /// A checkpoint is complete: what sinks hold for it may be seen.
     Completed {

@@ -7,7 +7,7 @@ mod vault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use slackwater_core::checkpoint::{CheckpointConfig, StateHandle, VertexState};
+use slackwater_core::checkpoint::{CheckpointConfig, Contents, StateHandle, VertexState};
 use slackwater_core::element::{Barrier, BarrierKind};
 use slackwater_core::fact::{Detail, Fact, TaskStatus};
 use slackwater_core::graph::OperatorKind;
@@ -177,6 +177,7 @@ impl Driver {
                 subtasks: ours.map(|placed| placed.subtask).collect(),
                 checkpoints: Some(config),
                 restore: restore.cloned(),
+                spared: Vec::new(),
             };
             handle.send(WorkerCommand::Deploy(Box::new(deployment)));
         }
@@ -201,7 +202,11 @@ impl Driver {
 
     fn trigger(&self, checkpoint: u64, subtasks: Vec<Subtask>) {
         let (checkpoint, kind) = (CheckpointId(checkpoint), BarrierKind::Checkpoint);
-        self.order(CheckpointOrder::Trigger { barrier: Barrier { checkpoint, kind }, subtasks });
+        self.order(CheckpointOrder::Trigger {
+            barrier: Barrier { checkpoint, kind },
+            subtasks,
+            savepoint: None,
+        });
     }
 
     fn complete(&self, checkpoint: u64, last: bool) {
@@ -276,8 +281,16 @@ impl Driver {
                     self.acks[&(checkpoint, Subtask { vertex: vertex.id, index })].0.clone()
                 })
                 .collect(),
+            contents: Contents::default(),
         });
-        RestorePoint { checkpoint, vertices: vertices.collect(), finished: Vec::new() }
+        RestorePoint {
+            checkpoint,
+            vertices: vertices.collect(),
+            finished: Vec::new(),
+            storage: None,
+            reset_watermarks: false,
+            halted: false,
+        }
     }
 
     /// Ends the job: every source has read everything, the last checkpoint completes.

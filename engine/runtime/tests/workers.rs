@@ -120,6 +120,7 @@ impl Pair {
                 subtasks: ours.map(|placed| placed.subtask).collect(),
                 checkpoints: None,
                 restore: None,
+                spared: Vec::new(),
             };
             handle.send(WorkerCommand::Deploy(Box::new(deployment)));
         }

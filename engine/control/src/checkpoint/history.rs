@@ -128,6 +128,7 @@ mod tests {
             vertices: Vec::new(),
             finished: Vec::new(),
             last: false,
+            ending: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::checkpoint::{
-    CheckpointConfig, CheckpointMetadata, CheckpointTimes, RestorePoint, StateHandle,
+    CheckpointConfig, CheckpointMetadata, CheckpointTimes, Contents, RestorePoint, StateHandle,
 };
 use slackwater_core::element::{Barrier, BarrierKind};
 use slackwater_core::fact::{Fact, TaskStatus};
@@ -47,6 +47,8 @@ pub struct Acknowledge {
     pub checkpoint: CheckpointId,
     /// Where its state is.
     pub state: StateHandle,
+    /// What it holds, by name.
+    pub contents: Contents,
     /// What it took.
     pub times: CheckpointTimes,
 }
@@ -268,7 +270,14 @@ impl Coordinator {
         for (task_manager, mut subtasks) in tasks.live_by_host() {
             subtasks.retain(is_source);
             if !subtasks.is_empty() {
-                out.push(Command::Trigger { task_manager, job, attempt, barrier, subtasks });
+                out.push(Command::Trigger {
+                    task_manager,
+                    job,
+                    attempt,
+                    barrier,
+                    subtasks,
+                    savepoint: None,
+                });
             }
         }
     }

@@ -17,10 +17,12 @@ use crate::tasks::Tasks;
 impl Coordinator {
     /// Takes the part of a task of the current attempt.
     pub fn acknowledge(&mut self, now: Duration, ack: Acknowledge, out: &mut Outbox) {
-        let Acknowledge { task, checkpoint, state, times } = ack;
+        let Acknowledge { task, checkpoint, state, contents, times } = ack;
         let bytes = state.bytes();
         let taken = match self.collecting(checkpoint) {
-            Ok(pending) => pending.take(task.subtask, state, &times).map_err(str::to_owned),
+            Ok(pending) => {
+                pending.take(task.subtask, (state, contents), &times).map_err(str::to_owned)
+            }
             Err(cause) => Err(cause),
         };
         if let Err(cause) = taken {

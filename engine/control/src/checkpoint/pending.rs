@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use slackwater_core::checkpoint::{
-    CheckpointKind, CheckpointMetadata, CheckpointTimes, METADATA_FORMAT, StateHandle, VertexState,
+    CheckpointKind, CheckpointMetadata, CheckpointTimes, Contents, METADATA_FORMAT, StateHandle,
+    VertexState,
 };
 use slackwater_core::graph::Vertex;
 use slackwater_core::id::{Attempt, CheckpointId, Subtask};
@@ -34,7 +35,7 @@ pub struct Pending {
     /// What all its parts took: the longest of each.
     pub times: CheckpointTimes,
     waiting: BTreeSet<Subtask>,
-    parts: BTreeMap<Subtask, StateHandle>,
+    parts: BTreeMap<Subtask, (StateHandle, Contents)>,
     finished: Vec<Subtask>,
 }
 
@@ -61,7 +62,7 @@ impl Pending {
     pub fn take(
         &mut self,
         subtask: Subtask,
-        state: StateHandle,
+        (state, contents): (StateHandle, Contents),
         times: &CheckpointTimes,
     ) -> Result<(), &'static str> {
         if !self.waiting.remove(&subtask) {
@@ -73,7 +74,7 @@ impl Pending {
         self.times.write = self.times.write.max(times.write);
         self.times.bytes += state.bytes();
         self.times.held += times.held;
-        self.parts.insert(subtask, state);
+        self.parts.insert(subtask, (state, contents));
         Ok(())
     }
 
@@ -103,15 +104,18 @@ impl Pending {
     /// Unless every part is in.
     pub fn metadata(&self, plan: &Plan) -> CheckpointMetadata {
         assert!(self.is_full(), "metadata is made of every part");
-        let state = |vertex: &Vertex, index| {
+        let part = |vertex: &Vertex, index| {
             let subtask = Subtask { vertex: vertex.id, index };
             self.parts.get(&subtask).cloned().unwrap_or_default()
         };
-        let part = |vertex: &Vertex| VertexState {
-            vertex: vertex.id,
-            uids: vertex.operators.iter().filter_map(|operator| operator.uid.clone()).collect(),
-            parallelism: vertex.parallelism,
-            subtasks: (0..vertex.parallelism).map(|index| state(vertex, index)).collect(),
+        let whole = |vertex: &Vertex| {
+            let parts = (0..vertex.parallelism).map(|index| part(vertex, index));
+            let (subtasks, held): (_, Vec<Contents>) = parts.unzip();
+            let mut contents = Contents::default();
+            held.iter().for_each(|part| contents.add(part));
+            let uids = vertex.operators.iter().filter_map(|operator| operator.uid.clone());
+            let (vertex, uids, parallelism) = (vertex.id, uids.collect(), vertex.parallelism);
+            VertexState { vertex, uids, parallelism, subtasks, contents }
         };
         CheckpointMetadata {
             format: METADATA_FORMAT,
@@ -124,9 +128,10 @@ impl Pending {
             triggered: ProcessingTime::from_millis(0),
             completed: ProcessingTime::from_millis(0),
             max_parallelism: plan.graph.max_parallelism,
-            vertices: plan.graph.vertices.iter().map(part).collect(),
+            vertices: plan.graph.vertices.iter().map(whole).collect(),
             finished: self.finished.clone(),
             last: self.last,
+            ending: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use slackwater_control::recovery::Recovered;
 use slackwater_control::slots::OfferedWorker;
 use slackwater_control::tasks::is_over;
 use slackwater_core::checkpoint::{
-    CheckpointConfig, CheckpointMetadata, CheckpointTimes, StateHandle,
+    CheckpointConfig, CheckpointMetadata, CheckpointTimes, Contents, StateHandle,
 };
 use slackwater_core::fact::{Fact, JobStatus, TaskStatus};
 use slackwater_core::graph::{
@@ -283,7 +283,10 @@ impl Play {
         }
         let state = StateHandle::Inline(vec![7; 10]);
         let times = CheckpointTimes { bytes: 10, ..CheckpointTimes::default() };
-        self.cluster.acknowledge(self.now, Acknowledge { task, checkpoint, state, times })
+        self.cluster.acknowledge(
+            self.now,
+            Acknowledge { task, checkpoint, state, contents: Contents::default(), times },
+        )
     }
 
     fn all(&mut self, status: TaskStatus) -> Vec<Command> {

@@ -8,9 +8,12 @@ use std::time::Duration;
 use super::{Down, JobStatus, Records, TaskStatus};
 use crate::element::LatencyMarker;
 use crate::graph::Uid;
-use crate::id::{Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
+use crate::id::{
+    Attempt, ChannelId, CheckpointId, Execution, JobEpoch, JobId, TaskManagerId, TriggerId,
+};
 use crate::message::MessageKind;
 use crate::point::Point;
+use crate::savepoint::Ending;
 use crate::time::EventTime;
 
 /// Shows a field: plain where it has a plain form, quoted where it is free text.
@@ -45,6 +48,7 @@ plain!(
     MessageKind,
     TaskManagerId,
     TaskStatus,
+    TriggerId,
     Uid,
     EventTime,
     ChannelId
@@ -55,6 +59,15 @@ impl Field for Execution {
     /// `job/v1[0]#2@e1`: job prefix, subtask, attempt, epoch.
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}/{}#{}@e{}", self.job.0 >> 96, self.subtask, self.attempt, self.epoch)
+    }
+}
+
+impl Field for Option<Ending> {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            None => f.write_str("none"),
+            Some(ending) => fmt::Display::fmt(ending, f),
+        }
     }
 }
 

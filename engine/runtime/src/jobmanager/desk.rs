@@ -189,9 +189,9 @@ impl Desk {
             ToJobManager::Report(TaskReport { task, status, cause, fatal }) => {
                 self.cluster.report(now, &Report { task, status, cause, fatal })
             }
-            ToJobManager::Acknowledged { task, checkpoint, state, times, .. } => {
-                self.cluster.acknowledge(now, Acknowledge { task, checkpoint, state, times })
-            }
+            ToJobManager::Acknowledged { task, checkpoint, state, contents, times, .. } => self
+                .cluster
+                .acknowledge(now, Acknowledge { task, checkpoint, state, contents, times }),
             ToJobManager::Declined { task, checkpoint, cause } => {
                 self.cluster.decline(now, &Decline { task, checkpoint, cause })
             }
@@ -220,8 +220,11 @@ impl Desk {
 
     fn answer(&mut self, request: Request, asker: Asker) {
         let answer = match request {
-            Request::Submit { job, program } => return self.submit(job, program, asker),
+            Request::Submit { job, program, .. } => return self.submit(job, program, asker),
             Request::Cancel { job } => return self.cancel(&job, asker),
+            Request::Savepoint { .. } | Request::SavepointStatus { .. } => {
+                Answer::Refused(Refused::Malformed("this job manager takes no savepoints".into()))
+            }
             Request::Jobs => {
                 let now = self.host.elapsed();
                 Answer::Jobs(self.cluster.jobs().into_iter().map(|job| line(job, now)).collect())

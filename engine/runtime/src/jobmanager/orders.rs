@@ -50,8 +50,9 @@ impl Desk {
             Command::Cancel { task_manager, job, attempt } => {
                 self.send(&task_manager, ToTaskManager::Cancel { epoch, job, attempt });
             }
-            Command::Trigger { task_manager, job, attempt, barrier, subtasks } => {
-                let order = ToTaskManager::Trigger { epoch, job, attempt, barrier, subtasks };
+            Command::Trigger { task_manager, job, attempt, barrier, subtasks, savepoint } => {
+                let order =
+                    ToTaskManager::Trigger { epoch, job, attempt, barrier, subtasks, savepoint };
                 self.send(&task_manager, order);
             }
             Command::Notify { task_manager, job, attempt, checkpoint, last } => {
@@ -98,6 +99,7 @@ impl Desk {
             program,
             checkpoints,
             restore,
+            spared,
             placement,
             subtasks,
         } = command
@@ -118,6 +120,7 @@ impl Desk {
             subtasks,
             checkpoints,
             restore,
+            spared,
         });
         let message = ToTaskManager::Deploy { worker: worker.index, deployment };
         self.send(&worker.task_manager, message);

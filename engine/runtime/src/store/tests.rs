@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use slackwater_core::checkpoint::{
-    CheckpointKind, CheckpointMetadata, METADATA_FORMAT, StateFile, StateHandle, VertexState,
+    CheckpointKind, CheckpointMetadata, Contents, METADATA_FORMAT, StateFile, StateHandle,
+    VertexState,
 };
 use slackwater_core::codec::{Kind, seal};
 use slackwater_core::fact::JobStatus;
@@ -63,9 +64,16 @@ fn metadata(checkpoint: u64, files: Vec<StateFile>) -> CheckpointMetadata {
         triggered: ProcessingTime::from_millis(1),
         completed: ProcessingTime::from_millis(2),
         max_parallelism: 8,
-        vertices: vec![VertexState { vertex: VertexId(0), uids: vec![], parallelism, subtasks }],
+        vertices: vec![VertexState {
+            vertex: VertexId(0),
+            uids: vec![],
+            parallelism,
+            subtasks,
+            contents: Contents::default(),
+        }],
         finished: vec![],
         last: false,
+        ending: None,
     }
 }
 
@@ -193,7 +201,7 @@ fn metadata_that_is_torn_flipped_missing_newer_or_foreign_is_refused_by_name() {
 }
 
 fn submitted() -> LogEvent {
-    LogEvent::Submitted { program: Program::named("ledger") }
+    LogEvent::Submitted { program: Program::named("ledger"), from: None }
 }
 
 fn completed(checkpoint: u64) -> LogEvent {

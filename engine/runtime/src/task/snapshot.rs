@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use slackwater_core::checkpoint::{CheckpointConfig, CheckpointTimes, StateHandle};
+use slackwater_core::checkpoint::{CheckpointConfig, CheckpointTimes, Contents, StateHandle};
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_dataflow::state::Fork;
@@ -110,7 +110,8 @@ impl Writer {
         times.bytes = state.bytes();
         self.host.tell(Fact::StateWritten { task, checkpoint, bytes: times.bytes });
         self.host.tell(Fact::CheckpointAckSent { task, checkpoint });
-        say(ToJobManager::Acknowledged { task, checkpoint, state, times, ended });
+        let contents = Contents::default();
+        say(ToJobManager::Acknowledged { task, checkpoint, state, contents, times, ended });
     }
 
     async fn store(

@@ -234,8 +234,8 @@ impl Crew {
                 return self.deploy(host, worker, deployment);
             }
             ToTaskManager::Cancel { job, attempt, .. } => return self.cancel(job, attempt),
-            ToTaskManager::Trigger { job, attempt, barrier, subtasks, .. } => {
-                (job, attempt, CheckpointOrder::Trigger { barrier, subtasks })
+            ToTaskManager::Trigger { job, attempt, barrier, subtasks, savepoint, .. } => {
+                (job, attempt, CheckpointOrder::Trigger { barrier, subtasks, savepoint })
             }
             ToTaskManager::Completed { job, attempt, checkpoint, last, .. } => {
                 (job, attempt, CheckpointOrder::Completed { checkpoint, last })

@@ -5,12 +5,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use slackwater_core::checkpoint::{CheckpointTimes, StateHandle};
+use slackwater_core::checkpoint::{CheckpointTimes, Contents, StateHandle};
 use slackwater_core::element::Barrier;
 use slackwater_core::fact::JobStatus;
-use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TriggerId};
 use slackwater_core::message::MessageKind;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
 
 use super::session::Heartbeat;
 use crate::deployment::{Deployment, TaskReport};
@@ -62,8 +63,11 @@ pub enum ToTaskManager {
         attempt: Attempt,
         /// The barrier.
         barrier: Barrier,
-        /// The source subtasks that this task manager runs.
+        /// The source subtasks that this task manager runs; none, if it is only told of a savepoint.
         subtasks: Vec<Subtask>,
+        /// Where the state goes, if it is a savepoint: its folder, or `memory://` for the job
+        /// manager's memory. Every task manager of the attempt is told.
+        savepoint: Option<String>,
     },
     /// A checkpoint is complete: what sinks hold for it may be seen.
     Completed {
@@ -104,6 +108,8 @@ pub enum ToJobManager {
         checkpoint: CheckpointId,
         /// Where the state is.
         state: StateHandle,
+        /// What it holds, by name.
+        contents: Contents,
         /// What it took.
         times: CheckpointTimes,
         /// Whether the task is a source that has read everything: it was at its end when the
@@ -228,6 +234,25 @@ pub enum Request {
         job: JobId,
         /// What to run.
         program: Program,
+        /// With what it starts, if not with nothing.
+        from: Option<StartFrom>,
+    },
+    /// Take a savepoint of a job, named by its id or by a prefix that only it has. The client draws
+    /// the trigger id: the same request again has no second effect.
+    Savepoint {
+        /// Names the request.
+        trigger: TriggerId,
+        /// Hex digits.
+        job: String,
+        /// The folder to make the savepoint's in; `None`: where the cluster keeps them.
+        target: Option<String>,
+        /// Whether and how the job ends with it.
+        ending: Option<Ending>,
+    },
+    /// How far a savepoint is.
+    SavepointStatus {
+        /// The request.
+        trigger: TriggerId,
     },
     /// Cancel a job, named by its id or by a prefix that only it has.
     Cancel {
@@ -247,6 +272,8 @@ pub enum Answer {
     Submitted(JobId),
     /// The job is being cancelled, or is cancelled already.
     Cancelling(JobId),
+    /// How far a savepoint of the job is.
+    Savepoint(JobId, SavepointStatus),
     /// All jobs, in the order of submission.
     Jobs(Vec<JobLine>),
     /// All task managers, by name.
@@ -262,6 +289,11 @@ pub enum Refused {
     BadProgram(String),
     /// No job, or more than one, answers to this name; or its state forbids the request.
     BadJob(String),
+    /// No savepoint was asked for under this id, or the job manager that was asked is no more: to ask
+    /// for it again, under the same id, is safe.
+    UnknownTrigger(TriggerId),
+    /// What the job is to start from is no savepoint, cannot be read, or does not fit the job.
+    BadStart(String),
     /// The request itself cannot be read.
     Malformed(String),
 }

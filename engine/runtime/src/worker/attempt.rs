@@ -153,7 +153,7 @@ impl RunningAttempt {
     pub(super) fn obey(&self, order: &CheckpointOrder) {
         let tasks = self.0.tasks.borrow();
         let (order, named) = match order {
-            CheckpointOrder::Trigger { barrier, subtasks } => {
+            CheckpointOrder::Trigger { barrier, subtasks, .. } => {
                 (Order::Trigger(*barrier), Some(subtasks))
             }
             CheckpointOrder::Completed { checkpoint, last } => {

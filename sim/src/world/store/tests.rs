@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use slackwater_core::checkpoint::{
-    CheckpointKind, CheckpointMetadata, METADATA_FORMAT, StateFile, StateHandle, VertexState,
+    CheckpointKind, CheckpointMetadata, Contents, METADATA_FORMAT, StateFile, StateHandle,
+    VertexState,
 };
 use slackwater_core::fact::Detail;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
@@ -245,14 +246,21 @@ fn metadata(file: &StateFile) -> CheckpointMetadata {
         triggered: ProcessingTime::from_millis(1),
         completed: ProcessingTime::from_millis(2),
         max_parallelism: 8,
-        vertices: vec![VertexState { vertex: VertexId(0), uids: vec![], parallelism: 1, subtasks }],
+        vertices: vec![VertexState {
+            vertex: VertexId(0),
+            uids: vec![],
+            parallelism: 1,
+            subtasks,
+            contents: Contents::default(),
+        }],
         finished: vec![],
         last: false,
+        ending: None,
     }
 }
 
 fn submitted() -> LogEvent {
-    LogEvent::Submitted { program: Program::named("ledger") }
+    LogEvent::Submitted { program: Program::named("ledger"), from: None }
 }
 
 fn reserved(ids_below: u64) -> LogEvent {
