@@ -5,11 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::graph::JobGraph;
-use slackwater_core::id::{CheckpointId, Execution, JobEpoch, JobId, TaskManagerId};
+use slackwater_core::id::{CheckpointId, Execution, JobEpoch, JobId, TaskManagerId, TriggerId};
+use slackwater_core::joblog::Start;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::{JOB_MANAGER, SavepointRequest, SavepointStatus, folder_name};
 
+use crate::checkpoint::savepoints::Asked;
 use crate::checkpoint::{Acknowledge, Decline, Plan};
 use crate::command::{Outbox, Placement};
 use crate::job::{Complete, Job, Report, RestoreFailed, Wish};
@@ -42,17 +46,21 @@ pub struct Cluster {
     pool: SlotPool,
     /// In the order of submission.
     jobs: Vec<Job>,
+    /// How many savepoints were asked for that stay in the memory of the job manager.
+    kept: u64,
     out: Outbox,
 }
 
 impl Cluster {
     /// An empty cluster in the term `epoch`.
     pub fn new(epoch: JobEpoch) -> Self {
-        Self { epoch, pool: SlotPool::default(), jobs: Vec::new(), out: Outbox::default() }
+        let (pool, jobs, out) = (SlotPool::default(), Vec::new(), Outbox::default());
+        Self { epoch, pool, jobs, kept: 0, out }
     }
 
-    /// Takes a new job: it is accepted once its submission is durable, and CREATED until then. The
-    /// same job id again changes nothing: a retried request has one effect.
+    /// Takes a new job, and with what it is to start: it is accepted once its submission is durable,
+    /// and CREATED until then. The same job id again changes nothing: a retried request has one
+    /// effect.
     ///
     /// # Errors
     /// If the job id is taken by another program.
@@ -60,7 +68,7 @@ impl Cluster {
         &mut self,
         now: Duration,
         id: JobId,
-        program: Program,
+        (program, from): (Program, Option<Start>),
         graph: JobGraph,
     ) -> Result<Vec<Command>, Refusal> {
         if let Some(index) = self.find(id) {
@@ -72,7 +80,7 @@ impl Cluster {
             };
         }
         let plan = Arc::new(Plan { job: id, epoch: self.epoch, program, graph });
-        self.jobs.push(Job::submitted(plan, now, &mut self.out));
+        self.jobs.push(Job::submitted(plan, from, now, &mut self.out));
         Ok(self.advance(now))
     }
 
@@ -218,6 +226,54 @@ impl Cluster {
             }
             Err(status) => Err(Refusal(format!("job {id} is {status} already"))),
         }
+    }
+
+    /// Takes a request for a savepoint of a job; the same again changes nothing.
+    ///
+    /// # Errors
+    /// If the job is unknown, or can give none: why.
+    pub fn savepoint(
+        &mut self,
+        now: Duration,
+        id: JobId,
+        request: &SavepointRequest,
+    ) -> Result<Vec<Command>, Refusal> {
+        let Some(index) = self.find(id) else {
+            return Err(Refusal(format!("no job {id}")));
+        };
+        let inline = request.is_inline();
+        let SavepointRequest { trigger, ending, .. } = *request;
+        if inline && ending.is_some() {
+            return Err(Refusal(
+                "a job that stops with a savepoint needs a folder for it, not the memory of the job \
+                 manager: say which with --savepoint-path, or start job managers with --savepoints"
+                    .into(),
+            ));
+        }
+        let path = match inline {
+            true => format!("{JOB_MANAGER}/{}", self.kept + 1),
+            false => {
+                format!("{}/{}", request.target.trim_end_matches('/'), folder_name(id, trigger))
+            }
+        };
+        self.jobs[index].savepoint(Asked { trigger, path, inline, ending }).map_err(Refusal)?;
+        self.kept += u64::from(inline);
+        Ok(self.advance(now))
+    }
+
+    /// How far a savepoint is, and of which job; `None`: nobody has asked for it here.
+    pub fn savepoint_status(&self, trigger: TriggerId) -> Option<(JobId, SavepointStatus)> {
+        let of = |job: &Job| {
+            let status = job.coordinator()?.savepoint_status(trigger)?;
+            Some((job.plan().job, status))
+        };
+        self.jobs.iter().find_map(of)
+    }
+
+    /// The savepoint at a place in the memory of this job manager.
+    pub fn kept_savepoint(&self, path: &str) -> Option<&CheckpointMetadata> {
+        let coordinators = self.jobs.iter().filter_map(Job::coordinator);
+        coordinators.into_iter().find_map(|coordinator| coordinator.savepoints().kept(path))
     }
 
     /// Lets time go by: restarts and checkpoints that are due, and whatever else can move.

@@ -13,7 +13,9 @@ use std::time::Duration;
 use slackwater_core::checkpoint::{CheckpointConfig, CheckpointMetadata, RestorePoint};
 use slackwater_core::element::Barrier;
 use slackwater_core::fact::Fact;
-use slackwater_core::id::{Attempt, CheckpointId, JobId, Subtask, TaskManagerId, WorkerId};
+use slackwater_core::id::{
+    Attempt, CheckpointId, JobId, Subtask, TaskManagerId, TriggerId, WorkerId,
+};
 use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
 
@@ -102,6 +104,44 @@ pub enum Command {
         took: Duration,
         /// What to append once the file is durable.
         event: LogEvent,
+    },
+    /// Append [`LogEvent::Saved`], which completes the savepoint, then put its metadata into its
+    /// folder; then say [`metadata_written`](crate::cluster::Cluster::metadata_written). What the
+    /// folder refuses for good is taken back with [`LogEvent::Unsaved`], before
+    /// [`metadata_failed`](crate::cluster::Cluster::metadata_failed) is said.
+    Save {
+        /// The job.
+        job: JobId,
+        /// The request.
+        trigger: TriggerId,
+        /// Its folder, or its place in the job manager's memory.
+        path: String,
+        /// Whether it stays in the job manager's memory: then there is nothing to put anywhere.
+        inline: bool,
+        /// The metadata; the executor stamps its two times, of which control knows none.
+        metadata: Box<CheckpointMetadata>,
+        /// From the trigger to the last acknowledgement.
+        took: Duration,
+        /// No checkpoint id from here on has been used.
+        ids_below: CheckpointId,
+    },
+    /// Put the metadata of a savepoint into its folder, if its state lies there and nothing else:
+    /// the leader before may not have lived to do so.
+    Publish {
+        /// The job.
+        job: JobId,
+        /// The folder.
+        path: String,
+        /// The metadata.
+        metadata: Box<CheckpointMetadata>,
+    },
+    /// Delete what savepoints left in their folders that never completed: nothing, where there is
+    /// metadata.
+    Unsave {
+        /// The job.
+        job: JobId,
+        /// The folders.
+        paths: Vec<String>,
     },
     /// Tell a task manager's tasks of this attempt that a checkpoint is complete.
     Notify {

@@ -107,16 +107,6 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that was just accepted; it starts to wait for slots once that is durable.
-    pub fn submitted(plan: Arc<Plan>, now: Duration, out: &mut Outbox) -> Self {
-        let coordinator = Coordinator::new(&plan, CheckpointId(1), None);
-        let mut job = Self::new(plan, now, Attempt(0), 0);
-        job.coordinator = coordinator;
-        let program = job.plan.program.clone();
-        job.last(LogEvent::Submitted { program, from: None }, Lasting::Submission, out);
-        job
-    }
-
     fn new(plan: Arc<Plan>, now: Duration, attempt: Attempt, failures: u32) -> Self {
         Self {
             submitted: now,
@@ -225,7 +215,7 @@ impl Job {
             program: self.plan.program.clone(),
             checkpoints: self.plan.graph.checkpoints.clone(),
             restore: restore.clone(),
-            spared: Vec::new(),
+            spared: self.coordinator.as_ref().map(Coordinator::spared).unwrap_or_default(),
             placement: placement.to_vec(),
             subtasks,
         };

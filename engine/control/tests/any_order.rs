@@ -104,7 +104,7 @@ impl Witness {
                 let program = Program::named("job").set("p", parallelism).set("r", restarts);
                 let job = JobId(job);
                 let submitted =
-                    self.cluster.submit(now, job, program, graph(parallelism, restarts));
+                    self.cluster.submit(now, job, (program, None), graph(parallelism, restarts));
                 submitted.unwrap_or_default()
             }
             Event::Register { task_manager: index, slots } => {
@@ -229,7 +229,7 @@ fn last(cluster: &mut Cluster, commands: Vec<Command>) -> Vec<Command> {
 }
 
 fn submit(cluster: &mut Cluster, graph: JobGraph) -> Vec<Command> {
-    let commands = cluster.submit(Duration::ZERO, JobId(1), Program::named("job"), graph);
+    let commands = cluster.submit(Duration::ZERO, JobId(1), (Program::named("job"), None), graph);
     last(cluster, commands.expect("accepted"))
 }
 

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use slackwater_core::checkpoint::CheckpointMetadata;
+use slackwater_core::checkpoint::{CheckpointMetadata, RestorePoint};
 use slackwater_core::id::CheckpointId;
+use slackwater_core::joblog::Start;
 
 /// The complete checkpoints of one job.
 #[derive(Debug)]
@@ -17,14 +18,14 @@ pub struct History {
     /// Oldest first, never more than are retained.
     complete: VecDeque<CheckpointMetadata>,
     /// Where the job started; the fallback until its first own one (semantics rule 21).
-    initial: Option<CheckpointMetadata>,
+    initial: Option<Start>,
     /// Aborted or unreadable: their files may still lie about, or yet appear.
     litter: BTreeSet<CheckpointId>,
 }
 
 impl History {
     /// None yet.
-    pub fn new(retained: u32, two_phase: bool, initial: Option<CheckpointMetadata>) -> Self {
+    pub fn new(retained: u32, two_phase: bool, initial: Option<Start>) -> Self {
         let retained = retained.max(1) as usize;
         let (complete, litter) = (VecDeque::new(), BTreeSet::new());
         Self { retained, two_phase, complete, initial, litter }
@@ -32,7 +33,19 @@ impl History {
 
     /// The one to start again with; `None`: the job has none yet, and starts at its beginning.
     pub fn newest(&self) -> Option<&CheckpointMetadata> {
-        self.complete.back().or(self.initial.as_ref())
+        self.complete.back().or(self.initial.as_ref().map(|start| &*start.metadata))
+    }
+
+    /// The same as those need it who take it up.
+    pub fn restore_point(&self) -> Option<RestorePoint> {
+        let own = self.complete.back().map(RestorePoint::from);
+        own.or_else(|| {
+            let Start { folder, metadata, reset_watermarks } = self.initial.as_ref()?;
+            // What was kept in a job manager's memory is in the metadata, state and all.
+            let storage = (!folder.starts_with("jobmanager://")).then(|| folder.clone());
+            let reset_watermarks = *reset_watermarks;
+            Some(RestorePoint { storage, reset_watermarks, ..RestorePoint::from(&**metadata) })
+        })
     }
 
     /// The newest of the job's own.
@@ -84,7 +97,7 @@ impl History {
     /// has to wait for a person.
     pub fn discredit(&mut self, checkpoint: CheckpointId, cause: &str) -> Result<(), String> {
         let damaged = format!("checkpoint {checkpoint} cannot be read: {cause}");
-        if self.initial.as_ref().is_some_and(|initial| initial.checkpoint == checkpoint) {
+        if self.initial.as_ref().is_some_and(|start| start.metadata.checkpoint == checkpoint) {
             // It stays named: to forget it would be to start from nothing.
             return Err(format!("{damaged}; it is where the job was told to start"));
         }
@@ -138,7 +151,9 @@ mod tests {
 
     #[test]
     fn where_a_job_was_told_to_start_stays_its_fallback_until_its_first_own_checkpoint() {
-        let mut history = History::new(1, false, Some(metadata(9, 40)));
+        let (folder, metadata_of_start) = ("file:///sp".to_owned(), Box::new(metadata(9, 40)));
+        let start = Start { folder, metadata: metadata_of_start, reset_watermarks: false };
+        let mut history = History::new(1, false, Some(start));
         // However many attempts there are: each begins there.
         assert_eq!((newest(&history), newest(&history)), (Some((9, 40)), Some((9, 40))));
         let damaged = history.discredit(CheckpointId(40), "gone").expect_err("nothing else");

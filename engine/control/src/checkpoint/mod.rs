@@ -5,6 +5,7 @@
 pub mod history;
 mod parts;
 pub mod pending;
+pub mod savepoints;
 mod schedule;
 
 use std::sync::Arc;
@@ -17,10 +18,12 @@ use slackwater_core::element::{Barrier, BarrierKind};
 use slackwater_core::fact::{Fact, TaskStatus};
 use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask};
+use slackwater_core::joblog::Start;
 use slackwater_core::program::Program;
 
 use self::history::History;
 use self::pending::Pending;
+use self::savepoints::Savepoints;
 use self::schedule::{Due, Ids, Round};
 use crate::command::{Command, Outbox};
 use crate::tasks::Tasks;
@@ -87,6 +90,7 @@ pub struct Coordinator {
     round: Option<Round>,
     pending: Option<Pending>,
     history: History,
+    savepoints: Savepoints,
     failed_in_row: u32,
     exhausted: Option<String>,
     statistics: Statistics,
@@ -95,11 +99,7 @@ pub struct Coordinator {
 impl Coordinator {
     /// The coordinator of a job that uses ids from `first` on. `initial`: where it starts, if not
     /// at its beginning. `None` if the job takes no checkpoints.
-    pub fn new(
-        plan: &Arc<Plan>,
-        first: CheckpointId,
-        initial: Option<CheckpointMetadata>,
-    ) -> Option<Self> {
+    pub fn new(plan: &Arc<Plan>, first: CheckpointId, initial: Option<Start>) -> Option<Self> {
         let config = plan.graph.checkpoints.clone()?;
         let two_phase = plan.graph.has_two_phase_sink();
         Some(Self {
@@ -109,6 +109,7 @@ impl Coordinator {
             ids: Ids::from(first),
             round: None,
             pending: None,
+            savepoints: Savepoints::default(),
             failed_in_row: 0,
             exhausted: None,
             statistics: Statistics::default(),
@@ -166,8 +167,9 @@ impl Coordinator {
 
     /// Ends the attempt: what is pending is aborted, unless it may be complete already.
     pub fn stop(&mut self, cause: &str, out: &mut Outbox) {
-        self.round = None;
+        let attempt = self.round.take().map_or(Attempt(0), |round| round.attempt());
         self.exhausted = None;
+        self.give_up_waiting(attempt, cause, out);
         if self.pending.as_ref().is_some_and(|pending| !pending.writing) {
             self.abort(cause, None, out);
         }
@@ -180,9 +182,12 @@ impl Coordinator {
             let cause = format!("not complete after {timeout:?}: no part of {missing}");
             self.fail(now, &cause, tasks, out);
         }
+        let up = |status| matches!(status, TaskStatus::Running | TaskStatus::Finished);
+        if self.pending.is_none() && self.savepoints.is_waiting() && tasks.all(up) {
+            self.trigger_savepoint(now, tasks, out);
+        }
         let Some(round) = &mut self.round else { return };
         let due = round.look(self.pending.is_some(), &self.plan.graph, tasks);
-        let up = |status| matches!(status, TaskStatus::Running | TaskStatus::Finished);
         if due.is_some_and(|due| due.at <= now) && self.exhausted.is_none() && tasks.all(up) {
             self.trigger(now, due.is_some_and(|due| due.last), tasks, out);
         }
@@ -225,7 +230,7 @@ impl Coordinator {
 
     /// With what the next attempt starts; `None`: at its beginning.
     pub fn restore_point(&self) -> Option<RestorePoint> {
-        self.history.newest().map(RestorePoint::from)
+        self.halted().or_else(|| self.history.restore_point())
     }
 
     /// Whether a checkpoint may be complete or not: until that is known, nothing may start with it,
@@ -260,23 +265,47 @@ impl Coordinator {
         assert!(self.pending.is_none(), "one checkpoint at a time");
         let Some(checkpoint) = self.ids.take() else { return };
         let (job, attempt) = (self.plan.job, tasks.attempt);
-        self.pending = Some(Pending::new(checkpoint, now, last, tasks));
+        self.pending = Some(Pending::new(checkpoint, now, (last, None), tasks));
         if let Some(round) = &mut self.round {
             round.triggered(now, self.config.interval);
         }
         out.tell(Fact::CheckpointTriggered { job, attempt, checkpoint, last });
-        let barrier = Barrier { checkpoint, kind: BarrierKind::Checkpoint };
+        self.send_barrier(Barrier { checkpoint, kind: BarrierKind::Checkpoint }, None, tasks, out);
+    }
+
+    fn trigger_savepoint(&mut self, now: Duration, tasks: &Tasks, out: &mut Outbox) {
+        let Some(checkpoint) = self.ids.take() else { return };
+        let Some(asked) = self.savepoints.next() else { return };
+        let (job, attempt, trigger, ending) =
+            (self.plan.job, tasks.attempt, asked.trigger, asked.ending);
+        let barrier = Barrier { checkpoint, kind: asked.barrier() };
+        let storage = asked.storage();
+        self.pending = Some(Pending::new(checkpoint, now, (false, Some(asked)), tasks));
+        out.tell(Fact::SavepointTriggered { job, attempt, checkpoint, trigger, ending });
+        self.send_barrier(barrier, Some(storage), tasks, out);
+    }
+
+    /// Lets a barrier start at the sources; where a savepoint goes, every task manager is told.
+    fn send_barrier(
+        &self,
+        barrier: Barrier,
+        savepoint: Option<String>,
+        tasks: &Tasks,
+        out: &mut Outbox,
+    ) {
+        let (job, attempt) = (self.plan.job, tasks.attempt);
         let is_source = |subtask: &Subtask| self.plan.graph.inputs(subtask.vertex).next().is_none();
         for (task_manager, mut subtasks) in tasks.live_by_host() {
             subtasks.retain(is_source);
-            if !subtasks.is_empty() {
+            if !subtasks.is_empty() || savepoint.is_some() {
+                let savepoint = savepoint.clone();
                 out.push(Command::Trigger {
                     task_manager,
                     job,
                     attempt,
                     barrier,
                     subtasks,
-                    savepoint: None,
+                    savepoint,
                 });
             }
         }
@@ -285,11 +314,16 @@ impl Coordinator {
     /// Aborts the pending one, and counts it.
     fn fail(&mut self, now: Duration, cause: &str, tasks: &Tasks, out: &mut Outbox) {
         let Some(checkpoint) = self.pending() else { return };
-        self.failed_in_row += 1;
         if let Some(round) = &mut self.round {
             round.aborted(self.config.min_pause, now);
         }
+        let is_savepoint = self.pending.as_ref().is_some_and(|own| own.savepoint.is_some());
         self.abort(cause, Some(tasks), out);
+        if is_savepoint {
+            // That a person's folder cannot be written to is no fault of the job.
+            return;
+        }
+        self.failed_in_row += 1;
         let (failed, tolerated) = (self.failed_in_row, self.config.tolerated_failures);
         if failed > tolerated {
             let cause = format!(
@@ -304,8 +338,11 @@ impl Coordinator {
         let Some(pending) = self.pending.take() else { return };
         assert!(!pending.writing, "what may be complete is not ours to abort");
         let (job, attempt, checkpoint) = (self.plan.job, pending.attempt, pending.checkpoint);
-        self.statistics.failed += 1;
-        out.tell(Fact::CheckpointAborted { job, attempt, checkpoint, cause: cause.to_owned() });
+        if pending.savepoint.is_none() {
+            self.statistics.failed += 1;
+            let cause = cause.to_owned();
+            out.tell(Fact::CheckpointAborted { job, attempt, checkpoint, cause });
+        }
         let hosts = tasks.map(Tasks::live_by_host).into_iter().flatten();
         out.extend(hosts.map(|(task_manager, _)| Command::AbortCheckpoint {
             task_manager,
@@ -313,6 +350,9 @@ impl Coordinator {
             attempt,
             checkpoint,
         }));
+        if let Some(asked) = pending.savepoint {
+            return self.unsaved((checkpoint, attempt), (asked, cause), out);
+        }
         out.push(Command::Discard { job, checkpoints: vec![checkpoint] });
         // Tasks may write their parts of it yet: it is looked for once more.
         self.history.litter(checkpoint);

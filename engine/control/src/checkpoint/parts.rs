@@ -34,6 +34,12 @@ impl Coordinator {
             return;
         };
         pending.writing = true;
+        if let Some(pending) = &self.pending
+            && let Some(asked) = &pending.savepoint
+        {
+            return self.save(now, pending, asked, out);
+        }
+        let Some(pending) = &self.pending else { return };
         let ids_below = Ids::reach_after(checkpoint);
         let event = LogEvent::Completed { checkpoint, attempt, ids_below };
         let metadata = Box::new(pending.metadata(&self.plan));
@@ -104,6 +110,9 @@ impl Coordinator {
             let message = format!("completion of checkpoint {checkpoint}");
             return out.tell(Fact::MessageFenced { message, cause: "nobody waits for it".into() });
         };
+        if let Some(asked) = pending.savepoint.clone() {
+            return self.saved(now, (pending, asked), tasks, out);
+        }
         let (job, attempt) = (self.plan.job, pending.attempt);
         let duration = now.saturating_sub(pending.triggered);
         self.ids.allow(Ids::reach_after(checkpoint));
@@ -117,18 +126,30 @@ impl Coordinator {
         let lives = self.round.as_mut().filter(|round| round.attempt() == attempt);
         let first = lives.is_some_and(|round| {
             round.completed(self.config.min_pause, now, pending.last);
-            let last = pending.last;
-            out.tell(Fact::CheckpointNotified { job, attempt, checkpoint, last });
-            out.extend(tasks.live_by_host().into_keys().map(|task_manager| Command::Notify {
-                task_manager,
-                job,
-                attempt,
-                checkpoint,
-                last,
-            }));
             round.is_first_completion()
         });
+        if self.round.as_ref().is_some_and(|round| round.attempt() == attempt) {
+            self.notify((attempt, checkpoint, pending.last), tasks, out);
+        }
         self.tidy_up(attempt, subsumed, first, out);
+    }
+
+    /// Tells every task that a checkpoint is complete; `last`: the job ends with it.
+    pub(super) fn notify(
+        &self,
+        (attempt, checkpoint, last): (Attempt, CheckpointId, bool),
+        tasks: &Tasks,
+        out: &mut Outbox,
+    ) {
+        let job = self.plan.job;
+        out.tell(Fact::CheckpointNotified { job, attempt, checkpoint, last });
+        out.extend(tasks.live_by_host().into_keys().map(|task_manager| Command::Notify {
+            task_manager,
+            job,
+            attempt,
+            checkpoint,
+            last,
+        }));
     }
 
     /// A checkpoint's metadata could not be written, and its completion will never be in the log.
@@ -161,6 +182,7 @@ impl Coordinator {
         out: &mut Outbox,
     ) {
         let job = self.plan.job;
+        self.tidy_up_savepoints(out);
         for checkpoint in subsumed.iter().copied() {
             out.tell(Fact::CheckpointSubsumed { job, attempt, checkpoint });
         }

@@ -14,6 +14,7 @@ use slackwater_core::id::{Attempt, CheckpointId, Subtask};
 use slackwater_core::time::ProcessingTime;
 
 use super::Plan;
+use super::savepoints::Asked;
 use crate::tasks::Tasks;
 
 /// How many subtasks a cause names before it only counts the others.
@@ -30,6 +31,8 @@ pub struct Pending {
     pub triggered: Duration,
     /// Whether every source was at its end.
     pub last: bool,
+    /// Who asked for it, if it is a savepoint.
+    pub savepoint: Option<Asked>,
     /// Whether every part is in, and its metadata is being written: no longer ours to abort.
     pub writing: bool,
     /// What all its parts took: the longest of each.
@@ -41,12 +44,18 @@ pub struct Pending {
 
 impl Pending {
     /// One that every live task must acknowledge. Those that have finished are written down.
-    pub fn new(checkpoint: CheckpointId, triggered: Duration, last: bool, tasks: &Tasks) -> Self {
+    pub fn new(
+        checkpoint: CheckpointId,
+        triggered: Duration,
+        (last, savepoint): (bool, Option<Asked>),
+        tasks: &Tasks,
+    ) -> Self {
         Self {
             checkpoint,
             attempt: tasks.attempt,
             triggered,
             last,
+            savepoint,
             writing: false,
             times: CheckpointTimes::default(),
             waiting: tasks.live().map(|(subtask, _)| subtask).collect(),
@@ -117,11 +126,15 @@ impl Pending {
             let (vertex, uids, parallelism) = (vertex.id, uids.collect(), vertex.parallelism);
             VertexState { vertex, uids, parallelism, subtasks, contents }
         };
+        let kind = match &self.savepoint {
+            None => CheckpointKind::Checkpoint,
+            Some(_) => CheckpointKind::Savepoint,
+        };
         CheckpointMetadata {
             format: METADATA_FORMAT,
             job: plan.job,
             checkpoint: self.checkpoint,
-            kind: CheckpointKind::Checkpoint,
+            kind,
             epoch: plan.epoch,
             attempt: self.attempt,
             program: plan.program.clone(),
@@ -131,7 +144,7 @@ impl Pending {
             vertices: plan.graph.vertices.iter().map(whole).collect(),
             finished: self.finished.clone(),
             last: self.last,
-            ending: None,
+            ending: self.savepoint.as_ref().and_then(|asked| asked.ending),
         }
     }
 }

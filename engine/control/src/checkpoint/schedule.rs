@@ -153,6 +153,17 @@ impl Round {
         self.completed += 1;
     }
 
+    /// A savepoint completed; `ends`: the job with it.
+    pub fn saved(&mut self, min_pause: Duration, now: Duration, ends: bool) {
+        self.pause(min_pause, now);
+        self.closed |= ends;
+    }
+
+    /// Whether nothing is left to be read, or no checkpoint follows.
+    pub fn is_over(&self, graph: &JobGraph, tasks: &Tasks) -> bool {
+        self.closed || self.has_ended(graph, tasks)
+    }
+
     /// Whether exactly one has completed.
     pub fn is_first_completion(&self) -> bool {
         self.completed == 1
@@ -177,13 +188,21 @@ impl Round {
         if pending || self.closed || !self.runs {
             return None;
         }
-        let is_source = |subtask: &Subtask| graph.inputs(subtask.vertex).next().is_none();
-        let mut live = tasks.live().map(|(subtask, _)| subtask).filter(is_source).peekable();
         // Without a live source nobody starts a barrier.
-        live.peek()?;
-        if live.all(|source| self.ended.contains(&source)) {
+        live_sources(graph, tasks).next()?;
+        if self.has_ended(graph, tasks) {
             return Some(Due { at: self.retry, last: true });
         }
         self.next.map(|at| Due { at, last: false })
     }
+
+    /// Whether every source that lives is at its end.
+    fn has_ended(&self, graph: &JobGraph, tasks: &Tasks) -> bool {
+        live_sources(graph, tasks).all(|source| self.ended.contains(&source))
+    }
+}
+
+fn live_sources(graph: &JobGraph, tasks: &Tasks) -> impl Iterator<Item = Subtask> {
+    let is_source = |subtask: &Subtask| graph.inputs(subtask.vertex).next().is_none();
+    tasks.live().map(|(subtask, _)| subtask).filter(is_source)
 }

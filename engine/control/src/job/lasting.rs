@@ -8,12 +8,12 @@ use std::time::Duration;
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{Attempt, CheckpointId};
-use slackwater_core::joblog::LogEvent;
+use slackwater_core::joblog::{LogEvent, Start};
 
 use super::{Job, Wish};
 use crate::checkpoint::{Coordinator, Plan};
 use crate::command::{Command, Outbox};
-use crate::recovery::Recovered;
+use crate::recovery::{Recovered, first_id};
 
 /// What follows when an entry is durable.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,21 @@ pub(super) enum Lasting {
 pub type Complete = Vec<(CheckpointId, Result<CheckpointMetadata, String>)>;
 
 impl Job {
+    /// A job that was just accepted, with what it is to start; it waits for slots once that is durable.
+    pub fn submitted(
+        plan: Arc<Plan>,
+        from: Option<Start>,
+        now: Duration,
+        out: &mut Outbox,
+    ) -> Self {
+        let coordinator = Coordinator::new(&plan, first_id(from.as_ref()), from.clone());
+        let mut job = Self::new(plan, now, Attempt(0), 0);
+        job.coordinator = coordinator;
+        let program = job.plan.program.clone();
+        job.last(LogEvent::Submitted { program, from }, Lasting::Submission, out);
+        job
+    }
+
     /// A job as an earlier job manager left it: it starts again with its newest checkpoint once
     /// nothing of before runs any more, at `fenced_until` at the latest. No failure is counted.
     pub fn resumed(
@@ -48,9 +63,13 @@ impl Job {
         out: &mut Outbox,
     ) -> Self {
         let (attempt, failures) = (recovered.attempt, recovered.failures);
-        let coordinator = Coordinator::new(&plan, recovered.next_checkpoint, None);
+        let start = recovered.start.clone();
+        let coordinator = Coordinator::new(&plan, recovered.next_checkpoint, start);
         let mut job = Self::new(plan, now, attempt, failures);
         job.coordinator = coordinator;
+        if let Some(own) = &mut job.coordinator {
+            own.take_over_savepoints(&recovered.saved, recovered.ended.is_none(), out);
+        }
         if let Some((status, cause)) = &recovered.ended {
             // Whoever wrote the end may not have lived to tell it, nor to tidy up.
             job.cause = cause.clone();

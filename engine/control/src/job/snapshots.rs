@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
+use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::joblog::LogEvent;
 
 use super::lasting::Lasting;
 use super::{Job, Wish};
-use crate::checkpoint::{Acknowledge, Decline};
+use crate::checkpoint::savepoints::Asked;
+use crate::checkpoint::{Acknowledge, Coordinator, Decline};
 use crate::command::Outbox;
 
 /// What a task says when it cannot take up its part of a checkpoint. Its end is reported apart.
@@ -91,7 +92,7 @@ impl Job {
             out.tell(Fact::MessageFenced { message, cause: why });
             return Wish::Nothing;
         }
-        let in_use = |own: &&mut crate::checkpoint::Coordinator| {
+        let in_use = |own: &&mut Coordinator| {
             own.restore_point().is_some_and(|point| point.checkpoint == *checkpoint)
         };
         let taken_out = match self.coordinator.as_mut().filter(|_| *damaged).filter(in_use) {
@@ -106,6 +107,36 @@ impl Job {
                 self.fail(now, &cause, false, out)
             }
         }
+    }
+
+    /// Takes a request for a savepoint; one that is known already changes nothing.
+    ///
+    /// # Errors
+    /// Why the job can give none now, or never.
+    pub fn savepoint(&mut self, asked: Asked) -> Result<(), String> {
+        let (job, status) = (self.plan.job, self.ending.unwrap_or(self.status));
+        let Some(coordinator) = &mut self.coordinator else {
+            return Err(format!(
+                "job {job} takes no checkpoints, and so gives no savepoints: start it with \
+                 checkpoint=10s, or with checkpoint=manual for savepoints alone"
+            ));
+        };
+        if coordinator.savepoint_status(asked.trigger).is_some() {
+            return Ok(());
+        }
+        if status != JobStatus::Running {
+            return Err(format!("job {job} is {status}: only a running job gives a savepoint"));
+        }
+        if coordinator.is_ending(&self.tasks) || self.tasks.finished().next().is_some() {
+            return Err(format!("job {job} is about to end: it gives no more savepoints"));
+        }
+        coordinator.ask(asked);
+        Ok(())
+    }
+
+    /// The coordinator of its checkpoints and savepoints, if it takes any.
+    pub fn coordinator(&self) -> Option<&Coordinator> {
+        self.coordinator.as_ref()
     }
 
     /// Lets checkpoints be triggered and time out; a job of which too many failed in a row fails.

@@ -43,7 +43,7 @@ impl Played {
         let plan = Arc::new(Plan { job, epoch, program, graph });
         let mut out = Outbox::default();
         let mut played = Self {
-            job: Job::submitted(plan, Duration::ZERO, &mut out),
+            job: Job::submitted(plan, None, Duration::ZERO, &mut out),
             now: Duration::ZERO,
             facts: Vec::new(),
             wishes: Vec::new(),

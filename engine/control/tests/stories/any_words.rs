@@ -22,6 +22,8 @@ const WORDS: &[(u32, &[&str])] = &[
     (2, &["old-ack:s0", "old-ack:k1", "ack:k0@1", "ack:s1@2", "decline:s1", "decline:k0@3"]),
     (1, &["lose:a", "lose:b", "fail:s0", "fail:k1", "finish:s1", "flaky:k0", "damaged:s0"]),
     (1, &["leader", "leader:2", "wait:10000"]),
+    (2, &["save:1", "save:2", "save:3 acks saved", "acks saved", "stop:4", "unsaved", "save:1"]),
+    (1, &["stop:5 acks saved end:s0 end:s1", "drain:6", "keep:7 acks saved"]),
 ];
 
 fn words() -> impl Strategy<Value = Vec<&'static str>> {
@@ -74,6 +76,13 @@ fn the_words_reach_what_they_are_meant_to_try() {
         "fenced",
         "declined",
         "unreadable",
+        "savepoint",
+        "savepoint-stop",
+        "saved",
+        "failed",
+        "refused",
+        "publish",
+        "halted",
     ] {
         assert!(said.contains(verb), "{verb} never happened: {said:?}");
     }

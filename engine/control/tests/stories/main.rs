@@ -6,3 +6,4 @@ mod any_words;
 mod checkpoints;
 mod leaders;
 mod play;
+mod savepoints;

@@ -19,10 +19,12 @@ use slackwater_core::graph::{
     Edge, JobGraph, OperatorInfo, OperatorKind, Partition, Restart, TWO_PHASE, Vertex,
 };
 use slackwater_core::id::{
-    Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, VertexId, WorkerId,
+    Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TaskManagerId, TriggerId, VertexId,
+    WorkerId,
 };
 use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::{Ending, JOB_MANAGER, SavepointRequest, SavepointStatus};
 use slackwater_core::schema::Fingerprint;
 
 pub const JOB: JobId = JobId(1);
@@ -97,6 +99,14 @@ pub struct Play {
     pub log: Vec<(JobEpoch, LogEvent)>,
     /// The metadata that is being written, and how the entry reads that completes it.
     writing: Option<(CheckpointMetadata, LogEvent)>,
+    /// What the last deployment said that two-phase sinks must spare.
+    pub spared: Vec<CheckpointId>,
+    /// Why a savepoint was refused last.
+    pub refusal: String,
+    /// The savepoint that is being written, and how the entry reads that completes it.
+    saving: Option<LogEvent>,
+    /// What lies in the folders of savepoints.
+    pub saved: BTreeMap<CheckpointId, CheckpointMetadata>,
     /// What lies in the store.
     pub stored: BTreeMap<CheckpointId, CheckpointMetadata>,
     tasks: BTreeMap<Subtask, TaskStatus>,
@@ -129,6 +139,10 @@ impl Play {
             said: Vec::new(),
             log: Vec::new(),
             writing: None,
+            saving: None,
+            refusal: String::new(),
+            spared: Vec::new(),
+            saved: BTreeMap::new(),
             stored: BTreeMap::new(),
             tasks: BTreeMap::new(),
             attempt: Attempt(0),
@@ -138,7 +152,7 @@ impl Play {
             witness: Witness::default(),
         };
         let graph = play.setting.graph();
-        let commands = play.cluster.submit(play.now, JOB, Program::named("job"), graph);
+        let commands = play.cluster.submit(play.now, JOB, (Program::named("job"), None), graph);
         play.obeys(commands.expect("accepted"));
         play.follow("back:a back:b");
         play.said.clear();
@@ -165,7 +179,8 @@ impl Play {
         let restored = self.said.iter().any(|word| word.starts_with("restored"));
         match word.split_once(':').map_or(word, |(verb, _)| verb) {
             "written" | "unwritten" => self.writing.is_some(),
-            "again" => self.writing.is_none(),
+            "saved" | "unsaved" => self.saving.is_some(),
+            "again" => self.writing.is_none() && self.saving.is_none(),
             "old-ack" => self.attempt.0 > 0,
             "cancel" => !self.status().is_final(),
             "damaged" | "flaky" => restored,
@@ -218,6 +233,20 @@ impl Play {
                 self.cluster
                     .restore_failed(now, &RestoreFailed { task, checkpoint, damaged, cause })
             }
+            "save" | "stop" | "drain" | "keep" => self.ask(verb, object),
+            "saved" => {
+                let event = self.saving.take().expect("one is being written");
+                let LogEvent::Saved { metadata, .. } = &event else { panic!("{event:?}") };
+                let checkpoint = metadata.checkpoint;
+                self.saved.insert(checkpoint, (**metadata).clone());
+                self.log.push((self.cluster.epoch(), event));
+                self.cluster.metadata_written(now, JOB, checkpoint)
+            }
+            "unsaved" => {
+                let event = self.saving.take().expect("one is being written");
+                let LogEvent::Saved { metadata, .. } = event else { panic!("{event:?}") };
+                self.cluster.metadata_failed(now, JOB, metadata.checkpoint, "full")
+            }
             "cancel" => self.cluster.cancel(now, JOB).expect("it may be cancelled"),
             "slow" => {
                 self.slow = true;
@@ -229,6 +258,36 @@ impl Play {
             }
             "leader" => self.new_leader(object),
             other => panic!("no verb {other}"),
+        }
+    }
+
+    /// A person asks for savepoint number `object`.
+    fn ask(&mut self, verb: &str, object: &str) -> Vec<Command> {
+        let ending = match verb {
+            "stop" => Some(Ending::Stop),
+            "drain" => Some(Ending::Drain),
+            _ => None,
+        };
+        let trigger = TriggerId(object.parse().expect("a number"));
+        let target = if verb == "keep" { JOB_MANAGER } else { "file:///savepoints" }.to_owned();
+        let request = SavepointRequest { trigger, target, ending };
+        match self.cluster.savepoint(self.now, JOB, &request) {
+            Ok(commands) => commands,
+            Err(refusal) => {
+                self.said.push(format!("refused:{object}"));
+                self.refusal = refusal.0;
+                Vec::new()
+            }
+        }
+    }
+
+    /// How far savepoint `number` is, for a person.
+    pub fn savepoint(&self, number: u128) -> String {
+        match self.cluster.savepoint_status(TriggerId(number)) {
+            None => "unknown".to_owned(),
+            Some((_, SavepointStatus::InProgress)) => "in progress".to_owned(),
+            Some((_, SavepointStatus::Completed { path, .. })) => path,
+            Some((_, SavepointStatus::Failed { cause })) => format!("failed: {cause}"),
         }
     }
 
@@ -248,7 +307,7 @@ impl Play {
     fn new_leader(&mut self, damaged: &str) -> Vec<Command> {
         let epoch = self.cluster.epoch().next();
         self.cluster = Cluster::new(epoch);
-        (self.writing, self.unwritten) = (None, Vec::new());
+        (self.writing, self.saving, self.unwritten) = (None, None, Vec::new());
         self.tasks.clear();
         self.witness.pending = None;
         self.log.push((epoch, LogEvent::Claimed));
@@ -326,13 +385,16 @@ impl Play {
                 Command::Persist { job, ticket, event } => {
                     self.unwritten.push((job, ticket, event));
                 }
-                Command::Deploy { attempt, restore, subtasks, .. } => {
+                Command::Deploy { attempt, restore, subtasks, spared, .. } => {
                     if self.attempt != attempt {
                         let over = self.tasks.values().all(|status| is_over(*status));
                         assert!(over && attempt > self.attempt, "one attempt lives at a time");
                         self.begins_with(restore.as_ref().map(|point| point.checkpoint));
                         (self.attempt, self.tasks) = (attempt, BTreeMap::new());
                         self.said.extend(restore.is_none().then(|| "start".to_owned()));
+                        let halted = restore.as_ref().is_some_and(|point| point.halted);
+                        self.said.extend(halted.then(|| "halted".to_owned()));
+                        self.spared = spared;
                     }
                     self.tasks.extend(subtasks.iter().map(|s| (*s, TaskStatus::Deploying)));
                 }
@@ -347,8 +409,23 @@ impl Play {
                     self.said.push(format!("write:{}", metadata.checkpoint));
                     self.writing = Some((*metadata, event));
                 }
+                Command::Save { trigger, path, metadata, ids_below, .. } => {
+                    assert_eq!(self.witness.missing, BTreeSet::new(), "every part is in");
+                    assert_eq!(self.witness.pending, Some(metadata.checkpoint));
+                    self.said.push(format!("save:{}", metadata.checkpoint));
+                    self.saving = Some(LogEvent::Saved { trigger, path, metadata, ids_below });
+                }
+                Command::Publish { metadata, .. } => {
+                    let checkpoint = metadata.checkpoint;
+                    self.saved.entry(checkpoint).or_insert(*metadata);
+                    self.said.push(format!("publish:{checkpoint}"));
+                }
+                Command::Unsave { paths, .. } => {
+                    self.said.push(format!("unsave:{}", paths.len()));
+                }
                 Command::Notify { task_manager, checkpoint, .. } => {
-                    assert!(self.stored.contains_key(&checkpoint), "told when it is durable");
+                    let durable = self.stored.contains_key(&checkpoint);
+                    assert!(durable || self.saved.contains_key(&checkpoint), "told when durable");
                     self.said.push(format!("tell:{task_manager}"))
                 }
                 Command::AbortCheckpoint { .. } => {}
@@ -376,13 +453,22 @@ impl Play {
         let unreadable = |id: &&CheckpointId| !self.said.contains(&format!("unreadable:{id}"));
         let newest = self.witness.complete.iter().rfind(unreadable);
         assert!(restore >= newest.copied(), "{restore:?} is older than {newest:?}");
-        assert!(restore.is_none_or(|id| self.stored.contains_key(&id)), "{restore:?} is deleted");
+        let is_there = |id| self.stored.contains_key(&id) || self.saved.contains_key(&id);
+        assert!(restore.is_none_or(is_there), "{restore:?} is deleted");
     }
 
     fn witnesses(&mut self, fact: &Fact) {
         let witness = &mut self.witness;
         match fact {
-            Fact::CheckpointTriggered { checkpoint, .. } => {
+            Fact::SavepointCompleted { checkpoint, .. } => {
+                assert_eq!(witness.pending.take(), Some(*checkpoint), "it was pending");
+                assert!(self.saved.contains_key(checkpoint), "it is durable");
+            }
+            Fact::SavepointFailed { checkpoint, .. } if *checkpoint > CheckpointId(0) => {
+                assert_eq!(witness.pending.take(), Some(*checkpoint), "it was pending");
+            }
+            Fact::CheckpointTriggered { checkpoint, .. }
+            | Fact::SavepointTriggered { checkpoint, .. } => {
                 let before = witness.pending.replace(*checkpoint);
                 assert_eq!(before, None, "one is pending at a time");
                 let live = self.tasks.iter().filter(|(_, status)| !is_over(**status));
@@ -414,6 +500,14 @@ impl Play {
                 self.newest = *checkpoint;
                 format!("trigger{}:{checkpoint}", last(l))
             }
+            Fact::SavepointTriggered { checkpoint, ending, .. } => {
+                assert!(*checkpoint > self.newest, "ids grow");
+                self.newest = *checkpoint;
+                let ending = ending.map_or(String::new(), |ending| format!("-{ending}"));
+                format!("savepoint{ending}:{checkpoint}")
+            }
+            Fact::SavepointCompleted { checkpoint, .. } => format!("saved:{checkpoint}"),
+            Fact::SavepointFailed { checkpoint, .. } => format!("failed:{checkpoint}"),
             Fact::CheckpointAckReceived { .. } => "+".to_owned(),
             Fact::CheckpointDeclined { checkpoint, .. } => format!("declined:{checkpoint}"),
             Fact::CheckpointCompleted { checkpoint, bytes, .. } => {

@@ -86,6 +86,11 @@ pub trait Host: Send + Sync + 'static {
     /// If there is no such store: an unknown scheme, a path that is not a folder.
     fn store(&self, url: &str) -> Result<Objects, StoreError>;
 
+    /// Whether the store at `url` is there already: [`Host::store`] makes a folder that is not.
+    fn has_store(&self, url: &str) -> bool {
+        self.store(url).is_ok()
+    }
+
     /// Starts a task on this thread. It ends with the returned handle's `abort`, never by drop.
     /// A panic in it is told as [`Fact::Panicked`] and ends the task, not the host.
     fn spawn(&self, name: &str, task: LocalFuture<()>) -> TaskHandle;

@@ -33,6 +33,15 @@ pub(super) fn open(url: &str) -> Result<Objects, StoreError> {
     }
 }
 
+/// Whether there is a store at `url`; one that cannot be opened is for [`open`] to refuse.
+pub(super) fn is_there(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("file", path)) => Path::new(path).exists(),
+        Some(_) => true,
+        None => url.is_empty() || Path::new(url).exists(),
+    }
+}
+
 fn in_memory(name: &str) -> Objects {
     let mut stores = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
     let store: &Arc<InMemory> = stores.entry(name.to_owned()).or_default();

@@ -178,6 +178,10 @@ impl Host for RealHost {
         objects::open(url)
     }
 
+    fn has_store(&self, url: &str) -> bool {
+        objects::is_there(url)
+    }
+
     fn files(&self) -> &dyn Files {
         &Disk
     }

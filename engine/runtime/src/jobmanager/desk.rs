@@ -12,8 +12,11 @@ use slackwater_control::cluster::{Cluster, Findings, JobView};
 use slackwater_control::job::{Report, RestoreFailed};
 use slackwater_control::slots::OfferedWorker;
 use slackwater_core::fact::{Fact, JobStatus};
+use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, TaskManagerId, WorkerId};
+use slackwater_core::joblog::Start;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::StartFrom;
 use slackwater_dataflow::task::Programs;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +26,7 @@ use super::leader::{Leader, Reign};
 use super::longer;
 use super::places::Places;
 use super::recovery::{Found, Reader};
+use super::savepoints::Submission;
 use crate::deployment::TaskReport;
 use crate::host::Host;
 use crate::store::{JobLog, StoreError};
@@ -41,7 +45,7 @@ pub(super) struct Link {
 }
 
 /// Whoever waits for an answer.
-type Asker = oneshot::Sender<Answer>;
+pub(super) type Asker = oneshot::Sender<Answer>;
 
 /// A job manager in its term.
 pub(super) struct Desk {
@@ -164,6 +168,7 @@ impl Desk {
                 self.answer_submitters(job);
             }
             Event::Asked { request, answer } => self.answer(request, answer),
+            Event::Found { submission, found } => self.start_found(submission, found),
         }
     }
 
@@ -220,11 +225,14 @@ impl Desk {
 
     fn answer(&mut self, request: Request, asker: Asker) {
         let answer = match request {
-            Request::Submit { job, program, .. } => return self.submit(job, program, asker),
-            Request::Cancel { job } => return self.cancel(&job, asker),
-            Request::Savepoint { .. } | Request::SavepointStatus { .. } => {
-                Answer::Refused(Refused::Malformed("this job manager takes no savepoints".into()))
+            Request::Submit { job, program, from } => {
+                return self.submit(job, (program, from), asker);
             }
+            Request::Cancel { job } => return self.cancel(&job, asker),
+            Request::Savepoint { trigger, job, target, ending } => {
+                self.savepoint(&job, (trigger, target, ending))
+            }
+            Request::SavepointStatus { trigger } => self.savepoint_status(trigger),
             Request::Jobs => {
                 let now = self.host.elapsed();
                 Answer::Jobs(self.cluster.jobs().into_iter().map(|job| line(job, now)).collect())
@@ -243,8 +251,22 @@ impl Desk {
         let _ = asker.send(answer);
     }
 
-    fn submit(&mut self, job: JobId, program: Program, asker: Asker) {
-        match self.try_submit(job, program) {
+    fn submit(&mut self, job: JobId, (program, from): (Program, Option<StartFrom>), asker: Asker) {
+        match from {
+            // What is known already has found its start.
+            Some(from) if !self.knows(job, |_| true) => {
+                self.look_for_start(Submission { job, program, from, asker });
+            }
+            _ => {
+                let submitted = self.try_submit(job, program, |_| Ok(None));
+                self.accept(job, submitted, asker);
+            }
+        }
+    }
+
+    /// Answers a submission, once it is durable.
+    pub(super) fn accept(&mut self, job: JobId, taken: Result<(), Refused>, asker: Asker) {
+        match taken {
             Ok(()) => {
                 self.submitters.entry(job).or_default().push(asker);
                 self.answer_submitters(job);
@@ -254,15 +276,24 @@ impl Desk {
         }
     }
 
-    fn try_submit(&mut self, job: JobId, program: Program) -> Result<(), Refused> {
+    /// Submits a job; `start`: with what it starts, or why it cannot.
+    pub(super) fn try_submit(
+        &mut self,
+        job: JobId,
+        program: Program,
+        start: impl FnOnce(&JobGraph) -> Result<Option<Start>, String>,
+    ) -> Result<(), Refused> {
         let bad = |error: &dyn std::fmt::Display| Refused::BadProgram(error.to_string());
         let mut graph = self.programs.plan(&program).map_err(|error| bad(&error))?.graph;
         self.places.settle(&mut graph);
         let checkpoints = self.places.checkpoints(&graph).map_err(|error| bad(&error))?;
+        let start = start(&graph).map_err(Refused::BadStart)?;
         let is_new = !self.knows(job, |_| true);
-        let submitted = self.cluster.submit(self.host.elapsed(), job, program, graph);
+        let writes = self.places.store.is_some() || graph.checkpoints.is_some();
+        let now = self.host.elapsed();
+        let submitted = self.cluster.submit(now, job, (program, start), graph);
         let commands = submitted.map_err(|refusal| Refused::BadJob(refusal.0))?;
-        if is_new && (self.places.store.is_some() || checkpoints.is_some()) {
+        if is_new && writes {
             let store = self.places.store.clone();
             let log = store.map(|store| JobLog::new(store, job, self.cluster.epoch()));
             self.open_lane(job, Stores { log, checkpoints });
@@ -300,6 +331,14 @@ impl Desk {
     }
 
     fn try_cancel(&mut self, prefix: &str) -> Result<JobId, String> {
+        let id = self.job_of(prefix)?;
+        let commands = self.cluster.cancel(self.host.elapsed(), id).map_err(|refusal| refusal.0)?;
+        self.execute(commands);
+        Ok(id)
+    }
+
+    /// The job that a person names by the first digits of its id.
+    pub(super) fn job_of(&self, prefix: &str) -> Result<JobId, String> {
         let ids = self.cluster.jobs().into_iter().map(|job| job.id);
         let matching: Vec<JobId> =
             ids.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
@@ -311,8 +350,6 @@ impl Desk {
                 }
             });
         };
-        let commands = self.cluster.cancel(self.host.elapsed(), id).map_err(|refusal| refusal.0)?;
-        self.execute(commands);
         Ok(id)
     }
 

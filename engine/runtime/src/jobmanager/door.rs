@@ -10,7 +10,9 @@ use slackwater_core::id::{JobEpoch, JobId, TaskManagerId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Outcome;
+use super::savepoints::Submission;
 use crate::host::{Conn, Host, within};
+use crate::store::savepoint;
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Caller, Handshake, Role};
 use crate::wire::message::{
@@ -55,6 +57,8 @@ pub(super) enum Event {
     Left { caller: u64, end: SessionEnd },
     /// A job's deed in a store is done.
     Written { job: JobId, outcome: Outcome },
+    /// What a job is to start from has been looked for.
+    Found { submission: Submission, found: Result<savepoint::Found, String> },
     /// A client asks.
     Asked { request: Request, answer: oneshot::Sender<Answer> },
 }

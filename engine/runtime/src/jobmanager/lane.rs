@@ -15,7 +15,7 @@ use super::Kept;
 use super::door::Event;
 use super::leader::Reign;
 use crate::host::Host;
-use crate::store::{JobLog, Store, StoreError, garbage, write_metadata};
+use crate::store::{JobLog, Store, StoreError, garbage, savepoint, write_metadata};
 
 /// How long to wait before an entry that could not be written is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -26,6 +26,13 @@ pub(super) enum Deed {
     Persist { ticket: u64, event: LogEvent },
     /// Write the metadata of a checkpoint, and then the entry that completes it.
     Complete { metadata: Box<CheckpointMetadata>, event: LogEvent },
+    /// Append the entry that completes a savepoint, then put its metadata into its folder, if it has
+    /// one.
+    Save { folder: Option<String>, event: LogEvent },
+    /// Put the metadata of a savepoint into its folder that the log names, if it lacks it.
+    Publish { folder: String, metadata: Box<CheckpointMetadata> },
+    /// Delete what savepoints left in these folders that never completed.
+    Unsave(Vec<String>),
     /// Delete what these checkpoints left.
     Discard(Vec<CheckpointId>),
     /// Delete what every checkpoint below `below` left, but for those to keep.
@@ -106,6 +113,20 @@ impl Writer {
                 Err(fenced) => Outcome::Fenced(fenced),
             }),
             Deed::Complete { metadata, event } => Some(self.complete(&metadata, &event).await),
+            Deed::Save { folder, event } => self.save(folder.as_deref(), event).await,
+            Deed::Publish { folder, metadata } => {
+                let again = || savepoint::publish_again(&self.host, &folder, &metadata);
+                // What cannot be put there now was never told to anybody.
+                drop(self.patiently(again).await);
+                None
+            }
+            Deed::Unsave(folders) => {
+                for folder in folders {
+                    // As for checkpoints; the coordinator asks once more.
+                    drop(savepoint::sweep(&self.host, &folder).await);
+                }
+                None
+            }
             // What could not be deleted now is found by the next sweep.
             Deed::Discard(gone) => {
                 drop(self.delete(&gone).await);
@@ -153,6 +174,36 @@ impl Writer {
         match self.append(event).await {
             Ok(()) => Outcome::Completed(checkpoint),
             Err(fenced) => Outcome::Fenced(fenced),
+        }
+    }
+
+    /// Completes a savepoint. The entry comes first: with it, every later leader spares what two-phase
+    /// sinks prepared for the savepoint, before anybody can start from it.
+    async fn save(&mut self, folder: Option<&str>, event: LogEvent) -> Option<Outcome> {
+        let LogEvent::Saved { metadata, .. } = &event else { return None };
+        let checkpoint = metadata.checkpoint;
+        if let Err(fenced) = self.append(&event).await {
+            return Some(Outcome::Fenced(fenced));
+        }
+        let Some(folder) = folder else { return Some(Outcome::Completed(checkpoint)) };
+        let published = self.patiently(|| savepoint::publish(&self.host, folder, metadata)).await;
+        let Err(error) = published else { return Some(Outcome::Completed(checkpoint)) };
+        match self.append(&LogEvent::Unsaved { checkpoint }).await {
+            Ok(()) => Some(Outcome::NotCompleted(checkpoint, error)),
+            Err(fenced) => Some(Outcome::Fenced(fenced)),
+        }
+    }
+
+    /// Tries until it works or fails for good.
+    async fn patiently<T>(
+        &self,
+        attempt: impl AsyncFn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match attempt().await {
+                Err(error) if error.is_transient() => self.host.sleep(TRY_AGAIN_AFTER).await,
+                tried => return tried,
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod leader;
 mod orders;
 mod places;
 mod recovery;
+mod savepoints;
 
 use std::fmt;
 use std::io;
@@ -42,6 +43,9 @@ pub struct JobManagerConfig {
     /// Where the checkpoints of jobs lie that do not say so. `None`: in the store, or, without one,
     /// where jobs put them by default.
     pub storage: Option<String>,
+    /// The folder that savepoints are put in, unless whoever asks for one says where. `None`: they
+    /// stay in the memory of the job manager, and are lost with it.
+    pub savepoints: Option<String>,
     /// Without a store, its leadership term; with one, the store knows.
     pub epoch: JobEpoch,
     /// How long a lease holds that is not renewed. It is renewed four times in this time.
@@ -61,6 +65,7 @@ impl Default for JobManagerConfig {
             port: PORT,
             store: None,
             storage: None,
+            savepoints: None,
             epoch: JobEpoch(1),
             lease_timeout: Duration::from_secs(5),
             heartbeat: Heartbeat::default(),

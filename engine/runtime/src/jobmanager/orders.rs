@@ -3,10 +3,13 @@
 //! comes back as an event. What comes in is [`super::desk`].
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use slackwater_control::cluster::Command;
 use slackwater_control::command::Placement;
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::id::{JobId, TaskManagerId};
+use slackwater_core::joblog::LogEvent;
 use slackwater_core::time::ProcessingTime;
 
 use super::desk::Desk;
@@ -37,13 +40,23 @@ impl Desk {
                 self.put(job, Deed::Persist { ticket, event });
             }
             Command::Complete { job, mut metadata, took, event } => {
-                let completed = self.host.wall();
-                let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-                let triggered = completed.as_millis().saturating_sub(took);
-                metadata.triggered = ProcessingTime::from_millis(triggered);
-                metadata.completed = completed;
+                self.stamp(&mut metadata, took);
                 self.put(job, Deed::Complete { metadata, event });
             }
+            Command::Save { job, trigger, path, inline, mut metadata, took, ids_below } => {
+                self.stamp(&mut metadata, took);
+                let folder = (!inline).then(|| path.clone());
+                if inline {
+                    // It is to be lost with this process: the log says that it was, and no more.
+                    metadata.vertices.clear();
+                }
+                let event = LogEvent::Saved { trigger, path, metadata, ids_below };
+                self.put(job, Deed::Save { folder, event });
+            }
+            Command::Publish { job, path, metadata } => {
+                self.put(job, Deed::Publish { folder: path, metadata });
+            }
+            Command::Unsave { job, paths } => self.put(job, Deed::Unsave(paths)),
             Command::Discard { job, checkpoints } => self.put(job, Deed::Discard(checkpoints)),
             Command::Sweep { job, keep, below } => self.put(job, Deed::Sweep { keep, below }),
             deploy @ Command::Deploy { .. } => self.deploy(deploy),
@@ -65,6 +78,15 @@ impl Desk {
             }
         }
         Vec::new()
+    }
+
+    /// Says when a checkpoint was triggered and complete, by this host's wall clock.
+    fn stamp(&self, metadata: &mut CheckpointMetadata, took: Duration) {
+        let completed = self.host.wall();
+        let took = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+        let triggered = completed.as_millis().saturating_sub(took);
+        metadata.triggered = ProcessingTime::from_millis(triggered);
+        metadata.completed = completed;
     }
 
     fn put(&self, job: JobId, deed: Deed) {

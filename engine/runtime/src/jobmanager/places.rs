@@ -19,12 +19,16 @@ pub(super) struct Places {
     pub store: Option<Store>,
     /// Of the checkpoints of jobs that do not say so.
     storage: Option<String>,
+    /// Of the savepoints, unless whoever asks for one says where; `None`: the memory of the job
+    /// manager.
+    pub savepoints: Option<String>,
 }
 
 impl Places {
     pub fn new(host: &Arc<dyn Host>, store: Option<&Store>, config: &JobManagerConfig) -> Self {
         let storage = config.storage.clone().or_else(|| config.store.clone());
-        Self { host: Arc::clone(host), store: store.cloned(), storage }
+        let savepoints = config.savepoints.clone();
+        Self { host: Arc::clone(host), store: store.cloned(), storage, savepoints }
     }
 
     /// Fills in where the checkpoints of a job lie that does not say so.

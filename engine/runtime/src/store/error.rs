@@ -53,6 +53,16 @@ impl StoreError {
         Self { path: path.into(), trouble }
     }
 
+    /// The same error of an object in a store of its own: named from its root.
+    #[must_use]
+    pub fn within(self, folder: &str) -> Self {
+        let path = match self.path.as_str() {
+            "" => folder.to_owned(),
+            path => format!("{folder}/{path}"),
+        };
+        Self { path, ..self }
+    }
+
     /// The object, or the address of the store.
     pub fn path(&self) -> &str {
         &self.path

@@ -51,6 +51,12 @@ pub fn metadata_file(
     format!("{}/_metadata-e{epoch}a{attempt}", checkpoint_folder(job, checkpoint))
 }
 
+/// The term and the attempt of a checkpoint's metadata file, by its name.
+pub fn attempt_of(name: &str) -> Option<(JobEpoch, Attempt)> {
+    let (epoch, attempt) = name.strip_prefix("_metadata-e")?.split_once('a')?;
+    Some((JobEpoch(epoch.parse().ok()?), Attempt(attempt.parse().ok()?)))
+}
+
 /// The object whose creation takes a term of leadership. It stays for ever.
 pub fn term(epoch: JobEpoch) -> String {
     format!("{LEADER}/{epoch:012}", epoch = epoch.0)

@@ -9,6 +9,7 @@ pub mod layout;
 pub mod lease;
 pub mod log;
 pub mod metadata;
+pub mod savepoint;
 pub mod state;
 
 use std::fmt;
@@ -93,6 +94,14 @@ impl Store {
     pub fn open(host: Arc<dyn Host>, url: &str) -> Result<Self, StoreError> {
         let objects = host.store(url)?;
         Ok(Self { host, objects, patience: Patience::default() })
+    }
+
+    /// The same, if there is one: nothing is made for having been asked about.
+    ///
+    /// # Errors
+    /// [`Trouble::Address`].
+    pub fn open_existing(host: &Arc<dyn Host>, url: &str) -> Result<Option<Self>, StoreError> {
+        host.has_store(url).then(|| Self::open(Arc::clone(host), url)).transpose()
     }
 
     /// The same store with another patience.
