@@ -59,7 +59,7 @@ pub enum Command {
         /// Whether checkpoints are taken, and where their state goes.
         checkpoints: Option<CheckpointConfig>,
         /// Where the tasks begin; `None`: at the start.
-        restore: Option<RestorePoint>,
+        restore: Option<Box<RestorePoint>>,
         /// Savepoints that are complete: what two-phase sinks prepared for them stays.
         spared: Vec<CheckpointId>,
         /// Where every subtask of the attempt runs.

@@ -199,7 +199,7 @@ impl Job {
         self.tasks.begin(placement.iter().map(on));
         self.go(JobStatus::Deploying, out);
         let attempt = self.tasks.attempt;
-        let restore = self.coordinator.as_ref().and_then(Coordinator::restore_point);
+        let restore = self.coordinator.as_ref().and_then(Coordinator::restore_point).map(Box::new);
         let ids_below = self.coordinator.as_mut().map_or(CheckpointId(0), |coordinator| {
             coordinator.begin(attempt);
             coordinator.ids_below()

@@ -275,7 +275,7 @@ impl Coordinator {
 
     fn trigger_savepoint(&mut self, now: Duration, tasks: &Tasks, out: &mut Outbox) {
         let Some(checkpoint) = self.ids.take() else { return };
-        let Some(asked) = self.savepoints.next() else { return };
+        let Some(asked) = self.savepoints.take() else { return };
         let (job, attempt, trigger, ending) =
             (self.plan.job, tasks.attempt, asked.trigger, asked.ending);
         let barrier = Barrier { checkpoint, kind: asked.barrier() };

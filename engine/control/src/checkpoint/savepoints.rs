@@ -67,7 +67,7 @@ pub struct Savepoints {
 
 impl Savepoints {
     /// The next that is asked for.
-    pub fn next(&mut self) -> Option<Asked> {
+    pub fn take(&mut self) -> Option<Asked> {
         self.waiting.pop_front()
     }
 
@@ -216,7 +216,7 @@ impl Coordinator {
 
     /// None of those that wait will be taken.
     pub(super) fn give_up_waiting(&mut self, attempt: Attempt, cause: &str, out: &mut Outbox) {
-        while let Some(asked) = self.savepoints.next() {
+        while let Some(asked) = self.savepoints.take() {
             self.unsaved((CheckpointId::default(), attempt), (asked, cause), out);
         }
     }

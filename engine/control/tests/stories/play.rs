@@ -233,6 +233,23 @@ impl Play {
                 self.cluster
                     .restore_failed(now, &RestoreFailed { task, checkpoint, damaged, cause })
             }
+            "cancel" => self.cluster.cancel(now, JOB).expect("it may be cancelled"),
+            "slow" => {
+                self.slow = true;
+                Vec::new()
+            }
+            "durable" => {
+                self.slow = false;
+                Vec::new()
+            }
+            "leader" => self.new_leader(object),
+            _ => self.hear_of_savepoints(verb, object),
+        }
+    }
+
+    fn hear_of_savepoints(&mut self, verb: &str, object: &str) -> Vec<Command> {
+        let now = self.now;
+        match verb {
             "save" | "stop" | "drain" | "keep" => self.ask(verb, object),
             "saved" => {
                 let event = self.saving.take().expect("one is being written");
@@ -247,16 +264,6 @@ impl Play {
                 let LogEvent::Saved { metadata, .. } = event else { panic!("{event:?}") };
                 self.cluster.metadata_failed(now, JOB, metadata.checkpoint, "full")
             }
-            "cancel" => self.cluster.cancel(now, JOB).expect("it may be cancelled"),
-            "slow" => {
-                self.slow = true;
-                Vec::new()
-            }
-            "durable" => {
-                self.slow = false;
-                Vec::new()
-            }
-            "leader" => self.new_leader(object),
             other => panic!("no verb {other}"),
         }
     }
@@ -409,20 +416,6 @@ impl Play {
                     self.said.push(format!("write:{}", metadata.checkpoint));
                     self.writing = Some((*metadata, event));
                 }
-                Command::Save { trigger, path, metadata, ids_below, .. } => {
-                    assert_eq!(self.witness.missing, BTreeSet::new(), "every part is in");
-                    assert_eq!(self.witness.pending, Some(metadata.checkpoint));
-                    self.said.push(format!("save:{}", metadata.checkpoint));
-                    self.saving = Some(LogEvent::Saved { trigger, path, metadata, ids_below });
-                }
-                Command::Publish { metadata, .. } => {
-                    let checkpoint = metadata.checkpoint;
-                    self.saved.entry(checkpoint).or_insert(*metadata);
-                    self.said.push(format!("publish:{checkpoint}"));
-                }
-                Command::Unsave { paths, .. } => {
-                    self.said.push(format!("unsave:{}", paths.len()));
-                }
                 Command::Notify { task_manager, checkpoint, .. } => {
                     let durable = self.stored.contains_key(&checkpoint);
                     assert!(durable || self.saved.contains_key(&checkpoint), "told when durable");
@@ -437,6 +430,7 @@ impl Play {
                     self.stored.retain(|id, _| *id >= below || keep.contains(id));
                     self.said.push(format!("sweep-but:{}", list(&keep)));
                 }
+                of_savepoint => self.saves(of_savepoint),
             }
         }
         assert!(triggered.iter().all(|subtask| subtask.vertex == VertexId(0)), "sources only");
@@ -445,6 +439,26 @@ impl Play {
             self.log.push((self.cluster.epoch(), event));
             let commands = self.cluster.persisted(self.now, job, ticket);
             self.obeys(commands);
+        }
+    }
+
+    fn saves(&mut self, command: Command) {
+        match command {
+            Command::Save { trigger, path, metadata, ids_below, .. } => {
+                assert_eq!(self.witness.missing, BTreeSet::new(), "every part is in");
+                assert_eq!(self.witness.pending, Some(metadata.checkpoint));
+                self.said.push(format!("save:{}", metadata.checkpoint));
+                self.saving = Some(LogEvent::Saved { trigger, path, metadata, ids_below });
+            }
+            Command::Publish { metadata, .. } => {
+                let checkpoint = metadata.checkpoint;
+                self.saved.entry(checkpoint).or_insert(*metadata);
+                self.said.push(format!("publish:{checkpoint}"));
+            }
+            Command::Unsave { paths, .. } => {
+                self.said.push(format!("unsave:{}", paths.len()));
+            }
+            other => panic!("{other:?}"),
         }
     }
 

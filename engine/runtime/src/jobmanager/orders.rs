@@ -141,7 +141,7 @@ impl Desk {
             placement: placement.into_iter().map(placed).collect(),
             subtasks,
             checkpoints,
-            restore,
+            restore: restore.map(|point| *point),
             spared,
         });
         let message = ToTaskManager::Deploy { worker: worker.index, deployment };
