@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::codec::{decode_message, encode_message};
-use slackwater_core::id::JobId;
+use slackwater_core::id::{JobId, TriggerId};
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
 
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
@@ -122,10 +123,86 @@ impl Client {
         job: JobId,
         program: Program,
     ) -> Result<JobId, ClientError> {
-        match self.ask(host, &Request::Submit { job, program, from: None }).await? {
+        self.submit_from(host, job, program, None).await
+    }
+
+    /// As [`Client::submit`], starting from a savepoint or a checkpoint that was kept, if one is
+    /// named.
+    ///
+    /// # Errors
+    /// As [`Client::submit`], and [`Refused::BadStart`] if it is none, cannot be read, or does not
+    /// fit the program.
+    pub async fn submit_from(
+        &mut self,
+        host: &dyn Host,
+        job: JobId,
+        program: Program,
+        from: Option<StartFrom>,
+    ) -> Result<JobId, ClientError> {
+        match self.ask(host, &Request::Submit { job, program, from }).await? {
             Answer::Submitted(job) => Ok(job),
             other => Err(self.unexpected(&other)),
         }
+    }
+
+    /// Asks for a savepoint of the job whose id begins with `job`, under an id that the caller drew
+    /// ([`new_trigger_id`]): the same request again has no second effect. `target`: the folder to
+    /// make the savepoint's in; `None`: where the cluster keeps them.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if no job or several answer to it, or it can give none now.
+    pub async fn savepoint(
+        &mut self,
+        host: &dyn Host,
+        job: &str,
+        wanted: &Wanted,
+    ) -> Result<(JobId, SavepointStatus), ClientError> {
+        let Wanted { trigger, target, ending } = wanted.clone();
+        let job = job.to_owned();
+        match self.ask(host, &Request::Savepoint { trigger, job, target, ending }).await? {
+            Answer::Savepoint(job, status) => Ok((job, status)),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// How far a savepoint is.
+    ///
+    /// # Errors
+    /// [`Refused::UnknownTrigger`] if this job manager was never asked for it: to ask for it again
+    /// under the same id is safe.
+    pub async fn savepoint_status(
+        &mut self,
+        host: &dyn Host,
+        trigger: TriggerId,
+    ) -> Result<(JobId, SavepointStatus), ClientError> {
+        match self.ask(host, &Request::SavepointStatus { trigger }).await? {
+            Answer::Savepoint(job, status) => Ok((job, status)),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Asks for a savepoint, and then how far it is, until it is there or has failed; asks for it
+    /// again if the job manager has changed meanwhile. Cancel safe between two questions.
+    ///
+    /// # Errors
+    /// As [`Client::savepoint`].
+    pub async fn await_savepoint(
+        &mut self,
+        host: &dyn Host,
+        job: &str,
+        wanted: &Wanted,
+    ) -> Result<(JobId, SavepointStatus), ClientError> {
+        let mut answer = self.savepoint(host, job, wanted).await?;
+        while answer.1 == SavepointStatus::InProgress {
+            host.sleep(ASK_EVERY).await;
+            answer = match self.savepoint_status(host, wanted.trigger).await {
+                Err(ClientError::Refused(Refused::UnknownTrigger(_))) => {
+                    self.savepoint(host, job, wanted).await?
+                }
+                answered => answered?,
+            };
+        }
+        Ok(answer)
     }
 
     /// Cancels the job whose id begins with `job`.
@@ -201,6 +278,22 @@ impl Client {
         let cause = format!("it answered another question: {answer:?}");
         ClientError::Unreachable { address: self.address.clone(), cause }
     }
+}
+
+/// A savepoint as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Names the request.
+    pub trigger: TriggerId,
+    /// The folder to make its folder in; `None`: where the cluster keeps them.
+    pub target: Option<String>,
+    /// Whether and how the job ends with it.
+    pub ending: Option<Ending>,
+}
+
+/// Draws the id of a new request for a savepoint from the host's stream for it.
+pub fn new_trigger_id(host: &Arc<dyn Host>) -> TriggerId {
+    TriggerId(host.random("trigger-id").next_u128())
 }
 
 /// Draws the id of a new job from the host's stream for it.
