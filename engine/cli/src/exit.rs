@@ -23,6 +23,10 @@ pub enum Exit {
     OtherVersion = 6,
     /// Nobody answers: no job manager where one was expected.
     Unreachable = 7,
+    /// A savepoint was asked for and could not be taken.
+    SavepointFailed = 8,
+    /// What the job is to start from does not fit it.
+    Incompatible = 9,
 }
 
 /// Why a command failed.

@@ -1,4 +1,5 @@
-//! The engine's verbs as a library: `run`, `list`, `cancel`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
+//! The engine's verbs as a library: `run`, `list`, `cancel`, `savepoint`,
+//! `stop`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
 //! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
@@ -15,6 +16,7 @@ pub mod node;
 pub mod picture;
 pub mod remote;
 pub mod run;
+pub mod savepoint;
 pub mod series;
 pub mod tally;
 pub mod watch;
@@ -30,6 +32,10 @@ pub enum Verb {
     List(remote::ListArgs),
     /// Cancel a job of a cluster and delete its checkpoints
     Cancel(remote::CancelArgs),
+    /// Take a savepoint of a job of a cluster, which goes on
+    Savepoint(savepoint::SavepointArgs),
+    /// End a job of a cluster with a savepoint to go on from
+    Stop(savepoint::StopArgs),
     /// Run a job manager in this process until Ctrl-C
     #[command(name = "jobmanager")]
     JobManager(node::JobManagerArgs),
@@ -41,6 +47,17 @@ pub enum Verb {
     Series(series::SeriesVerb),
 }
 
+impl Verb {
+    /// Whether it asks a cluster that is there, and runs nothing here.
+    pub fn asks_a_cluster(&self) -> bool {
+        match self {
+            Self::Run(args) => !args.local,
+            Self::List(_) | Self::Cancel(_) | Self::Savepoint(_) | Self::Stop(_) => true,
+            Self::JobManager(_) | Self::TaskManager(_) | Self::Series(_) => false,
+        }
+    }
+}
+
 /// Does what was told.
 ///
 /// # Errors
@@ -48,7 +65,9 @@ pub enum Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match &verb {
         Verb::Run(args) if args.cluster().is_none() => run::run(args, programs),
-        Verb::Run(_) | Verb::List(_) | Verb::Cancel(_) => remote::at_this_terminal(&verb),
+        Verb::Run(_) | Verb::List(_) | Verb::Cancel(_) | Verb::Savepoint(_) | Verb::Stop(_) => {
+            remote::at_this_terminal(&verb)
+        }
         Verb::JobManager(args) => node::job_manager(args, programs),
         Verb::TaskManager(args) => node::task_manager(args, programs),
         Verb::Series(verb) => series::execute(verb),

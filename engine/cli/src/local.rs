@@ -26,7 +26,7 @@ use slackwater_runtime::jobmanager::JobManagerConfig;
 use slackwater_runtime::local::LocalCluster;
 use slackwater_runtime::taskmanager::TaskManagerConfig;
 use slackwater_runtime::wire::handshake::Handshake;
-use slackwater_runtime::wire::message::JobLine;
+use slackwater_runtime::wire::message::{JobLine, Refused};
 use tokio::sync::oneshot;
 
 use crate::exit::{Exit, Failure};
@@ -118,6 +118,8 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::OtherVersion(_) => Exit::OtherVersion,
+            ClientError::Refused(Refused::BadStart(_)) => Exit::BadInput,
+            ClientError::Refused(Refused::Incompatible(_)) => Exit::Incompatible,
             ClientError::Refused(_) => Exit::Usage,
             ClientError::Unreachable { .. } | ClientError::Forgotten(_) => Exit::Unreachable,
         };

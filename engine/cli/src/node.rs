@@ -33,6 +33,10 @@ pub struct JobManagerArgs {
     /// end with this process
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// The folder that savepoints are put in, unless whoever asks for one says where. Without it they
+    /// stay in the memory of this process, and are lost with it
+    #[arg(long, value_name = "URL")]
+    pub savepoints: Option<String>,
     /// With a store: how long the leader may be silent before a standby takes over
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub lease_timeout: Duration,
@@ -63,6 +67,7 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
     let config = JobManagerConfig {
         port: args.port,
         store: args.store.clone(),
+        savepoints: args.savepoints.clone(),
         lease_timeout: args.lease_timeout,
         ..Default::default()
     };

@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::Args;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::id::JobId;
-use slackwater_core::program::Program;
 use slackwater_core::random::RandomStream;
 use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
@@ -21,6 +20,7 @@ use slackwater_runtime::wire::message::JobLine;
 
 use crate::Verb;
 use crate::exit::{Exit, Failure};
+use crate::run::RunArgs;
 
 /// How long nobody may lead before a command gives up: longer than a standby takes.
 const NOBODY_LEADS: Duration = Duration::from_secs(30);
@@ -72,8 +72,10 @@ pub async fn perform(terminal: &mut Terminal<'_>, verb: &Verb) -> Result<(), Fai
     match verb {
         Verb::List(args) => terminal.list(args).await,
         Verb::Cancel(args) => terminal.cancel(args).await,
+        Verb::Savepoint(args) => terminal.savepoint(args).await,
+        Verb::Stop(args) => terminal.stop(args).await,
         Verb::Run(args) => match args.cluster() {
-            Some(addresses) => terminal.submit(&addresses, args.programs()?, args.detached).await,
+            Some(addresses) => terminal.submit(&addresses, args).await,
             None => Err(Failure::new(Exit::Usage, crate::run::WHERE)),
         },
         _ => {
@@ -89,35 +91,48 @@ pub(crate) fn at_this_terminal(verb: &Verb) -> Result<(), Failure> {
     let host = RealHost::named("client").map_err(environment)?;
     let performed = real::run(host, |host: Arc<dyn Host>| async move {
         let (ids, out) = (host.random("job-id"), &mut io::stdout());
-        perform(&mut Terminal { host: &*host, ids, out }, verb).await
+        let verb = here(verb.clone())?;
+        perform(&mut Terminal { host: &*host, ids, out }, &verb).await
     });
     performed.map_err(environment)?
 }
 
+/// The verb with folders as the cluster's nodes find them: a path that is typed here is meant from
+/// here.
+fn here(mut verb: Verb) -> Result<Verb, Failure> {
+    let folder = match &mut verb {
+        Verb::Savepoint(args) => args.folder.as_mut(),
+        Verb::Stop(args) => args.savepoint_path.as_mut(),
+        Verb::Run(args) => args.from_savepoint.as_mut(),
+        _ => None,
+    };
+    if let Some(folder) = folder.filter(|folder| !folder.contains("://")) {
+        let absolute = std::path::absolute(&*folder);
+        let absolute = absolute.map_err(|error| Failure::new(Exit::Usage, error))?;
+        *folder = format!("file://{}", absolute.display());
+    }
+    Ok(verb)
+}
+
 impl Terminal<'_> {
-    fn print(&mut self, line: &str) -> Result<(), Failure> {
+    pub(crate) fn print(&mut self, line: &str) -> Result<(), Failure> {
         writeln!(self.out, "{line}").map_err(|error| Failure::new(Exit::Environment, error))
     }
 
     /// Submits the jobs; waits for their end unless `detached`.
-    async fn submit(
-        &mut self,
-        addresses: &str,
-        jobs: Vec<Program>,
-        detached: bool,
-    ) -> Result<(), Failure> {
-        let mut ids = Vec::new();
-        for program in jobs {
+    async fn submit(&mut self, addresses: &str, args: &RunArgs) -> Result<(), Failure> {
+        let (mut ids, from) = (Vec::new(), args.start());
+        for program in args.programs()? {
             // Drawn before it is sent: a submission that is sent twice is one job.
             let (id, name) = (JobId(self.ids.next_u128()), program.name.clone());
             patiently(self.host, addresses, async |client| {
-                client.submit(self.host, id, program.clone()).await
+                client.submit_from(self.host, id, program.clone(), from.clone()).await
             })
             .await?;
             self.print(&format!("submitted {name}: job {id}"))?;
             ids.push(id);
         }
-        for id in ids.into_iter().filter(|_| !detached) {
+        for id in ids.into_iter().filter(|_| !args.detached) {
             let waits = async |client: &mut Client| client.wait(self.host, id).await;
             let line = patiently(self.host, addresses, waits).await?;
             self.print(&shown(&line))?;
@@ -155,7 +170,7 @@ fn shown(line: &JobLine) -> String {
 }
 
 /// Asks whoever leads, and again for a while if nobody does: a standby may be about to take over.
-async fn patiently<T>(
+pub(crate) async fn patiently<T>(
     host: &dyn Host,
     addresses: &str,
     ask: impl AsyncFn(&mut Client) -> Result<T, ClientError>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use slackwater_core::graph::{JobGraph, OperatorKind, TWO_PHASE};
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::StartFrom;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
@@ -31,6 +32,18 @@ pub struct RunArgs {
     /// Submit to the cluster of --job-manager, `jm:6123` unless given, and do not wait for the end
     #[arg(short, long, conflicts_with = "local")]
     pub detached: bool,
+    /// Start from this savepoint, or from a checkpoint that was kept: its folder
+    #[arg(short = 's', long, value_name = "PATH", conflicts_with = "local")]
+    pub from_savepoint: Option<String>,
+    /// Leave state behind that no operator of the job takes up
+    #[arg(short = 'n', long, requires = "from_savepoint")]
+    pub allow_non_restored_state: bool,
+    /// Let event time begin anew: what the savepoint of a drained job needs
+    #[arg(long, requires = "from_savepoint")]
+    pub reset_watermarks: bool,
+    /// How many subtasks the job's operators have, as far as they can be parted (sets `parallelism`)
+    #[arg(short = 'p', long, value_name = "N")]
+    pub parallelism: Option<u32>,
     /// A parameter, such as `wave=100` or, of one job among several, `oscon.wave=100`; may be
     /// repeated. Every job knows `checkpoint` (a span such as `1s`, or `off`, the default), `storage`
     /// (their folder), `restarts`, `restart_delay` and `latency` (how often it is measured); those
@@ -80,6 +93,14 @@ impl RunArgs {
         self.job_manager.clone().or_else(default)
     }
 
+    /// With what the jobs start, if not with nothing.
+    pub fn start(&self) -> Option<StartFrom> {
+        let (allow_non_restored, reset_watermarks) =
+            (self.allow_non_restored_state, self.reset_watermarks);
+        let path = self.from_savepoint.clone()?;
+        Some(StartFrom { path, allow_non_restored, reset_watermarks })
+    }
+
     /// The programs that the arguments describe.
     ///
     /// # Errors
@@ -92,6 +113,7 @@ impl RunArgs {
         let mut programs: Vec<_> = self.jobs.iter().map(named).collect();
         let path = |path: &PathBuf| path.display().to_string();
         let flags = [
+            ("parallelism", self.parallelism.map(|parallelism| parallelism.to_string())),
             ("input", self.input.as_ref().map(path)),
             ("bound", self.bound.clone()),
             ("out", self.out.as_ref().map(path)),

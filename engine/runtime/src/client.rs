@@ -51,6 +51,7 @@ impl fmt::Display for ClientError {
                 Refused::BadProgram(why)
                 | Refused::BadJob(why)
                 | Refused::BadStart(why)
+                | Refused::Incompatible(why)
                 | Refused::Malformed(why),
             ) => f.write_str(why),
             Self::Refused(Refused::UnknownTrigger(trigger)) => {

@@ -197,23 +197,12 @@ pub(super) fn with(
 fn verb(file: &File, part: &StepPart) -> Result<Option<Verb>, Mistake> {
     let (typed, span) = (part.run.get_ref(), part.run.span());
     let mistake = |message: String| Err(Mistake::new(file, span.clone(), message));
-    let words: Vec<&str> = typed.split_whitespace().collect();
-    let later = match words[..] {
-        ["savepoint" | "stop", ..] => Some(words[0]),
-        ["run", ..] if words.iter().any(|word| ["-s", "--from-savepoint"].contains(word)) => {
-            Some("run -s")
-        }
-        _ => None,
-    };
-    if let Some(verb) = later {
-        return mistake(format!("the engine has no savepoints yet, and no {verb:?}"));
-    }
     match slackwater_cli::typed(&typed.replace('$', "")) {
         Ok(Verb::Run(args)) if args.local => {
             mistake("a step runs on the cluster: leave out --local".to_owned())
         }
-        Ok(verb @ (Verb::Run(_) | Verb::List(_) | Verb::Cancel(_))) => Ok(Some(verb)),
-        Ok(_) => mistake("a step types `run`, `list` or `cancel`".to_owned()),
+        Ok(verb) if verb.asks_a_cluster() => Ok(Some(verb)),
+        Ok(_) => mistake("a step asks a cluster: `run`, `list`, `cancel`, `savepoint`…".to_owned()),
         Err(_) if part.fails || part.exit.is_some_and(|code| code != 0) => Ok(None),
         Err(failure) => mistake(failure.message.lines().next().unwrap_or_default().to_owned()),
     }

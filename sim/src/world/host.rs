@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use object_store::prefix::PrefixStore;
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::{ProcessingTime, span_millis};
@@ -105,9 +106,13 @@ impl Host for SimHost {
         &self.node.disk
     }
 
-    fn store(&self, _: &str) -> Result<Objects, StoreError> {
+    fn store(&self, url: &str) -> Result<Objects, StoreError> {
         // One store for all: a world is a network in which every address leads to the same place.
-        Ok(Arc::new(SimStore::new(&self.realm, &self.node)))
+        let objects = SimStore::new(&self.realm, &self.node);
+        Ok(match folder_of(url) {
+            None => Arc::new(objects),
+            Some(folder) => Arc::new(PrefixStore::new(objects, folder)),
+        })
     }
 
     fn spawn(&self, name: &str, task: LocalFuture<()>) -> TaskHandle {
@@ -138,4 +143,15 @@ impl Host for SimHost {
 #[expect(clippy::disallowed_methods, reason = "the gate itself is what is spawned")]
 fn spawn_local(gate: Gate) -> AbortHandle {
     tokio::task::spawn_local(gate).abort_handle()
+}
+/// The folder of the world's one store to which an address leads; `None`: its root, where the
+/// cluster keeps what it has, and checkpoints lie that nobody gave a place.
+fn folder_of(url: &str) -> Option<&str> {
+    let folder = url.strip_prefix("file://").filter(|folder| folder.starts_with('/'))?;
+    let own = super::cluster::STORE.trim_start_matches("file://");
+    let folder = match folder.strip_prefix(own) {
+        Some(within) if within.is_empty() || within.starts_with('/') => within,
+        _ => folder,
+    };
+    Some(folder.trim_matches('/')).filter(|folder| !folder.is_empty())
 }

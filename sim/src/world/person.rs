@@ -160,7 +160,8 @@ impl Person {
             self.memory.keep(job, first.to_string());
         }
         if let Some(keep) = keep {
-            self.memory.keep(keep, said.trim_end().to_owned());
+            // What a command is for stands on its last line.
+            self.memory.keep(keep, said.lines().last().unwrap_or_default().to_owned());
         }
         if let Err(failure) = &ended {
             said.push_str(&format!("error: {failure}\n"));

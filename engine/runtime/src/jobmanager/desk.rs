@@ -287,7 +287,7 @@ impl Desk {
         let mut graph = self.programs.plan(&program).map_err(|error| bad(&error))?.graph;
         self.places.settle(&mut graph);
         let checkpoints = self.places.checkpoints(&graph).map_err(|error| bad(&error))?;
-        let start = start(&graph).map_err(Refused::BadStart)?;
+        let start = start(&graph).map_err(Refused::Incompatible)?;
         let is_new = !self.knows(job, |_| true);
         let writes = self.places.store.is_some() || graph.checkpoints.is_some();
         let now = self.host.elapsed();

@@ -292,8 +292,10 @@ pub enum Refused {
     /// No savepoint was asked for under this id, or the job manager that was asked is no more: to ask
     /// for it again, under the same id, is safe.
     UnknownTrigger(TriggerId),
-    /// What the job is to start from is no savepoint, cannot be read, or does not fit the job.
+    /// What the job is to start from is no savepoint, or cannot be read.
     BadStart(String),
+    /// What the job is to start from does not fit it.
+    Incompatible(String),
     /// The request itself cannot be read.
     Malformed(String),
 }
