@@ -3,7 +3,7 @@
 //! "how far has event time come?" and "who must wait for a barrier?". Lateness is judged by
 //! [`crate::window`]; channels, credits and who is read next are in `runtime::exchange`.
 
-use slackwater_core::element::{Barrier, Signal};
+use slackwater_core::element::{Barrier, BarrierKind, Signal};
 use slackwater_core::id::CheckpointId;
 use slackwater_core::time::EventTime;
 
@@ -39,6 +39,8 @@ pub struct Gate {
     aligning: Option<Barrier>,
     /// The newest checkpoint that is over: its barrier has passed, or it was aborted.
     over: Option<CheckpointId>,
+    /// The savepoint with which the job stops: its barrier was the last that passed.
+    halted: Option<CheckpointId>,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -66,7 +68,14 @@ impl Gate {
         let watermark = EventTime::MIN;
         let channel = Channel { watermark, state: ChannelState::Active, held: false };
         let channels = vec![channel; channels];
-        Self { channels, watermark, idle: false, aligning: None, over: None }
+        Self { channels, watermark, idle: false, aligning: None, over: None, halted: None }
+    }
+
+    /// The barrier of this savepoint was the last, maybe in an earlier attempt: a channel that ends
+    /// now has not come to the end of its event time, and stays in the minimum. What the savepoint
+    /// holds is then what there is: no window fires behind it.
+    pub fn halt(&mut self, checkpoint: CheckpointId) {
+        self.halted = Some(checkpoint);
     }
 
     /// How many channels it merges.
@@ -119,6 +128,7 @@ impl Gate {
     /// released, and its barriers, if they still come, are swallowed. Whether any was held.
     pub fn abort(&mut self, checkpoint: CheckpointId) -> bool {
         self.over = self.over.max(Some(checkpoint));
+        self.halted.take_if(|halted| *halted <= checkpoint);
         let aligning = self.aligning.filter(|barrier| barrier.checkpoint <= checkpoint);
         if aligning.is_some() {
             self.release();
@@ -186,6 +196,8 @@ impl Gate {
         assert!(self.over < Some(barrier.checkpoint), "barriers pass in order");
         self.over = Some(barrier.checkpoint);
         self.release();
+        let stops = barrier.kind == BarrierKind::StopWithSavepoint { drain: false };
+        self.halted = stops.then_some(barrier.checkpoint).or(self.halted);
         out.push(Packet::Signal(Signal::Barrier(barrier)));
     }
 
@@ -259,7 +271,9 @@ impl Gate {
     /// A channel falls silent: those that still speak may now be further, or nobody speaks.
     fn silence(&mut self, channel: usize, state: ChannelState, out: &mut Vec<Packet>) {
         self.channels[channel].state = state;
-        self.pass_merged(out);
+        if state == ChannelState::Idle || self.halted.is_none() {
+            self.pass_merged(out);
+        }
         let silent = !self.channels.iter().any(|c| c.state == ChannelState::Active);
         if silent && !self.idle && !self.is_finished() {
             self.idle = true;

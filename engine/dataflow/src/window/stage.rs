@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use slackwater_core::Data;
-use slackwater_core::element::{BATCH_ROWS, Batch, Signal};
+use slackwater_core::element::{BATCH_ROWS, Barrier, BarrierKind, Batch, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::graph::Uid;
 use slackwater_core::key::Key;
@@ -43,7 +43,7 @@ pub struct Windowing {
 /// In event time, a window fires when a watermark reaches its last millisecond; a record is late
 /// when the watermark has reached that millisecond plus the allowed lateness. In processing time, a
 /// record belongs to the window of the moment in which it arrives; no record is late, and the end
-/// of the input fires what is open.
+/// of the input fires what is open, unless the job was stopped and its event time has no end.
 pub struct WindowStage<T, K, G: Aggregate<T>, F> {
     pub(super) windowing: Windowing,
     key: F,
@@ -57,6 +57,8 @@ pub struct WindowStage<T, K, G: Aggregate<T>, F> {
     /// The least watermark that fires or removes a window.
     next_change: EventTime,
     firing: Firing<K, G::Acc>,
+    /// Whether the last watermark has come.
+    ended: bool,
     /// A watermark that goes on once what it fires has left.
     passing: Option<EventTime>,
     input: Option<Input<T>>,
@@ -95,6 +97,7 @@ where
             due: EventTime::MIN,
             next_change: EventTime::MAX,
             firing: Firing::idle(),
+            ended: false,
             passing: None,
             input: None,
             signal: None,
@@ -254,6 +257,18 @@ where
         Ok(Progress::Done)
     }
 
+    /// In processing time: the end of the input fires what is open, and so does a savepoint that
+    /// drains. Who ends without a last watermark was stopped, and goes on elsewhere.
+    fn is_fired_by(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::EndOfInput => self.ended,
+            Signal::Barrier(Barrier { kind, .. }) => {
+                kind == BarrierKind::StopWithSavepoint { drain: true }
+            }
+            Signal::Idle | Signal::Active | Signal::Latency(_) => false,
+        }
+    }
+
     /// In processing time: windows that end by now fire.
     fn clock_reaches(&mut self, now: ProcessingTime) {
         if self.windowing.clock == Clock::Processing {
@@ -296,7 +311,7 @@ where
 
     fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step {
         assert!(self.signal.is_none(), "a signal comes only after the one before it is done");
-        if signal == Signal::EndOfInput && self.windowing.clock == Clock::Processing {
+        if self.windowing.clock == Clock::Processing && self.is_fired_by(signal) {
             self.due = EventTime::MAX;
         }
         self.signal = Some(signal);

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use slackwater_core::element::{Batch, Signal};
+use slackwater_core::element::{Barrier, BarrierKind, Batch, Signal};
 use slackwater_core::fact::{Detail, Fact};
-use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, VertexId};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
 use slackwater_core::key::{Key, KeyGroup};
 use slackwater_core::time::{Clock, EventTime, ProcessingTime, ms};
 
@@ -287,7 +287,15 @@ fn in_processing_time_the_clock_fires_and_nothing_is_late() {
     let windowing = || windowing(tumbling(ms(1_000)), Clock::Processing, all_groups());
     let run = |script: &str| Rig::of(windowing()).run(script);
     assert_eq!(run("#500 1@9=1 ^MAX 1@3=2 / #999 1@0=4 / #1000"), "1[0,1000)=7");
-    assert_eq!(run("#999 1@0=1 / #1000 1@0=2 / end"), "1[0,1000)=1 1[1000,2000)=2 end");
+    assert_eq!(run("#999 1@0=1 / #1000 1@0=2 / end"), "1[0,1000)=1 end", "it was stopped");
+    let ended = run("#999 1@0=1 / #1000 1@0=2 ^MAX / end");
+    assert_eq!(ended, "1[0,1000)=1 1[1000,2000)=2 end");
+    let mut drained = Rig::of(windowing());
+    drained.run("#500 1@0=1 /");
+    let kind = BarrierKind::StopWithSavepoint { drain: true };
+    let barrier = Signal::Barrier(Barrier { checkpoint: CheckpointId(3), kind });
+    drained.call(|stage, cx| stage.signal(barrier, cx));
+    assert!(drained.out[0] == "1[0,1000)=1" && drained.out.len() == 2, "{:?}", drained.out);
     let mut late = Rig::of(windowing());
     late.run("#500 1@0=1 /");
     assert_eq!(late.stage.next_timer(), Some(ProcessingTime::from_millis(1_000)));

@@ -170,6 +170,7 @@ where
         }
         input.next_mark = input.marks.next();
         self.passing = Some(mark.watermark);
+        self.ended |= mark.watermark == EventTime::MAX;
         if self.windowing.clock == Clock::Event && self.watermarks.advance(mark.watermark) {
             self.due = mark.watermark;
         }
