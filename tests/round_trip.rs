@@ -94,6 +94,7 @@ fn round_trip(
             let restored = Restored {
                 checkpoint: Some(metadata.checkpoint),
                 sections: sections(&files[&file.path]),
+                ..Restored::default()
             };
             let subtask = Subtask { vertex: state.vertex, index };
             let CheckpointMetadata { job, epoch, attempt, .. } = *metadata;

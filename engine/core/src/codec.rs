@@ -173,6 +173,12 @@ pub fn open(bytes: &[u8], expected: Kind, supported: u16) -> Result<Opened<'_>, 
     Ok(Opened { version, schema, payload: &bytes[HEADER..body], length: end })
 }
 
+/// The payload of an envelope that this process has just sealed. Nothing is verified: what comes from
+/// anywhere else is read with [`open`]. `None` if it is too short for any envelope.
+pub fn sealed(envelope: &[u8]) -> Option<&[u8]> {
+    envelope.get(HEADER..envelope.len().checked_sub(CHECKSUM)?)
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }

@@ -305,6 +305,23 @@ pub trait TwoPhaseSink: Send + Sync + 'static {
     fn open(&self, opening: Opening) -> Result<Self::Writer, ConnectorError>;
 }
 
+/// What the writers of dead attempts have left behind, as far as a new one must know it.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Recovery<'a> {
+    /// What the checkpoint lists with which the attempt begins: committed next, whoever prepared it.
+    pub listed: &'a [Transaction],
+    /// Savepoints of this job that are complete: what they list can be asked for at any time.
+    pub spared: &'a [CheckpointId],
+}
+
+impl Recovery<'_> {
+    /// Whether a transaction of this job must stay, because a savepoint lists it: one that was
+    /// prepared for the savepoint, or for a checkpoint before it that never completed.
+    pub fn spares(&self, prepared: CheckpointId) -> bool {
+        self.spared.iter().any(|savepoint| prepared <= *savepoint)
+    }
+}
+
 /// Writes what one subtask sends outside, in transactions that end at barriers.
 pub trait TwoPhaseWriter {
     /// What it writes.
@@ -317,8 +334,8 @@ pub trait TwoPhaseWriter {
     fn write(&mut self, batch: Batch<Self::Item>) -> LocalFuture<'_, Result<(), ConnectorError>>;
 
     /// Ends the open transaction and waits until the outside holds all of it durably, invisible
-    /// still; `None` if nothing was written since the last barrier. At the end of a job without
-    /// checkpoints it is asked for the greatest id there is.
+    /// still; `None` if nothing was written since the last barrier and there is nothing to list. At the
+    /// end of a job without checkpoints it is asked for the greatest id there is.
     ///
     /// # Errors
     /// If the outside refuses; the task fails, and the transaction is aborted by its successor.
@@ -336,13 +353,15 @@ pub trait TwoPhaseWriter {
         transactions: &'a [Transaction],
     ) -> LocalFuture<'a, Result<(), ConnectorError>>;
 
-    /// After a restore, or at a first start (`committed` is then empty): fences older attempts of
-    /// this job's subtask, and aborts what they left behind, `committed` excepted.
+    /// After a restore, or at a first start (nothing is then listed): fences older attempts of this
+    /// job's subtask, and aborts what they left behind, what is listed or spared excepted.
+    ///
+    /// What is listed may be another job's: a savepoint is resumed under a new id.
     ///
     /// # Errors
     /// If the outside refuses.
     fn recover<'a>(
         &'a mut self,
-        committed: &'a [Transaction],
+        recovery: Recovery<'a>,
     ) -> LocalFuture<'a, Result<(), ConnectorError>>;
 }

@@ -39,7 +39,8 @@ pub struct Gate {
     aligning: Option<Barrier>,
     /// The newest checkpoint that is over: its barrier has passed, or it was aborted.
     over: Option<CheckpointId>,
-    /// The savepoint with which the job stops: its barrier was the last that passed.
+    /// The savepoint with which the job stops, if its barrier has passed: what it holds is what there
+    /// is, and no window may fire because a channel ends.
     halted: Option<CheckpointId>,
 }
 
@@ -71,11 +72,11 @@ impl Gate {
         Self { channels, watermark, idle: false, aligning: None, over: None, halted: None }
     }
 
-    /// The barrier of this savepoint was the last, maybe in an earlier attempt: a channel that ends
-    /// now has not come to the end of its event time, and stays in the minimum. What the savepoint
-    /// holds is then what there is: no window fires behind it.
-    pub fn halt(&mut self, checkpoint: CheckpointId) {
-        self.halted = Some(checkpoint);
+    /// The job has been stopped with a savepoint, in an earlier attempt: a channel that ends has not
+    /// come to the end of its event time, and stays in the minimum. As behind the barrier of such a
+    /// savepoint, but for good.
+    pub fn halt(&mut self) {
+        self.halted = Some(CheckpointId(u64::MAX));
     }
 
     /// How many channels it merges.

@@ -10,8 +10,8 @@ use slackwater_core::graph::Uid;
 use slackwater_core::id::CheckpointId;
 
 use crate::connector::{
-    self, ConnectorError, Flush, Flushed, LocalFuture, SinkContract, SinkWriter, Transaction,
-    TwoPhaseWriter,
+    self, ConnectorError, Flush, Flushed, LocalFuture, Recovery, SinkContract, SinkWriter,
+    Transaction, TwoPhaseWriter,
 };
 use crate::packet::AnyBatch;
 use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
@@ -180,7 +180,7 @@ where
                 self.writer.commit(&due).await?;
             }
             self.pending.retain(|prepared, _| *prepared > checkpoint);
-            Ok(due.len() as u32)
+            Ok(with_rows(&due))
         })
     }
 
@@ -203,13 +203,19 @@ where
     ) -> LocalFuture<'a, Result<u32, ConnectorError>> {
         Box::pin(async move {
             let listed = self.listed(restored).map_err(ConnectorError::fatal)?;
-            self.writer.recover(&listed).await?;
+            let recovery = Recovery { listed: &listed, spared: &restored.spared };
+            self.writer.recover(recovery).await?;
             if !listed.is_empty() {
                 self.writer.commit(&listed).await?;
             }
-            Ok(listed.len() as u32)
+            Ok(with_rows(&listed))
         })
     }
+}
+
+/// How many transactions show anything; the others only say where a writer stood.
+fn with_rows(transactions: &[Transaction]) -> u32 {
+    transactions.iter().filter(|transaction| transaction.rows > 0).count() as u32
 }
 
 #[cfg(test)]

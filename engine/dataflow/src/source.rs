@@ -7,7 +7,7 @@ use std::task::{Context as Waker, Poll};
 
 use slackwater_core::Data;
 use slackwater_core::codec::encode_batch;
-use slackwater_core::element::{Barrier, Batch, Signal};
+use slackwater_core::element::{Barrier, BarrierKind, Batch, Signal};
 use slackwater_core::fact::{Detail, Fact, Records};
 use slackwater_core::graph::Uid;
 use slackwater_core::time::{EventTime, ProcessingTime};
@@ -46,8 +46,8 @@ pub struct SourceTask<R: SourceReader> {
 }
 
 /// The names of the two states of a source: part of the savepoint format.
-const POSITION: &str = "position";
-const GREATEST: &str = "greatest";
+pub(crate) const POSITION: &str = "position";
+pub(crate) const GREATEST: &str = "greatest";
 
 impl<R> SourceTask<R>
 where
@@ -130,6 +130,29 @@ where
         chain.batch(0, AnyBatch::of_watermark(EventTime::MAX), cx)
     }
 
+    /// What must not stay behind a barrier: an advance that made no difference yet or, if the job
+    /// drains, the end of event time. The splits have not ended with it.
+    fn settle_for(
+        &mut self,
+        kind: BarrierKind,
+        chain: &mut dyn Chain,
+        cx: &mut Context<'_>,
+    ) -> Step {
+        if self.ended {
+            return Ok(());
+        }
+        if let Some(watermark) = self.generators.take_pending() {
+            chain.batch(0, AnyBatch::of_watermark(watermark), cx)?;
+        }
+        if kind != (BarrierKind::StopWithSavepoint { drain: true }) {
+            return Ok(());
+        }
+        if self.generators.is_idle() {
+            self.activate(chain, cx)?;
+        }
+        chain.batch(0, AnyBatch::of_watermark(EventTime::MAX), cx)
+    }
+
     /// Where the splits stand and how far their generators have come, a section each.
     fn sections(&self) -> Result<Vec<Section>, StateError> {
         let writer = SectionWriter::list(self.name(POSITION))?;
@@ -145,15 +168,17 @@ where
         Ok(sections)
     }
 
-    /// Takes up this subtask's splits where `sections` left them.
-    fn take_up(&mut self, sections: &[Section]) -> Result<(), TaskError> {
+    /// Takes up this subtask's splits where they were left.
+    fn take_up(&mut self, restored: &Restored) -> Result<(), TaskError> {
+        let sections = restored.sections.as_slice();
         let refused = |error: StateError| TaskError::Operator(error.into());
         let mine: BTreeSet<u32> = self.generators.splits().collect();
         let wanted = |split| mine.contains(&split);
         let reader = SectionReader::<_, Position>::list(self.name(POSITION)).map_err(refused)?;
         let positions = reader.read_items(sections, wanted).map_err(refused)?;
         let reader = SectionReader::<_, EventTime>::list(self.name(GREATEST)).map_err(refused)?;
-        for (split, greatest) in reader.read_items(sections, wanted).map_err(refused)? {
+        let greatest = reader.read_items(sections, wanted).map_err(refused)?;
+        for (split, greatest) in greatest.into_iter().filter(|_| !restored.reset_watermarks) {
             self.generators.resume(split, greatest);
         }
         let positions: Vec<_> = positions.into_values().collect();
@@ -220,10 +245,7 @@ where
         chain: &mut dyn Chain,
         cx: &mut Context<'_>,
     ) -> Result<(), TaskError> {
-        let pending = self.generators.take_pending().filter(|_| !self.ended);
-        if let Some(watermark) = pending {
-            chain.batch(0, AnyBatch::of_watermark(watermark), cx)?;
-        }
+        self.settle_for(barrier.kind, chain, cx)?;
         let sections = self.sections().map_err(OperatorError::from)?;
         cx.keep(Box::new(sections.into_iter()));
         chain.signal(Signal::Barrier(barrier), cx)?;
@@ -231,11 +253,13 @@ where
     }
 
     fn restore(&mut self, restored: &Restored) -> Result<(), TaskError> {
-        self.take_up(&restored.sections)
+        self.take_up(restored)
     }
 
     fn finish(&mut self, chain: &mut dyn Chain, cx: &mut Context<'_>) -> Result<(), TaskError> {
-        cx.tell(Fact::SourceFinished { task: cx.task(), uid: self.uid.clone() });
+        if self.ended {
+            cx.tell(Fact::SourceFinished { task: cx.task(), uid: self.uid.clone() });
+        }
         chain.signal(Signal::EndOfInput, cx)?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! the newer one's begin. Commands come from [`crate::taskmanager`]; channels are wired in `wiring`.
 
 mod attempt;
+mod parts;
 mod restore;
 mod wiring;
 
@@ -21,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::deployment::{CheckpointOrder, Deployment, TaskReport, WorkerCommand, WorkerEvent};
 use crate::exchange::{AttemptKey, Entrance, ExchangeConfig, Neighbours};
 use crate::host::{Host, TaskHandle, panic_message};
-use crate::task::{Failure, Say, Snapshots, Storage, TaskConfig};
+use crate::task::{Failure, Say, Snapshots, Storage, Targets, TaskConfig};
 use attempt::{Code, Reporter, RunningAttempt};
 
 /// The measures of a worker.
@@ -247,7 +248,8 @@ impl Desk {
         let storage = deployment.checkpoints.as_ref().map(|c| Storage::open(&self.host, c));
         let say = report.clone();
         let say: Say = Rc::new(move |message| say.say(message));
-        let snapshots = storage.map(|storage| Snapshots { storage, say });
+        let targets = Rc::new(Targets::default());
+        let snapshots = storage.map(|storage| Snapshots { storage, targets, say });
         let site = wiring::Site {
             host: &self.host,
             seat: &self.seat,
@@ -256,8 +258,16 @@ impl Desk {
         };
         let wired = wiring::wire(site, key, deployment, &plan);
         let wired = wired.map_err(|cause| Failure { cause, is_fatal: true })?;
-        let code = Code { plan, restore: deployment.restore.clone(), config: self.config.task };
-        Ok(RunningAttempt::start((key, wired), code, Rc::clone(&self.entrance), report))
+        let restore = deployment.restore.clone();
+        let folder = restore.as_ref().and_then(|point| point.storage.as_deref());
+        let origin = match folder {
+            Some(folder) => Some(Storage::of_savepoint(&self.host, folder)),
+            None => snapshots.as_ref().map(|snapshots| snapshots.storage.clone()),
+        };
+        let spared = deployment.spared.clone();
+        let code = Code { plan, restore, origin, spared, config: self.config.task };
+        let entrance = Rc::clone(&self.entrance);
+        Ok(RunningAttempt::start((key, wired), (code, snapshots), entrance, report))
     }
 
     fn plan(&mut self, program: &Program) -> Result<Plan, Failure> {

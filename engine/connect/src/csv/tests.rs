@@ -7,7 +7,8 @@ use slackwater_core::element::Batch;
 use slackwater_core::id::{Attempt, CheckpointId, JobId};
 use slackwater_core::time::EventTime;
 use slackwater_dataflow::connector::{
-    Sink, SinkWriter, Source, SourceReader, TwoPhaseSink, TwoPhaseWriter, flush,
+    Recovery, Sink, SinkWriter, Source, SourceReader, Transaction, TwoPhaseSink, TwoPhaseWriter,
+    flush,
 };
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::RealHost;
@@ -97,6 +98,96 @@ fn row(value: i64) -> Batch<Line> {
     batch
 }
 
+fn nothing<'a>() -> Recovery<'a> {
+    Recovery::default()
+}
+
+fn listing(listed: &[Transaction]) -> Recovery<'_> {
+    Recovery { listed, spared: &[] }
+}
+
+fn attempt_of(
+    host: &Arc<dyn Host>,
+    sink: TransactionalCsv<Line>,
+    (job, attempt): (u128, u32),
+) -> TransactionalCsvWriter<Line> {
+    let mut opening = opening(host, 0, 1);
+    (opening.task.job, opening.task.attempt) = (JobId(job), Attempt(attempt));
+    sink.open(opening).expect("opens")
+}
+
+/// Writes a row of each value, and prepares them.
+async fn prepared(
+    writer: &mut TransactionalCsvWriter<Line>,
+    checkpoint: u64,
+    values: &[i64],
+) -> Transaction {
+    for value in values {
+        writer.write(row(*value)).await.expect("encodes");
+    }
+    writer.prepare(CheckpointId(checkpoint)).await.expect("room").expect("a place")
+}
+
+#[test]
+fn a_savepoints_rows_can_be_asked_for_by_any_number_of_jobs_whatever_its_own_did_since() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.csv").display().to_string();
+    let host = RealHost::named("here").expect("randomness");
+    slackwater_runtime::host::real::run(host, |host| async move {
+        let text = || {
+            let bytes = host.files().read_at(&path, 0, 999).expect("written");
+            String::from_utf8(bytes).expect("text").replace("key,value\n", "|").replace("a,", "")
+        };
+        let text = || text().replace('\n', " ");
+        let sink = || sink::<Line>(&*path, ["key", "value"]).two_phase();
+        let attempt = |job, attempt| attempt_of(&host, sink(), (job, attempt));
+        let mut first = attempt(1, 1);
+        first.recover(nothing()).await.expect("begins");
+        let one = prepared(&mut first, 1, &[1]).await;
+        first.commit(std::slice::from_ref(&one)).await.expect("room");
+        // Savepoint 2 is complete; before anything is committed, the attempt dies.
+        let two = prepared(&mut first, 2, &[2, 3]).await;
+        let spared = [CheckpointId(2)];
+        let mut second = attempt(1, 2);
+        let recovery = Recovery { listed: std::slice::from_ref(&one), spared: &spared };
+        second.recover(recovery).await.expect("the same job");
+        let three = prepared(&mut second, 3, &[20, 30, 40]).await;
+        second.commit(&[three]).await.expect("room");
+        // Savepoint 4 holds nothing new.
+        let four = prepared(&mut second, 4, &[]).await;
+        assert_eq!((text(), four.rows), ("|1 20 30 40 ".into(), 0));
+
+        for job in 2..4 {
+            let mut resumed = attempt(job, 1);
+            resumed.recover(listing(std::slice::from_ref(&two))).await.expect("all is there");
+            resumed.commit(std::slice::from_ref(&two)).await.expect("room");
+            assert_eq!(text(), "|1 2 3 ", "as it was at the savepoint");
+            let own = prepared(&mut resumed, 5, &[20]).await;
+            resumed.commit(&[own]).await.expect("room");
+            assert_eq!(text(), "|1 2 3 20 ");
+            // Its first checkpoint was lost: from the savepoint once more.
+            let mut again = attempt(job, 2);
+            again.recover(listing(std::slice::from_ref(&two))).await.expect("all is there");
+            again.commit(std::slice::from_ref(&two)).await.expect("room");
+            let own = prepared(&mut again, 6, &[21]).await;
+            again.commit(&[own]).await.expect("room");
+            assert_eq!(text(), "|1 2 3 21 ");
+        }
+        let mut newer = attempt(4, 1);
+        newer.recover(listing(std::slice::from_ref(&four))).await.expect("all is there");
+        newer.commit(std::slice::from_ref(&four)).await.expect("room");
+        assert_eq!(text(), "|1 20 30 40 ");
+        let mut fresh = attempt(5, 1);
+        fresh.recover(nothing()).await.expect("anew");
+        assert_eq!(text(), "|");
+        let mut late = attempt(6, 1);
+        let foreign = Transaction { id: format!("{:032x}/sink@10-10", 9), ..four };
+        let refused = late.recover(listing(&[foreign])).await.expect_err("nobody has its rows");
+        assert!(refused.message.contains("prepared rows are lost"), "{refused}");
+    })
+    .expect("a runtime");
+}
+
 #[test]
 fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -110,14 +201,11 @@ fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
         };
         let sink = || sink::<Line>(&*path, ["key", "value"]).two_phase();
         assert!(sink().open(opening(&host, 0, 2)).is_err(), "two tasks, one file");
-        let attempt = |job: u128, attempt: u32| {
-            let mut opening = opening(&host, 0, 1);
-            (opening.task.job, opening.task.attempt) = (JobId(job), Attempt(attempt));
-            sink().open(opening).expect("opens")
-        };
+        let attempt = |job, attempt| attempt_of(&host, sink(), (job, attempt));
         let mut first = attempt(1, 1);
-        first.recover(&[]).await.expect("begins");
-        assert_eq!(first.prepare(CheckpointId(1)).await.expect("nothing"), None);
+        first.recover(nothing()).await.expect("begins");
+        let zero = first.prepare(CheckpointId(1)).await.expect("nothing").expect("a place");
+        assert_eq!(zero.rows, 0);
         first.write(row(1)).await.expect("encodes");
         let one = first.prepare(CheckpointId(2)).await.expect("room").expect("a row");
         assert_eq!((text(), one.rows), ("|".into(), 1));
@@ -131,7 +219,7 @@ fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
         // The checkpoint lists both; the commit of the second was torn.
         files.append(&path, b"a").expect("room");
         let mut heir = attempt(1, 2);
-        heir.recover(&[one.clone(), two.clone()]).await.expect("the same job");
+        heir.recover(listing(&[one.clone(), two.clone()])).await.expect("the same job");
         heir.commit(&[one, two]).await.expect("room");
         assert_eq!(text(), "|a,1 a,2 ");
         heir.write(row(3)).await.expect("encodes");
@@ -140,14 +228,14 @@ fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
 
         // A checkpoint that lists nothing: everything that it holds is visible.
         let mut last = attempt(1, 3);
-        last.recover(&[]).await.expect("the same job");
+        last.recover(nothing()).await.expect("the same job");
         last.write(row(4)).await.expect("encodes");
         let four = last.prepare(CheckpointId(6)).await.expect("room").expect("a row");
         last.commit(&[three, four]).await.expect("room");
         assert_eq!(text(), "|a,1 a,2 a,3 a,4 ");
 
         let mut other = attempt(2, 1);
-        other.recover(&[]).await.expect("another job");
+        other.recover(nothing()).await.expect("another job");
         assert_eq!(text(), "|");
     })
     .expect("a runtime");

@@ -1,6 +1,7 @@
 //! The two-phase CSV sink: rows gather in a file beside the one that is asked for, and move over
 //! once the checkpoint that holds them has completed, in their order and once.
-//! Never removes a file: `.staged` and `.job` stay beside the output. The plain sink: [`super::sink`].
+//! Never removes a file: `.staged`, `.job` and what savepoints may ask for stay beside the output. The
+//! plain sink: [`super::sink`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use slackwater_core::element::Batch;
 use slackwater_core::id::CheckpointId;
 use slackwater_dataflow::connector::{
-    ConnectorError, LocalFuture, Opening, Transaction, TwoPhaseSink, TwoPhaseWriter,
+    ConnectorError, LocalFuture, Opening, Recovery, Transaction, TwoPhaseSink, TwoPhaseWriter,
 };
 use slackwater_runtime::host::{Host, of};
 
@@ -21,8 +22,10 @@ use super::sink::{Lines, trouble};
 ///
 /// The output is always a beginning of the file `.staged` beside it: a commit lengthens it. So it
 /// is found again only where the files are, that is on the same machine. The file `.job` says whose
-/// they are; another job begins both anew. Files cannot fence: unlike the series database, they take
-/// what a dead attempt that wakes up late still appends.
+/// they are; another job begins both anew, or takes them over as they were at the savepoint that it
+/// goes on from. Before rows are cut off that a savepoint lists, they are copied to a file that is named
+/// by job and checkpoint. Files cannot fence: unlike the series database, they take what a dead attempt
+/// that wakes up late still appends.
 pub struct TransactionalCsv<T>(CsvSink<T>);
 
 impl<T> fmt::Debug for TransactionalCsv<T> {
@@ -78,14 +81,23 @@ struct Span {
 impl Span {
     /// Reads it from the end of a transaction's name: `…@from-to`.
     fn of(transaction: &Transaction) -> Result<Self, ConnectorError> {
-        let numbers = transaction.id.rsplit_once('@').and_then(|(_, span)| span.split_once('-'));
-        let span = numbers
-            .and_then(|(from, to)| Some(Self { from: from.parse().ok()?, to: to.parse().ok()? }));
-        let Transaction { id, .. } = transaction;
-        let refused = || ConnectorError::fatal(format!("{id:?} is no transaction of a CSV file"));
-        span.filter(|span| span.from <= span.to).ok_or_else(refused)
+        named(transaction).map(|(_, span)| span)
     }
 }
+
+/// Whose a transaction is, and where.
+fn named(transaction: &Transaction) -> Result<(&str, Span), ConnectorError> {
+    let Transaction { id, .. } = transaction;
+    let named = id.rsplit_once('@').and_then(|(name, span)| {
+        let (from, to) = span.split_once('-')?;
+        Some((name, Span { from: from.parse().ok()?, to: to.parse().ok()? }))
+    });
+    let refused = || ConnectorError::fatal(format!("{id:?} is no transaction of a CSV file"));
+    named.filter(|(_, span)| span.from <= span.to).ok_or_else(refused)
+}
+
+/// The greatest number of a copy: of all that a job has staged.
+const ALL: CheckpointId = CheckpointId(u64::MAX);
 
 impl<T> TransactionalCsvWriter<T> {
     fn beside(&self, suffix: &str) -> String {
@@ -106,9 +118,7 @@ impl<T> TransactionalCsvWriter<T> {
     fn show(&self, span: &Span) -> Result<(), ConnectorError> {
         let staged = self.read(&self.beside("staged"), span)?;
         if staged.len() as u64 != span.to - span.from {
-            let (path, to) = (self.beside("staged"), span.to);
-            let words = format!("{path} is shorter than {to} bytes: prepared rows are lost");
-            return Err(ConnectorError::fatal(words));
+            return Err(shorter(&self.beside("staged"), span.to));
         }
         let shown = self.read(&self.path, span)?;
         if shown == staged {
@@ -124,29 +134,89 @@ impl<T> TransactionalCsvWriter<T> {
         self.write(&self.path, &whole)
     }
 
-    /// Begins with what this job's earlier attempts left; otherwise with the header alone.
-    fn take_up(&mut self, listed: &[Transaction]) -> Result<(), ConnectorError> {
+    /// Begins with what this job's earlier attempts left, or with what the checkpoint lists of another
+    /// job's file; otherwise with the header alone.
+    fn take_up(&mut self, recovery: Recovery<'_>) -> Result<(), ConnectorError> {
         let (staged, job) = (self.beside("staged"), self.beside("job"));
-        let everything = Span { from: 0, to: u64::MAX };
-        let whose = self.host.files().read_at(&job, 0, 1 + self.name.len()).unwrap_or_default();
-        if whose != self.name.as_bytes() && listed.is_empty() {
+        let whose = self.host.files().read_at(&job, 0, usize::MAX).unwrap_or_default();
+        let whose = String::from_utf8_lossy(&whose).into_owned();
+        let ours = whose == self.name;
+        let last = recovery.listed.iter().max_by_key(|listed| listed.checkpoint);
+        if last.is_none() && !ours {
             self.end = self.header.len() as u64;
             self.write(&staged, &self.header)?;
             self.write(&self.path, &self.header)?;
             // Last: a crash before it begins everything anew.
             return self.write(&job, self.name.as_bytes());
         }
-        let ends = listed.iter().map(|transaction| Ok(Span::of(transaction)?.to));
-        let ends = ends.collect::<Result<Vec<u64>, ConnectorError>>()?;
-        // With nothing listed, all that was ever prepared for a complete checkpoint is visible.
-        let kept = match ends.into_iter().max() {
-            Some(to) => self.read(&staged, &Span { from: 0, to })?,
-            None => self.read(&self.path, &everything)?,
+        let spared = recovery.spared.iter().copied().max();
+        self.copy(&whose, if ours { spared } else { Some(ALL) })?;
+        let kept = match last {
+            Some(last) => self.listed(last, &whose)?,
+            // All that was ever prepared for a complete checkpoint is visible.
+            None => self.read(&self.path, &EVERYTHING)?,
         };
         self.end = kept.len() as u64;
         self.write(&staged, &kept)?;
+        if !ours {
+            // What the other job has shown since then is not of this one.
+            self.write(&self.path, &kept)?;
+        }
         self.write(&job, self.name.as_bytes())
     }
+
+    /// Where a copy of what a job has staged lies, made for its savepoints up to this one.
+    fn copy_of(&self, job: &str, savepoint: CheckpointId) -> String {
+        let job = job.split('/').next().unwrap_or_default();
+        self.beside(&format!("{job}-{:020}", savepoint.0))
+    }
+
+    /// Copies what is staged before it is cut, unless an earlier attempt has done so.
+    fn copy(&self, whose: &str, savepoint: Option<CheckpointId>) -> Result<(), ConnectorError> {
+        let Some(savepoint) = savepoint.filter(|_| !whose.is_empty()) else { return Ok(()) };
+        let copy = self.copy_of(whose, savepoint);
+        if self.host.files().read_at(&copy, 0, 1).is_ok_and(|found| !found.is_empty()) {
+            return Ok(());
+        }
+        let staged = self.read(&self.beside("staged"), &EVERYTHING)?;
+        self.write(&copy, &staged)
+    }
+
+    /// What was staged up to the end of a listed transaction: from the oldest copy that was made
+    /// after it, or, if nothing was cut since, from the staged file of its job or of its heir.
+    fn listed(&self, last: &Transaction, whose: &str) -> Result<Vec<u8>, ConnectorError> {
+        let (name, Span { to, .. }) = named(last)?;
+        let (folder, file) = self.path.rsplit_once('/').unwrap_or((".", &self.path));
+        let files = self.host.files().list(folder).map_err(|error| trouble(folder, &error))?;
+        let first = self.copy_of(name, last.checkpoint);
+        let (first, end) = (file_name(&first), self.copy_of(name, ALL));
+        let copy = files.iter().find(|found| (first..=file_name(&end)).contains(&found.as_str()));
+        let staged = match copy {
+            Some(copy) => format!("{}{copy}", self.path.strip_suffix(file).unwrap_or_default()),
+            None if whose == name || whose == self.name => self.beside("staged"),
+            None => {
+                let (path, words) = (&self.path, "prepared rows are lost");
+                let words = format!("{path} was begun anew by job {whose}: {words} of {name}");
+                return Err(ConnectorError::fatal(words));
+            }
+        };
+        let kept = self.read(&staged, &Span { from: 0, to })?;
+        if (kept.len() as u64) < to {
+            return Err(shorter(&staged, to));
+        }
+        Ok(kept)
+    }
+}
+
+/// All of a file.
+const EVERYTHING: Span = Span { from: 0, to: u64::MAX };
+
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+fn shorter(path: &str, to: u64) -> ConnectorError {
+    ConnectorError::fatal(format!("{path} is shorter than {to} bytes: prepared rows are lost"))
 }
 
 impl<T: Serialize> TwoPhaseWriter for TransactionalCsvWriter<T> {
@@ -162,13 +232,13 @@ impl<T: Serialize> TwoPhaseWriter for TransactionalCsvWriter<T> {
         checkpoint: CheckpointId,
     ) -> LocalFuture<'_, Result<Option<Transaction>, ConnectorError>> {
         Box::pin(async move {
+            // Also without rows: whoever goes on from here must know where the file ended.
             let (lines, rows) = self.lines.take()?;
-            if rows == 0 {
-                return Ok(None);
+            if rows > 0 {
+                let staged = self.beside("staged");
+                let appended = self.host.files().append(&staged, &lines);
+                appended.map_err(|error| trouble(&staged, &error))?;
             }
-            let staged = self.beside("staged");
-            let appended = self.host.files().append(&staged, &lines);
-            appended.map_err(|error| trouble(&staged, &error))?;
             let from = self.end;
             self.end += lines.len() as u64;
             let id = format!("{}@{from}-{}", self.name, self.end);
@@ -181,7 +251,7 @@ impl<T: Serialize> TwoPhaseWriter for TransactionalCsvWriter<T> {
         transactions: &'a [Transaction],
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
         Box::pin(async move {
-            for transaction in transactions {
+            for transaction in transactions.iter().filter(|transaction| transaction.rows > 0) {
                 self.show(&Span::of(transaction)?)?;
             }
             Ok(())
@@ -190,8 +260,8 @@ impl<T: Serialize> TwoPhaseWriter for TransactionalCsvWriter<T> {
 
     fn recover<'a>(
         &'a mut self,
-        committed: &'a [Transaction],
+        recovery: Recovery<'a>,
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(async move { self.take_up(committed) })
+        Box::pin(async move { self.take_up(recovery) })
     }
 }

@@ -8,7 +8,7 @@ use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::{Attempt, CheckpointId};
 use slackwater_core::time::EventTime;
 use slackwater_dataflow::connector::{
-    Sink, SinkWriter, Transaction, TwoPhaseSink, TwoPhaseWriter, flush,
+    Recovery, Sink, SinkWriter, Transaction, TwoPhaseSink, TwoPhaseWriter, flush,
 };
 use slackwater_runtime::host::real::{RealHost, run};
 
@@ -98,7 +98,7 @@ fn a_two_phase_sink_shows_what_is_committed_and_its_successor_fences_it() {
         let (address, store) = served(&host).await;
         let sink = sensors().at(address).two_phase();
         let mut first = sink.open(opening(&host, 0, 1)).expect("opens");
-        first.recover(&[]).await.expect("nothing to abort");
+        first.recover(Recovery::default()).await.expect("nothing to abort");
         assert_eq!(first.prepare(CheckpointId(1)).await.expect("nothing written"), None);
         first.write(numbers(0..2_400)).await.expect("taken");
         let prepared = first.prepare(CheckpointId(2)).await.expect("kept").expect("rows");
@@ -114,7 +114,7 @@ fn a_two_phase_sink_shows_what_is_committed_and_its_successor_fences_it() {
         heirs.task.attempt = Attempt(2);
         let mut heir = sink.open(heirs).expect("opens");
         let listed = [prepared, second];
-        heir.recover(&listed).await.expect("one to abort");
+        heir.recover(Recovery { listed: &listed, spared: &[] }).await.expect("one to abort");
         heir.commit(&listed).await.expect("one anew");
         let fenced = first.prepare(CheckpointId(4)).await.expect_err("a dead attempt");
         assert!(fenced.message.contains("is of a dead attempt"), "{fenced}");

@@ -71,9 +71,14 @@ pub enum Step {
     Commit(Vec<String>),
     /// Forgets transactions that are not committed; unknown ones are forgotten already.
     Abort(Vec<String>),
-    /// Begins an attempt: older ones may do nothing more, and what they left is aborted, the listed
-    /// transactions excepted.
-    Recover(Vec<String>),
+    /// Begins an attempt: older ones may do nothing more, and what they left is aborted, but for what
+    /// a snapshot lists.
+    Recover {
+        /// The transactions that the checkpoint lists with which the attempt begins.
+        listed: Vec<String>,
+        /// Savepoints of the job that are complete: what was prepared for one, or before it, stays.
+        spared: Vec<CheckpointId>,
+    },
 }
 
 impl Step {
@@ -81,7 +86,7 @@ impl Step {
     fn id(&self) -> &str {
         match self {
             Self::Stage { id, .. } | Self::Prepare { id, .. } => id,
-            Self::Commit(ids) | Self::Abort(ids) | Self::Recover(ids) => {
+            Self::Commit(ids) | Self::Abort(ids) | Self::Recover { listed: ids, .. } => {
                 ids.first().map_or("", String::as_str)
             }
         }
@@ -196,7 +201,9 @@ pub(super) fn step(
         Step::Prepare { id, checkpoint } => prepare(shelf, &id, checkpoint),
         Step::Commit(ids) => commit(shelf, &ids),
         Step::Abort(ids) => abort(shelf, &ids),
-        Step::Recover(listed) => recover(shelf, party, &listed),
+        Step::Recover { listed, spared } => {
+            recover(shelf, party, Recovered { listed: &listed, spared: &spared })
+        }
     }
 }
 
@@ -309,18 +316,32 @@ fn forget(
     Ok(happened)
 }
 
+/// What an attempt finds that is not to be aborted.
+struct Recovered<'a> {
+    listed: &'a [String],
+    spared: &'a [CheckpointId],
+}
+
+impl Recovered<'_> {
+    /// Whether a snapshot of the job lists it: the one that is restored, or a savepoint.
+    fn keeps(&self, open: &OpenTransaction) -> bool {
+        let spares = |prepared| self.spared.iter().any(|savepoint| prepared <= *savepoint);
+        self.listed.contains(&open.id) || open.prepared.is_some_and(spares)
+    }
+}
+
 /// Semantics rule 19: aborts only what dead attempts of the same job and sink have left, and of
 /// that only what this subtask answers for.
 fn recover(
     shelf: &mut impl Shelf,
     party: &Party,
-    listed: &[String],
+    recovered: Recovered<'_>,
 ) -> Result<Vec<Happened>, Refusal> {
     shelf.set_term(&party.group(), party.term())?;
     let is_dead = |pending: &Pending| {
         pending.term < party.term()
             && pending.index % party.parallelism.max(1) == party.task.subtask.index
-            && !listed.contains(&pending.open.id)
+            && !recovered.keeps(&pending.open)
     };
     let dead: Vec<_> = shelf.pendings(&party.group())?.into_iter().filter(is_dead).collect();
     forget(shelf, dead)

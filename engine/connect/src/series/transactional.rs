@@ -8,7 +8,7 @@ use slackwater_core::element::Batch;
 use slackwater_core::id::CheckpointId;
 use slackwater_core::point::Point;
 use slackwater_dataflow::connector::{
-    ConnectorError, LocalFuture, Opening, Transaction, TwoPhaseSink, TwoPhaseWriter,
+    ConnectorError, LocalFuture, Opening, Recovery, Transaction, TwoPhaseSink, TwoPhaseWriter,
 };
 
 use super::SeriesSink;
@@ -123,8 +123,9 @@ impl<T> TwoPhaseWriter for TransactionalWriter<T> {
 
     fn recover<'a>(
         &'a mut self,
-        committed: &'a [Transaction],
+        Recovery { listed, spared }: Recovery<'a>,
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
-        Box::pin(self.ask(Step::Recover(names(committed))))
+        let (listed, spared) = (names(listed), spared.to_vec());
+        Box::pin(self.ask(Step::Recover { listed, spared }))
     }
 }

@@ -12,8 +12,8 @@ use super::*;
 
 /// Plays steps `channel:what` over as many channels as are named and compares what each step lets
 /// through. `what` is a watermark, `MAX`, `idle`, `active`, `end`, `row`, `#3` for the barrier of
-/// checkpoint 3, `!3` for that of a savepoint with which the job stops, `abort 3`, or `halt 3`; `-`
-/// lets nothing through.
+/// checkpoint 3, `!3` for that of a savepoint with which the job stops, `abort 3`, or `halt`; `-` lets
+/// nothing through.
 fn check(steps: &str, expected: &str) {
     let channel = |step: &str| usize::from(step.as_bytes()[0] - b'a');
     let steps: Vec<_> = steps.split(" | ").map(str::trim).collect();
@@ -23,9 +23,9 @@ fn check(steps: &str, expected: &str) {
         .iter()
         .map(|step| {
             let mut out = Vec::new();
-            match step[2..].split_once(' ') {
-                Some(("abort", number)) => drop(gate.abort(checkpoint(number))),
-                Some((_, number)) => gate.halt(checkpoint(number)),
+            match step[2..].strip_prefix("abort ") {
+                Some(number) => drop(gate.abort(checkpoint(number))),
+                None if step.ends_with(":halt") => gate.halt(),
                 None => gate.accept(channel(step), packet(&step[2..]), &mut out),
             }
             shown(out)
@@ -121,7 +121,10 @@ fn behind_the_savepoint_with_which_a_job_stops_the_end_of_a_channel_moves_no_wat
     // Taken back: the job goes on, and whoever ends now has come to the end of its time.
     check("a:5 | b:9 | a:!1 | b:!1 | a:abort 1 | a:end", "- | 5 | - | #1 | - | 9");
     // It had stopped in an earlier attempt.
-    check("a:halt 1 | a:5 | b:9 | a:#2 | b:#2 | a:end | b:end", "- | - | 5 | - | #2 | - | end");
+    check(
+        "a:halt | a:5 | b:9 | a:abort 1 | a:#2 | b:#2 | a:end | b:end",
+        "- | - | 5 | - | - | #2 | - | end",
+    );
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Cluster {
     /// Opens every task anew, with the state of these sections.
     pub(super) fn restore(&mut self, sections: Vec<Section>) {
         self.tasks = Self::open(&self.plan);
-        let restored = Restored { checkpoint: None, sections };
+        let restored = Restored { sections, ..Restored::default() };
         for task in self.tasks.iter_mut().flatten() {
             let done = task.chain.restore(&restored);
             done.unwrap_or_else(|refused| panic!("{refused}"));

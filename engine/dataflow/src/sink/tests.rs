@@ -58,9 +58,10 @@ impl TwoPhaseWriter for Noting {
     }
     fn recover<'a>(
         &'a mut self,
-        committed: &'a [Transaction],
+        Recovery { listed, spared }: Recovery<'a>,
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
-        self.note(format!("recover{}", ids(committed)))
+        let spared: String = spared.iter().map(|savepoint| format!(" -{savepoint}")).collect();
+        self.note(format!("recover{}{spared}", ids(listed)))
     }
 }
 
@@ -71,13 +72,16 @@ fn now<T>(future: impl Future<Output = Result<T, ConnectorError>>) -> T {
     }
 }
 
-/// A sink under test: `write`, `barrier 3`, `completed 3`, `end`; a failure begins a new attempt
-/// with what the named checkpoint holds: `restore 3`, or `start` with nothing.
+/// A sink under test: `write`, `barrier 3`, `savepoint 3`, which is complete at once, `completed 3`,
+/// `end`; a failure begins a new attempt with what the named checkpoint holds: `restore 3`, or `start`
+/// with nothing.
 #[derive(Default)]
 struct Rig {
     asked: Rc<RefCell<Vec<String>>>,
     sink: Option<TwoPhaseTask<Noting>>,
     stored: BTreeMap<u64, Vec<Section>>,
+    /// Savepoints that are complete.
+    spared: Vec<CheckpointId>,
 }
 
 impl Rig {
@@ -88,8 +92,8 @@ impl Rig {
             let writer = Noting { asked: Rc::clone(&self.asked), open: 0 };
             let mut sink = TwoPhaseTask::new("out".into(), (0, 1), writer);
             let sections = self.stored.get(&number).cloned().unwrap_or_default();
-            let restored = Restored { checkpoint: None, sections };
-            now(sink.restore(&restored));
+            let spared = self.spared.clone();
+            now(sink.restore(&Restored { sections, spared, ..Restored::default() }));
             self.sink = Some(sink);
         }
         let sink = self.sink.as_mut().expect("started");
@@ -99,10 +103,13 @@ impl Rig {
                 batch.push(EventTime::from_millis(0), 7u64);
                 now(sink.write(AnyBatch::new(batch)));
             }
-            "barrier" => {
+            "barrier" | "savepoint" => {
                 let checkpoint = CheckpointId(number);
-                let passed =
-                    now(sink.barrier(Barrier { checkpoint, kind: BarrierKind::Checkpoint }));
+                let is_savepoint = what == "savepoint";
+                self.spared.extend(is_savepoint.then_some(checkpoint));
+                let kind =
+                    if is_savepoint { BarrierKind::Savepoint } else { BarrierKind::Checkpoint };
+                let passed = now(sink.barrier(Barrier { checkpoint, kind }));
                 let mut kept = passed.kept.expect("a two-phase sink keeps its transactions");
                 self.stored.insert(number, sections(&mut *kept).expect("plain data"));
             }
@@ -171,6 +178,36 @@ fn a_restore_commits_what_its_checkpoint_lists_and_nothing_else() {
 }
 
 #[test]
+fn a_savepoint_commits_nothing_and_what_it_lists_outlives_every_failure() {
+    check(&[
+        ("start", "recover"),
+        ("write", ""),
+        ("barrier 1", ""),
+        ("completed 1", "commit t1"),
+        ("write", ""),
+        ("savepoint 2", ""),
+        ("write", ""),
+        ("barrier 3", ""),
+        ("completed 3", "commit t2 t3"),
+        ("write", ""),
+        ("savepoint 4", ""),
+        ("restore 3", "recover t2 t3 -2 -4, commit t2 t3"),
+        ("start", "recover -2 -4"),
+        // Another job goes on from the savepoint: only what that lists is committed, and once more.
+        ("restore 2", "recover t2 -2 -4, commit t2"),
+        ("restore 4", "recover t4 -2 -4, commit t4"),
+    ]);
+}
+
+#[test]
+fn a_savepoint_spares_what_was_prepared_up_to_it_and_nothing_newer() {
+    let recovery = Recovery { listed: &[], spared: &[CheckpointId(2), CheckpointId(5)] };
+    let spared: Vec<u64> = (1..9).filter(|number| recovery.spares(CheckpointId(*number))).collect();
+    assert_eq!(spared, [1, 2, 3, 4, 5]);
+    assert!(!Recovery::default().spares(CheckpointId(1)));
+}
+
+#[test]
 fn without_checkpoints_everything_is_committed_at_the_end_and_with_them_nothing_is_left() {
     check(&[("start", "recover"), ("write", ""), ("write", ""), ("end", "commit end")]);
     check(&[
@@ -191,7 +228,7 @@ fn transactions_of_more_subtasks_are_shared_out_to_fewer_each_to_one() {
     };
     let writer = SectionWriter::list(StateName::new("out", TRANSACTIONS)).expect("a shape");
     let section = |index| writer.write_item(index, &vec![listed(3, index)]).expect("plain data");
-    let restored = Restored { checkpoint: None, sections: (0..5).map(section).collect() };
+    let restored = Restored { sections: (0..5).map(section).collect(), ..Restored::default() };
     let asked: Vec<String> = (0..2)
         .map(|index| {
             let writer = Noting::default();

@@ -126,7 +126,8 @@ struct Played {
 }
 
 /// Plays `time: step` after `time: step`. A step is what the reader brings, or `barrier 3`, which
-/// lets a barrier pass, or `again`, which begins anew with what the last barrier kept.
+/// lets a barrier pass (`stop 3` and `drain 3`: that of a savepoint with which the job ends), or
+/// `again`, which begins anew with what the last barrier kept (`reset`: but for event time).
 fn play(script: &[&str]) -> Played {
     let steps = Rc::new(RefCell::new(VecDeque::new()));
     let mut source = source(&steps);
@@ -142,19 +143,22 @@ fn play(script: &[&str]) -> Played {
         let told: (Detail, &dyn Fn(Fact)) = (Detail::Records, &tell);
         let mut cx = Context::new(task, now, told, &mut outputs, &counts);
         let mut seen = Seen::default();
-        if let Some(number) = step.strip_prefix("barrier ") {
-            let checkpoint = CheckpointId(number.parse().expect("a number"));
-            let barrier = Barrier { checkpoint, kind: BarrierKind::Checkpoint };
+        if let Some(barrier) = barrier(step) {
             source.barrier(barrier, &mut seen, &mut cx).expect("passes");
             let mut kept = outputs.kept.pop().expect("a source keeps its positions");
             stored = sections(&mut *kept).expect("plain data");
             return seen.0.join(" | ");
         }
-        if step == "again" {
+        if let "again" | "reset" = step {
             source = self::source(&steps);
-            let restored = Restored { checkpoint: None, sections: stored.clone() };
+            let (sections, reset_watermarks) = (stored.clone(), step == "reset");
+            let restored = Restored { sections, reset_watermarks, ..Restored::default() };
             source.restore(&restored).expect("positions of its own");
             return format!("from {}", source.reader.offset);
+        }
+        if step == "finish" {
+            source.finish(&mut seen, &mut cx).expect("nothing refuses the end");
+            return seen.0.join(" | ");
         }
         steps.borrow_mut().push_back(step.to_owned());
         let waker = &mut Waker::from_waker(std::task::Waker::noop());
@@ -174,6 +178,17 @@ fn play(script: &[&str]) -> Played {
     let steps = played.collect();
     let next_timer = source.next_timer();
     Played { steps, facts: facts.take(), next_timer }
+}
+
+fn barrier(step: &str) -> Option<Barrier> {
+    let (kind, number) = step.split_once(' ')?;
+    let kind = match kind {
+        "barrier" => BarrierKind::Checkpoint,
+        "stop" => BarrierKind::StopWithSavepoint { drain: false },
+        "drain" => BarrierKind::StopWithSavepoint { drain: true },
+        _ => return None,
+    };
+    Some(Barrier { checkpoint: CheckpointId(number.parse().expect("a number")), kind })
 }
 
 fn check(script: &[(&str, &str)]) {
@@ -299,6 +314,42 @@ fn a_source_that_had_ended_is_at_its_end_at_once_and_barriers_still_pass() {
         ("0: never read", "MAX@0 | endofinput | end"),
         ("0: barrier 8", "#8"),
     ]);
+}
+
+#[test]
+fn a_source_that_is_stopped_ends_without_a_last_watermark_and_goes_on_elsewhere() {
+    check(&[
+        ("0: 0 2500", "2500 | batch"),
+        ("0: 1 1200", "1200 1199@1 | batch"),
+        ("0: stop 1", "#1"),
+        ("0: finish", "endofinput"),
+        ("0: again", "from 2"),
+        ("0: 1 3000", "3000 1199@0 2499@1 | batch"),
+    ]);
+    let stopped = play(&["0: 0 100", "0: stop 1", "0: finish"]);
+    let finished = |fact: &Fact| matches!(fact, Fact::SourceFinished { .. });
+    assert!(!stopped.facts.iter().any(finished), "it has not read everything");
+}
+
+#[test]
+fn a_source_that_is_drained_sends_the_last_watermark_first_and_its_splits_have_not_ended() {
+    check(&[
+        ("0: 0 2500", "2500 | batch"),
+        ("0: 1 1200 1400", "1200 1400 1199@1 | batch"),
+        ("0: drain 1", "1399@0 | MAX@0 | #1"),
+        ("0: again", "from 3"),
+        ("0: 1 1500", "1500 1399@0 | batch"),
+        ("0: reset", "from 3"),
+        ("0: 1 500", "500 | batch"),
+        ("0: 0 600", "600 499@1 | batch"),
+    ]);
+    check(&[
+        ("0: 0 1500", "1500 | batch"),
+        ("0: nothing", "nothing"),
+        ("100: wait", "idle | nothing"),
+        ("100: drain 1", "active | MAX@0 | #1"),
+    ]);
+    check(&[("0: end", "MAX@0 | endofinput | end"), ("0: drain 1", "#1")]);
 }
 
 #[test]

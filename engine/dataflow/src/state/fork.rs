@@ -39,6 +39,10 @@ pub struct Restored {
     pub checkpoint: Option<CheckpointId>,
     /// Its sections.
     pub sections: Vec<Section>,
+    /// Savepoints of the job that are complete: what sinks prepared for them stays.
+    pub spared: Vec<CheckpointId>,
+    /// Whether event time begins anew: no watermark and no greatest timestamp is taken up.
+    pub reset_watermarks: bool,
 }
 
 impl Restored {

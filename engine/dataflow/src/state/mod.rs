@@ -9,6 +9,7 @@ mod keyed;
 mod reader;
 mod section;
 mod sort;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -21,6 +22,7 @@ pub use reader::{Entries, SectionReader};
 pub(crate) use section::{Draft, StateName};
 pub use section::{Section, SectionWriter, Share, StateError};
 pub(crate) use sort::Sorter;
+pub use summary::Summary;
 pub use timers::{Timer, Timers};
 
 /// The hash that a table of one group takes from the hash that chose the group.

@@ -161,7 +161,7 @@ impl<S: Data> SectionReader<(), S> {
 }
 
 /// Takes off the front what the writer measured.
-fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], String> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], String> {
     let short = "malformed: an entry is cut short";
     let (length, rest) = bytes.split_first_chunk().ok_or(short)?;
     let (head, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(short)?;

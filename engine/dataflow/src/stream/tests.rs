@@ -15,8 +15,9 @@ use slackwater_core::time::{ProcessingTime, ms, secs};
 
 use super::*;
 use crate::connector::{
-    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Sink, SinkContract,
-    SinkWriter, Source, SourceReader, Splits, Transaction, TwoPhaseSink, TwoPhaseWriter,
+    ConnectorError, Flush, Flushed, LocalFuture, Opening, Position, Pulled, Recovery, Sink,
+    SinkContract, SinkWriter, Source, SourceReader, Splits, Transaction, TwoPhaseSink,
+    TwoPhaseWriter,
 };
 use crate::task::{Plan, PlanError, Programs};
 use crate::watermark::Watermarks;
@@ -417,10 +418,7 @@ impl TwoPhaseWriter for Nowhere<u64> {
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
         Box::pin(std::future::ready(Ok(())))
     }
-    fn recover<'a>(
-        &'a mut self,
-        _: &'a [Transaction],
-    ) -> LocalFuture<'a, Result<(), ConnectorError>> {
+    fn recover<'a>(&'a mut self, _: Recovery<'a>) -> LocalFuture<'a, Result<(), ConnectorError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }

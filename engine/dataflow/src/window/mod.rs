@@ -20,6 +20,7 @@ use slackwater_core::time::EventTime;
 
 pub use aggregate::Aggregate;
 pub use exact::ExactSum;
+pub(crate) use snapshot::WATERMARK;
 pub use stage::{WindowStage, Windowing};
 
 /// A span of event time, half-open: `start` belongs to it, `end` does not.

@@ -21,7 +21,7 @@ use crate::state::{
 /// The names of the three states of a window operator: part of the savepoint format.
 const WINDOWS: &str = "windows";
 const WAITING: &str = "waiting";
-const WATERMARK: &str = "watermark";
+pub(crate) const WATERMARK: &str = "watermark";
 
 /// A window's bounds in milliseconds, as the first part of a key of state.
 type Bounds = (i64, i64);
@@ -98,11 +98,17 @@ where
     /// A [`StateError`] that names the section, if one is damaged, of another version, schema or
     /// window size. Then the operator is empty.
     pub fn restore_sections(&mut self, sections: &[Section]) -> Result<(), StateError> {
+        self.take_up(sections, true)
+    }
+
+    /// The same; event time begins anew unless its watermarks are to be taken up, too.
+    pub(super) fn take_up(&mut self, sections: &[Section], timed: bool) -> Result<(), StateError> {
         assert!(!self.is_busy(), "state is restored before the first element");
         self.table.borrow_mut().clear();
         self.watermarks = Watermarks::new(self.windowing.groups.len());
         let result = self.restore_cells(sections);
-        let result = result.and_then(|()| self.restore_watermarks(sections));
+        let timed = if timed { sections } else { &[] };
+        let result = result.and_then(|()| self.restore_watermarks(timed));
         if result.is_err() {
             self.table.borrow_mut().clear();
         }

@@ -350,7 +350,7 @@ where
     }
 
     fn restore(&mut self, restored: &Restored) -> Step {
-        self.restore_sections(&restored.sections)?;
+        self.take_up(&restored.sections, !restored.reset_watermarks)?;
         self.results.restore(restored)?;
         self.late.restore(restored)
     }

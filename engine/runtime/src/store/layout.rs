@@ -37,8 +37,13 @@ pub fn state_file(
     subtask: Subtask,
     attempt: Attempt,
 ) -> String {
+    format!("{}/{}", checkpoint_folder(job, checkpoint), state_name(subtask, attempt))
+}
+
+/// The same within the folder of one checkpoint of one job.
+pub fn state_name(subtask: Subtask, attempt: Attempt) -> String {
     let Subtask { vertex, index } = subtask;
-    format!("{}/{vertex}-{index}-a{attempt}", checkpoint_folder(job, checkpoint))
+    format!("{vertex}-{index}-a{attempt}")
 }
 
 /// The metadata of a checkpoint.

@@ -27,7 +27,7 @@ pub use error::{StoreError, Trouble};
 pub use lease::{Lease, Term};
 pub use log::{History, JobLog, LogEntry, jobs, read_all};
 pub use metadata::{find_metadata, read_metadata, write_metadata};
-pub use state::{Part, read_state, write_state};
+pub use state::{Part, read_state, write_relative, write_state};
 
 /// How often something transient is tried again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -33,6 +33,11 @@ impl Part {
         layout::state_file(job, self.checkpoint, subtask, attempt)
     }
 
+    /// What it is called in the folder of a savepoint, which holds one checkpoint of one job.
+    pub fn name(&self) -> String {
+        layout::state_name(self.task.subtask, self.task.attempt)
+    }
+
     /// The head of its file.
     ///
     /// # Errors
@@ -76,7 +81,30 @@ pub async fn write_state(
     part: &Part,
     sections: Vec<Bytes>,
 ) -> Result<StateFile, StoreError> {
-    let path = part.path();
+    write_as(store, part.path(), part, sections).await
+}
+
+/// The same, into the folder of a savepoint: `store` is that folder.
+///
+/// # Errors
+/// As [`write_state`].
+///
+/// # Cancel safety
+/// As [`write_state`].
+pub async fn write_relative(
+    store: &Store,
+    part: &Part,
+    sections: Vec<Bytes>,
+) -> Result<StateFile, StoreError> {
+    write_as(store, part.name(), part, sections).await
+}
+
+async fn write_as(
+    store: &Store,
+    path: String,
+    part: &Part,
+    sections: Vec<Bytes>,
+) -> Result<StateFile, StoreError> {
     let head = part.seal().map_err(|error| StoreError::of_codec(&path, 0, error))?;
     let mut pieces = vec![Bytes::from(head)];
     pieces.extend(sections);
@@ -105,6 +133,7 @@ pub async fn read_state(store: &Store, file: &StateFile) -> Result<Bytes, StoreE
     let opened = Part::open(&bytes);
     if let Ok((part, _)) = &opened
         && part.path() != file.path
+        && part.name() != file.path
     {
         return refuse(Trouble::Foreign(format!("it holds {part}")));
     }

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use slackwater_core::checkpoint::CheckpointTimes;
-use slackwater_core::element::{LatencyMarker, Signal};
+use slackwater_core::element::{Barrier, BarrierKind, LatencyMarker, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::time::ProcessingTime;
@@ -42,6 +42,18 @@ pub(super) struct Chamber {
     next_marker: Option<Duration>,
     /// Batches left in this turn.
     turn: u32,
+    /// Whether the job has been stopped.
+    halt: Halt,
+}
+
+/// Whether a task does nothing more of its own: no reading, no timers, no markers.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Halt {
+    No,
+    /// Since the barrier of this savepoint has passed, with which the job is to end.
+    At(Barrier),
+    /// The job has been stopped in an earlier attempt.
+    ForGood,
 }
 
 impl Chamber {
@@ -58,6 +70,7 @@ impl Chamber {
             next_marker: config.latency_every.map(|every| host.elapsed() + every),
             outputs: Outputs { limit: config.pending_max.max(1), ..Outputs::default() },
             turn: config.batches_per_turn,
+            halt: Halt::No,
             host,
             execution,
             counts,
@@ -76,6 +89,33 @@ impl Chamber {
     /// How the task takes part in checkpoints, if there are any.
     pub(super) fn snapshots(&self) -> Option<&Snapshots> {
         self.snapshots.as_ref()
+    }
+
+    /// The job has been stopped in an earlier attempt.
+    pub(super) fn halt_for_good(&mut self) {
+        self.halt = Halt::ForGood;
+    }
+
+    /// Whether the task does nothing more of its own.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halt != Halt::No
+    }
+
+    /// Whether it has done nothing of its own, ever.
+    pub(super) fn is_halted_for_good(&self) -> bool {
+        self.halt == Halt::ForGood
+    }
+
+    /// A checkpoint will never complete: if the job was to end with it, the task goes on. Gives the
+    /// barrier that halted it.
+    pub(super) fn go_on(&mut self, aborted: CheckpointId) -> Option<Barrier> {
+        match self.halt {
+            Halt::At(barrier) if barrier.checkpoint <= aborted => {
+                self.halt = Halt::No;
+                Some(barrier)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn host(&self) -> &dyn Host {
@@ -130,7 +170,8 @@ impl Chamber {
         crossing: Crossing,
         enter: impl FnOnce(&mut dyn Chain, &mut Context<'_>) -> Result<(), TaskError>,
     ) -> Result<(), Failure> {
-        let Crossing { checkpoint, mut times, ended } = crossing;
+        let Crossing { barrier, mut times, ended } = crossing;
+        let checkpoint = barrier.checkpoint;
         let (began, task) = (self.host.elapsed(), self.execution);
         self.enter(enter)?;
         times.sync = self.host.elapsed().saturating_sub(began);
@@ -139,8 +180,12 @@ impl Chamber {
         let mut forks = std::mem::take(&mut self.outputs.kept);
         forks.append(&mut self.outlet.take_kept());
         if let Some(snapshots) = &self.snapshots {
-            let kept = Kept { checkpoint, forks, times, ended };
+            let kept = Kept { barrier, forks, times, ended };
             self.orders.write(checkpoint, || snapshots.write(&self.host, task, kept));
+        }
+        let stops = matches!(barrier.kind, BarrierKind::StopWithSavepoint { .. });
+        if stops && self.halt == Halt::No {
+            self.halt = Halt::At(barrier);
         }
         Ok(())
     }
@@ -173,6 +218,9 @@ impl Chamber {
 
     /// Does what the clock asks for: timers of the chain, flushes of sinks, latency markers.
     pub(super) async fn on_time(&mut self) -> Result<(), Failure> {
+        if self.is_halted() {
+            return self.outlet.flush_due().await;
+        }
         if let Some(timer) = self.chain.next_timer() {
             self.now = self.now.max(self.host().wall());
             if timer <= self.now {
@@ -192,6 +240,10 @@ impl Chamber {
 
     /// How long a task that has nothing to do may sleep; `None`: until it is woken.
     pub(super) fn leisure(&self, source: Option<&dyn AnySource>) -> Option<Duration> {
+        if self.is_halted() {
+            let flush = self.outlet.next_flush();
+            return flush.map(|at| at.saturating_sub(self.host().elapsed()));
+        }
         let wall = self.host().wall();
         let until = |timer: ProcessingTime| {
             // A due timer has been seen to already: at least one tick must go by before the next.
@@ -238,7 +290,7 @@ impl Chamber {
 
 /// A barrier on its way through a task.
 pub(super) struct Crossing {
-    pub checkpoint: CheckpointId,
+    pub barrier: Barrier,
     pub times: CheckpointTimes,
     /// Whether the task is a source at its end.
     pub ended: bool,

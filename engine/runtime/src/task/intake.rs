@@ -9,8 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use slackwater_core::checkpoint::CheckpointTimes;
-use slackwater_core::element::{Barrier, Signal};
+use slackwater_core::element::{Barrier, BarrierKind, Signal};
 use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::id::CheckpointId;
 use slackwater_dataflow::gate::Gate;
 use slackwater_dataflow::packet::Packet;
 use slackwater_dataflow::task::{AnySource, Sourced, TaskError};
@@ -21,30 +22,33 @@ use super::mailbox::Order;
 use crate::exchange::Inbox;
 use crate::wire::message::ToJobManager;
 
-/// Runs a source until it has read everything and, with checkpoints, the last one is complete.
+/// Runs a source until it has read everything and, with checkpoints, the last one is complete; or
+/// until the savepoint is with which the job stops.
 pub(super) async fn from_source(
     mut chamber: Chamber,
     mut source: Box<dyn AnySource>,
 ) -> Result<(), Failure> {
     let mut ended = false;
+    if chamber.is_halted() {
+        say_ended(&chamber);
+    }
     loop {
         chamber.on_time().await?;
         if obey_at_source(&mut chamber, &mut *source, ended).await? {
             break;
         }
-        let Some(sourced) = next_of_source(&mut chamber, &mut *source, ended).await else {
+        let silent = ended || chamber.is_halted();
+        let Some(sourced) = next_of_source(&mut chamber, &mut *source, silent).await else {
             continue;
         };
         let sourced = sourced?;
         chamber.settle(Ok(())).await?;
         match sourced {
-            Sourced::End => match chamber.snapshots() {
-                None => break,
-                Some(snapshots) => {
-                    ended = true;
-                    (snapshots.say)(ToJobManager::SourceEnded { task: chamber.task() });
-                }
-            },
+            Sourced::End if chamber.snapshots().is_none() => break,
+            Sourced::End => {
+                ended = true;
+                say_ended(&chamber);
+            }
             Sourced::Batch | Sourced::Nothing => chamber.take_turns().await,
         }
     }
@@ -52,13 +56,20 @@ pub(super) async fn from_source(
     chamber.finish().await
 }
 
-/// Polls a source that has not ended; `None` if the clock or an order asks for something first.
+/// A source that reads nothing more waits for the last checkpoint.
+fn say_ended(chamber: &Chamber) {
+    if let Some(snapshots) = chamber.snapshots() {
+        (snapshots.say)(ToJobManager::SourceEnded { task: chamber.task() });
+    }
+}
+
+/// Polls a source unless it is silent; `None` if the clock or an order asks for something first.
 async fn next_of_source(
     chamber: &mut Chamber,
     source: &mut dyn AnySource,
-    ended: bool,
+    silent: bool,
 ) -> Option<Result<Sourced, TaskError>> {
-    if !ended {
+    if !silent {
         // A source that has something is polled without a timer around it.
         let first = poll_fn(|cx| Poll::Ready(chamber.poll_source(cx, source))).await;
         if let Poll::Ready(sourced) = first {
@@ -68,7 +79,7 @@ async fn next_of_source(
     let sleep = chamber.leisure(Some(source)).map(|span| chamber.host().sleep(span));
     let poll = poll_fn(|cx| match chamber.orders().poll_ready(cx) {
         Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending if ended => Poll::Pending,
+        Poll::Pending if silent => Poll::Pending,
         Poll::Pending => chamber.poll_source(cx, source).map(Some),
     });
     match sleep {
@@ -92,7 +103,8 @@ async fn obey_at_source(
             Order::Trigger(barrier) => {
                 let (task, checkpoint) = (chamber.task(), barrier.checkpoint);
                 chamber.tell(Fact::BarrierInjected { task, checkpoint });
-                let crossing = Crossing { checkpoint, times: CheckpointTimes::default(), ended };
+                let ended = ended || chamber.is_halted_for_good();
+                let crossing = Crossing { barrier, times: CheckpointTimes::default(), ended };
                 chamber.barrier(crossing, |chain, cx| source.barrier(barrier, chain, cx)).await?;
             }
             Order::Completed { checkpoint, last } => {
@@ -102,10 +114,26 @@ async fn obey_at_source(
                 }
             }
             // What was being written has been given up already; a source waits for nobody.
-            Order::Aborted(_) => {}
+            Order::Aborted(checkpoint) => {
+                let halted = chamber.go_on(checkpoint).filter(|_| !ended);
+                if let Some(Barrier { checkpoint, kind }) = halted
+                    && kind == (BarrierKind::StopWithSavepoint { drain: true })
+                {
+                    return Err(drained(checkpoint));
+                }
+            }
         }
     }
     Ok(false)
+}
+
+/// Why a source cannot go on: its event time has come to its end.
+fn drained(savepoint: CheckpointId) -> Failure {
+    let cause = format!(
+        "savepoint {savepoint} was given up after every window had fired for it: the job goes on \
+         from its last checkpoint"
+    );
+    Failure { cause, is_fatal: false }
 }
 
 /// Runs a task until all of its channels have ended.
@@ -114,7 +142,10 @@ pub(super) async fn from_channels(
     inbox: Rc<Inbox>,
     inputs: Vec<u32>,
 ) -> Result<(), Failure> {
-    let gate = Gate::new(inputs.len());
+    let mut gate = Gate::new(inputs.len());
+    if chamber.is_halted() {
+        gate.halt();
+    }
     chamber.tell(Fact::GateOpened { task: chamber.task(), channels: inputs.len() as u32 });
     let (merged, since) = (Vec::new(), Duration::ZERO);
     let mut intake = Intake { chamber, inbox, inputs, gate, since, merged };
@@ -179,6 +210,8 @@ impl Intake {
                 if self.gate.abort(checkpoint) {
                     self.inbox.release();
                 }
+                // A source that cannot go on says so.
+                self.chamber.go_on(checkpoint);
                 Ok(())
             }
             Order::Trigger(barrier) => {
@@ -225,7 +258,7 @@ async fn pass_barrier(
     let (task, checkpoint) = (chamber.task(), barrier.checkpoint);
     let CheckpointTimes { alignment: took, held, .. } = times;
     chamber.tell(Fact::BarrierAligned { task, checkpoint, channels, held, took });
-    let crossing = Crossing { checkpoint, times, ended: false };
+    let crossing = Crossing { barrier, times, ended: false };
     let passing = chamber.barrier(crossing, |chain, cx| {
         chain.signal(Signal::Barrier(barrier), cx)?;
         Ok(())

@@ -8,6 +8,7 @@ mod intake;
 mod mailbox;
 mod outlet;
 mod snapshot;
+mod target;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -24,7 +25,8 @@ use chamber::Chamber;
 use outlet::Outlet;
 
 pub use mailbox::{Mailbox, Order};
-pub use snapshot::{INLINE_MAX, Say, Snapshots, Storage};
+pub use snapshot::{INLINE_MAX, Say, Snapshots};
+pub use target::{Storage, Targets};
 
 /// The measures of a task.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,9 @@ pub struct Wires {
     /// How it takes part in checkpoints. `None`: there are none, and a source that has read
     /// everything ends at once.
     pub snapshots: Option<Snapshots>,
+    /// Whether the job has been stopped already: nothing is read, nothing fires, and the task ends
+    /// with the word that it may.
+    pub halted: bool,
 }
 
 /// Why a task could not go on.
@@ -86,11 +91,14 @@ pub async fn run(
     wires: Wires,
     config: TaskConfig,
 ) -> Result<(), Failure> {
-    let Wires { inputs, outputs, counts, orders, snapshots } = wires;
+    let Wires { inputs, outputs, counts, orders, snapshots, halted } = wires;
     let Instance { source, chain, ports, .. } = instance;
     let outlet = Outlet::new(Arc::clone(&host), execution, (ports, outputs), source.is_some())?;
     let seat = (host, execution, counts);
-    let chamber = Chamber::new(seat, chain, outlet, (orders, snapshots), config);
+    let mut chamber = Chamber::new(seat, chain, outlet, (orders, snapshots), config);
+    if halted {
+        chamber.halt_for_good();
+    }
     match (source, inputs) {
         (Some(source), None) => intake::from_source(chamber, source).await,
         (None, Some((inbox, inputs))) => intake::from_channels(chamber, inbox, inputs).await,

@@ -9,38 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use slackwater_core::checkpoint::{CheckpointConfig, CheckpointTimes, Contents, StateHandle};
+use slackwater_core::checkpoint::{CheckpointTimes, Contents, StateHandle};
+use slackwater_core::element::{Barrier, BarrierKind};
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{CheckpointId, Execution};
-use slackwater_dataflow::state::Fork;
+use slackwater_dataflow::state::{Fork, Summary};
 
+use super::target::{Storage, Targets};
 use crate::host::{Host, TaskHandle};
-use crate::store::{Part, Store, StoreError, write_state};
+use crate::store::{Part, write_relative, write_state};
 use crate::wire::message::ToJobManager;
 
 /// More state than this does not travel inside an acknowledgement.
 pub const INLINE_MAX: usize = 4 << 20;
-
-/// Where the state of a job goes.
-#[derive(Clone, Debug)]
-pub enum Storage {
-    /// Into the acknowledgement: the job manager keeps it.
-    Inline,
-    /// Into files.
-    Files(Store),
-    /// Nowhere: the store could not be opened.
-    Closed(StoreError),
-}
-
-impl Storage {
-    /// Opens what the settings name. A store that cannot be opened fails checkpoints, not tasks.
-    pub fn open(host: &Arc<dyn Host>, config: &CheckpointConfig) -> Self {
-        if config.is_inline() {
-            return Self::Inline;
-        }
-        Store::open(Arc::clone(host), &config.storage).map_or_else(Self::Closed, Self::Files)
-    }
-}
 
 /// How a task speaks to the job manager.
 pub type Say = Rc<dyn Fn(ToJobManager)>;
@@ -48,8 +29,10 @@ pub type Say = Rc<dyn Fn(ToJobManager)>;
 /// What a task needs to take part in checkpoints.
 #[derive(Clone)]
 pub struct Snapshots {
-    /// Where its state goes.
+    /// Where the state of checkpoints goes.
     pub storage: Storage,
+    /// Where that of savepoints goes.
+    pub targets: Rc<Targets>,
     /// Who hears that it is there.
     pub say: Say,
 }
@@ -62,7 +45,7 @@ impl fmt::Debug for Snapshots {
 
 /// What a task kept as a barrier passed.
 pub(super) struct Kept {
-    pub checkpoint: CheckpointId,
+    pub barrier: Barrier,
     pub forks: Vec<Box<dyn Fork>>,
     pub times: CheckpointTimes,
     /// Whether the task is a source at its end.
@@ -84,7 +67,7 @@ impl Drop for Writing {
 impl Snapshots {
     /// Begins to write, beside the task.
     pub(super) fn write(&self, host: &Arc<dyn Host>, task: Execution, kept: Kept) -> Writing {
-        let checkpoint = kept.checkpoint;
+        let checkpoint = kept.barrier.checkpoint;
         let writer = Writer { host: Arc::clone(host), task, snapshots: self.clone() };
         let name = format!("snapshot of {task}");
         Writing { checkpoint, running: host.spawn(&name, Box::pin(writer.run(kept))) }
@@ -99,49 +82,70 @@ struct Writer {
 
 impl Writer {
     async fn run(self, kept: Kept) {
-        let Kept { checkpoint, forks, mut times, ended } = kept;
-        let (task, say) = (self.task, &self.snapshots.say);
+        let Kept { barrier, forks, mut times, ended } = kept;
+        let (task, say, checkpoint) = (self.task, &self.snapshots.say, barrier.checkpoint);
         let began = self.host.elapsed();
-        let state = match self.store(checkpoint, forks).await {
-            Ok(state) => state,
+        let (state, contents) = match self.store(barrier, forks).await {
+            Ok(stored) => stored,
             Err(cause) => return say(ToJobManager::Declined { task, checkpoint, cause }),
         };
         times.write = self.host.elapsed().saturating_sub(began);
         times.bytes = state.bytes();
         self.host.tell(Fact::StateWritten { task, checkpoint, bytes: times.bytes });
         self.host.tell(Fact::CheckpointAckSent { task, checkpoint });
-        let contents = Contents::default();
         say(ToJobManager::Acknowledged { task, checkpoint, state, contents, times, ended });
     }
 
+    /// Encodes at once, so that the stream is free of the forks, also if nobody knows yet where the
+    /// bytes go.
     async fn store(
         &self,
-        checkpoint: CheckpointId,
+        barrier: Barrier,
         forks: Vec<Box<dyn Fork>>,
+    ) -> Result<(StateHandle, Contents), String> {
+        let (sections, contents) = encode(&*self.host, forks).await?;
+        let storage = match barrier.kind {
+            BarrierKind::Checkpoint => self.snapshots.storage.clone(),
+            BarrierKind::Savepoint | BarrierKind::StopWithSavepoint { .. } => {
+                self.snapshots.targets.of(barrier.checkpoint).await
+            }
+        };
+        if let Storage::Closed(error) = &storage {
+            return Err(error.to_string());
+        }
+        let handle = self.put(&storage, barrier.checkpoint, sections).await?;
+        Ok((handle, contents))
+    }
+
+    async fn put(
+        &self,
+        storage: &Storage,
+        checkpoint: CheckpointId,
+        sections: Vec<Bytes>,
     ) -> Result<StateHandle, String> {
-        let sections = encode(&*self.host, forks).await?;
         if sections.is_empty() {
             return Ok(StateHandle::Empty);
         }
-        match &self.snapshots.storage {
-            Storage::Inline => {
-                let bytes = sections.iter().map(Bytes::len).sum::<usize>();
-                if bytes > INLINE_MAX {
-                    return Err(format!(
-                        "the state of {} has {bytes} bytes, and memory:// takes {INLINE_MAX}: \
-                         store checkpoints in a folder",
-                        self.task.subtask
-                    ));
-                }
-                Ok(StateHandle::Inline(sections.concat()))
-            }
-            Storage::Files(store) => {
-                let part = Part { checkpoint, task: self.task };
-                let written = write_state(store, &part, sections).await;
-                written.map(StateHandle::File).map_err(|error| error.to_string())
-            }
-            Storage::Closed(error) => Err(error.to_string()),
+        let part = Part { checkpoint, task: self.task };
+        let written = match storage {
+            Storage::Inline => return self.inline(&sections),
+            Storage::Files(store) => write_state(store, &part, sections).await,
+            Storage::Folder(store) => write_relative(store, &part, sections).await,
+            Storage::Closed(error) => Err(error.clone()),
+        };
+        written.map(StateHandle::File).map_err(|error| error.to_string())
+    }
+
+    fn inline(&self, sections: &[Bytes]) -> Result<StateHandle, String> {
+        let bytes = sections.iter().map(Bytes::len).sum::<usize>();
+        if bytes > INLINE_MAX {
+            return Err(format!(
+                "the state of {} has {bytes} bytes, and the memory of the job manager takes \
+                 {INLINE_MAX}: store it in a folder",
+                self.task.subtask
+            ));
         }
+        Ok(StateHandle::Inline(sections.concat()))
     }
 }
 
@@ -154,14 +158,18 @@ const SLICE_STEPS: usize = 16;
 /// Sections are put together to pieces of this size: each piece is checksummed in one go.
 const PIECE: usize = 256 << 10;
 
-/// The bytes of every section, one slice of work after the other: the tasks of this worker go on
-/// between them.
-async fn encode(host: &dyn Host, forks: Vec<Box<dyn Fork>>) -> Result<Vec<Bytes>, String> {
-    let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+/// The bytes of every section and what they hold, one slice of work after the other: the tasks of
+/// this worker go on between them.
+async fn encode(
+    host: &dyn Host,
+    forks: Vec<Box<dyn Fork>>,
+) -> Result<(Vec<Bytes>, Contents), String> {
+    let (mut pieces, mut piece, mut summary) = (Vec::new(), Vec::new(), Summary::default());
     let (mut began, mut steps) = (host.elapsed(), 0);
     for mut fork in forks {
         while let Some(section) = fork.next_section() {
             if let Some(section) = section.map_err(|error| error.to_string())? {
+                summary.add(&section).map_err(|error| error.to_string())?;
                 piece = postcard::to_extend(&section, piece).map_err(|error| error.to_string())?;
             }
             if piece.len() >= PIECE {
@@ -177,5 +185,5 @@ async fn encode(host: &dyn Host, forks: Vec<Box<dyn Fork>>) -> Result<Vec<Bytes>
     if !piece.is_empty() {
         pieces.push(Bytes::from(piece));
     }
-    Ok(pieces)
+    Ok((pieces, summary.contents()))
 }

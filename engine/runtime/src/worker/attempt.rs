@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use slackwater_core::element::BarrierKind;
 use slackwater_core::fact::{Fact, TaskStatus};
-use slackwater_core::id::{Execution, Subtask};
+use slackwater_core::id::{CheckpointId, Execution, Subtask};
 use slackwater_dataflow::connector::ConnectorError;
 use slackwater_dataflow::task::Plan;
 use tokio::sync::{Notify, mpsc};
@@ -21,7 +22,7 @@ use super::{TaskReport, WorkerEvent};
 use crate::deployment::{CheckpointOrder, RestorePoint};
 use crate::exchange::{Alarm, AttemptKey, Entrance};
 use crate::host::{Host, TaskHandle, outside, panic_message};
-use crate::task::{self, Failure, Mailbox, Order, TaskConfig, Wires};
+use crate::task::{self, Failure, Mailbox, Order, Snapshots, Storage, TaskConfig, Wires};
 use crate::wire::message::ToJobManager;
 
 /// Tells of tasks: to the task manager, and as facts.
@@ -65,6 +66,10 @@ pub(super) struct Code {
     pub plan: Plan,
     /// Where they begin, if not with nothing.
     pub restore: Option<RestorePoint>,
+    /// Where the files lie that it names.
+    pub origin: Option<Storage>,
+    /// Savepoints of the job that are complete.
+    pub spared: Vec<CheckpointId>,
     pub config: TaskConfig,
 }
 
@@ -77,6 +82,8 @@ struct Inner {
     /// The tasks that have not ended.
     tasks: RefCell<BTreeMap<Subtask, Strings>>,
     links: RefCell<Vec<TaskHandle>>,
+    /// What is told of savepoints, if there are checkpoints.
+    savepoints: Option<(Arc<dyn Host>, Snapshots)>,
     running: Cell<usize>,
     all_finished: Cell<bool>,
     ended: Notify,
@@ -94,19 +101,20 @@ impl RunningAttempt {
     pub(super) fn over(key: AttemptKey, entrance: Rc<Entrance>) -> Self {
         entrance.admit(key, Default::default());
         entrance.dismiss(key.job);
-        Self::of_tasks(key, entrance, 0)
+        Self::of_tasks((key, 0), entrance, None)
     }
 
     /// Opens the entrance for the attempt, and starts its connections and its tasks.
     pub(super) fn start(
         (key, wired): (AttemptKey, Wired),
-        code: Code,
+        (code, snapshots): (Code, Option<Snapshots>),
         entrance: Rc<Entrance>,
         report: &Reporter,
     ) -> Self {
         entrance.admit(key, wired.inbound);
-        let attempt = Self::of_tasks(key, entrance, wired.tasks.len());
         let host = &report.host;
+        let savepoints = snapshots.map(|snapshots| (Arc::clone(host), snapshots));
+        let attempt = Self::of_tasks((key, wired.tasks.len()), entrance, savepoints);
         let links = wired.links.into_iter().map(|link| host.spawn("exchange link", link));
         attempt.0.links.replace(links.collect());
         let code = Rc::new(code);
@@ -126,12 +134,17 @@ impl RunningAttempt {
         attempt
     }
 
-    fn of_tasks(key: AttemptKey, entrance: Rc<Entrance>, tasks: usize) -> Self {
+    fn of_tasks(
+        (key, tasks): (AttemptKey, usize),
+        entrance: Rc<Entrance>,
+        savepoints: Option<(Arc<dyn Host>, Snapshots)>,
+    ) -> Self {
         Self(Rc::new(Inner {
             key,
             entrance,
             tasks: RefCell::default(),
             links: RefCell::default(),
+            savepoints,
             running: Cell::new(tasks),
             all_finished: Cell::new(true),
             ended: Notify::new(),
@@ -150,10 +163,14 @@ impl RunningAttempt {
     }
 
     /// Lets the tasks obey: a trigger those that it names, as far as they run here, the rest all.
+    /// Where a savepoint goes is for all of them to know.
     pub(super) fn obey(&self, order: &CheckpointOrder) {
         let tasks = self.0.tasks.borrow();
         let (order, named) = match order {
-            CheckpointOrder::Trigger { barrier, subtasks, .. } => {
+            CheckpointOrder::Trigger { barrier, subtasks, savepoint } => {
+                if barrier.kind != BarrierKind::Checkpoint {
+                    self.announce(barrier.checkpoint, savepoint.as_deref());
+                }
                 (Order::Trigger(*barrier), Some(subtasks))
             }
             CheckpointOrder::Completed { checkpoint, last } => {
@@ -165,6 +182,14 @@ impl RunningAttempt {
         for (_, task) in tasks.iter().filter(|(subtask, _)| is_meant(subtask)) {
             task.orders.post(order);
         }
+    }
+
+    /// States where a savepoint's state goes; without a place of its own, where that of checkpoints
+    /// does.
+    fn announce(&self, checkpoint: CheckpointId, url: Option<&str>) {
+        let Some((host, Snapshots { storage, targets, .. })) = &self.0.savepoints else { return };
+        let storage = url.map_or_else(|| storage.clone(), |url| Storage::of_savepoint(host, url));
+        targets.announce(checkpoint, storage);
     }
 
     /// Waits until no task runs. Cancel safe.
@@ -243,17 +268,22 @@ impl Supervised {
 
     async fn work(&self, execution: Execution, wires: Wires) -> Result<(), Failure> {
         let host = &self.report.host;
-        let Code { plan, restore, config } = &*self.code;
+        let Code { plan, restore, origin, spared, config } = &*self.code;
         let vertex = execution.subtask.vertex.0 as usize;
         let opened = plan.vertices[vertex].open(execution, &outside(Arc::clone(host)));
         let mut instance = opened.map_err(|ConnectorError { message, fatal }| Failure {
             cause: message,
             is_fatal: fatal,
         })?;
-        let storage = wires.snapshots.as_ref().map(|snapshots| &snapshots.storage);
-        let restorer =
-            Restorer { host: &**host, task: execution, vertex: &plan.graph.vertices[vertex] };
-        if let Err(unrestored) = restorer.restore(storage, restore.as_ref(), &mut instance).await {
+        let (max, vertex) = (plan.graph.max_parallelism, &plan.graph.vertices[vertex]);
+        let restorer = Restorer {
+            host: &**host,
+            task: execution,
+            vertex: (vertex, max),
+            origin: origin.as_ref(),
+            spared,
+        };
+        if let Err(unrestored) = restorer.restore(restore.as_ref(), &mut instance).await {
             let Unrestored { damaged, failure } = unrestored;
             if let (Some(damaged), Some(point)) = (damaged, restore) {
                 let (checkpoint, cause) = (point.checkpoint, failure.cause.clone());

@@ -5,12 +5,13 @@
 
 use slackwater_core::checkpoint::StateHandle;
 use slackwater_core::fact::Fact;
-use slackwater_core::graph::{Uid, Vertex};
-use slackwater_core::id::Execution;
+use slackwater_core::graph::Vertex;
+use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_dataflow::connector::ConnectorError;
 use slackwater_dataflow::state::{Restored, Section};
 use slackwater_dataflow::task::{Instance, Port, TaskError};
 
+use super::parts;
 use crate::deployment::RestorePoint;
 use crate::host::Host;
 use crate::store::{StoreError, Trouble, read_state};
@@ -20,7 +21,12 @@ use crate::task::{Failure, Storage};
 pub(super) struct Restorer<'a> {
     pub host: &'a dyn Host,
     pub task: Execution,
-    pub vertex: &'a Vertex,
+    /// The vertex, and the number of key groups.
+    pub vertex: (&'a Vertex, u16),
+    /// Where the files lie that the checkpoint names.
+    pub origin: Option<&'a Storage>,
+    /// Savepoints of the job that are complete.
+    pub spared: &'a [CheckpointId],
 }
 
 /// Why a task did not begin.
@@ -47,14 +53,15 @@ impl Restorer<'_> {
     /// its sinks see to what their predecessors left behind.
     pub async fn restore(
         &self,
-        storage: Option<&Storage>,
         point: Option<&RestorePoint>,
         instance: &mut Instance,
     ) -> Result<(), Unrestored> {
-        let mut restored = Restored::default();
+        let mut restored = Restored { spared: self.spared.to_vec(), ..Restored::default() };
         if let Some(point) = point {
             let bytes;
-            (restored, bytes) = self.read(storage, point).await?;
+            (restored.sections, bytes) = self.read(point).await?;
+            restored.checkpoint = Some(point.checkpoint);
+            restored.reset_watermarks = point.reset_watermarks;
             let refused = |error: TaskError| Unrestored {
                 damaged: matches!(error, TaskError::Operator(_)).then_some(true),
                 failure: error.into(),
@@ -91,29 +98,14 @@ impl Restorer<'_> {
     }
 
     /// Every section that this subtask may need, and the bytes of the files they were in.
-    async fn read(
-        &self,
-        storage: Option<&Storage>,
-        point: &RestorePoint,
-    ) -> Result<(Restored, u64), Unrestored> {
-        let uids: Vec<&Uid> =
-            self.vertex.operators.iter().filter_map(|operator| operator.uid.as_ref()).collect();
-        let mut restored = Restored { checkpoint: Some(point.checkpoint), sections: Vec::new() };
-        let mut bytes = 0;
-        let ours = point.vertices.iter().filter(|v| v.uids.iter().any(|uid| uids.contains(&uid)));
-        for vertex in ours {
-            // As many subtasks as then: each takes up its own part. Else every one looks through
-            // all of them for its share.
-            let own = (vertex.parallelism == self.vertex.parallelism)
-                .then_some(self.task.subtask.index as usize);
-            let parts = (0..).zip(&vertex.subtasks);
-            for (index, handle) in parts.filter(|(index, _)| own.is_none_or(|own| own == *index)) {
-                let name = format!("the state of {}[{index}] in the checkpoint", vertex.vertex);
-                restored.sections.extend(sections_of(storage, &name, handle).await?);
-                bytes += handle.bytes();
-            }
+    async fn read(&self, point: &RestorePoint) -> Result<(Vec<Section>, u64), Unrestored> {
+        let (mut sections, mut bytes) = (Vec::new(), 0);
+        for part in parts::needed(self.vertex, self.task.subtask.index, &point.vertices) {
+            let name = format!("the state of {}[{}] in the checkpoint", part.vertex, part.index);
+            sections.extend(sections_of(self.origin, &name, part.handle).await?);
+            bytes += part.handle.bytes();
         }
-        Ok((restored, bytes))
+        Ok((sections, bytes))
     }
 }
 
@@ -126,7 +118,7 @@ async fn sections_of(
     match (handle, storage) {
         (StateHandle::Empty, _) => Ok(Vec::new()),
         (StateHandle::Inline(bytes), _) => Ok(decode(name, bytes)?),
-        (StateHandle::File(file), Some(Storage::Files(store))) => {
+        (StateHandle::File(file), Some(Storage::Files(store) | Storage::Folder(store))) => {
             let bytes = read_state(store, file).await?;
             Ok(decode(&file.path, &bytes)?)
         }

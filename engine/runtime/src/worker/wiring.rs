@@ -82,6 +82,7 @@ pub(super) fn wire(
                 counts: Rc::default(),
                 orders: Mailbox::new(),
                 snapshots: site.snapshots.cloned(),
+                halted: deployment.restore.as_ref().is_some_and(|point| point.halted),
             },
             alarm,
         });

@@ -9,7 +9,7 @@ use slackwater_core::element::Batch;
 use slackwater_core::id::CheckpointId;
 use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
-    ConnectorError, LocalFuture, Opening, Position, Pulled, Source, SourceReader, Splits,
+    ConnectorError, LocalFuture, Opening, Position, Pulled, Recovery, Source, SourceReader, Splits,
     Transaction, TwoPhaseSink, TwoPhaseWriter,
 };
 use tokio::sync::Notify;
@@ -200,12 +200,15 @@ impl TwoPhaseWriter for VaultWriter {
 
     fn recover<'a>(
         &'a mut self,
-        committed: &'a [Transaction],
+        recovery: Recovery<'a>,
     ) -> LocalFuture<'a, Result<(), ConnectorError>> {
         let prefix = self.prefix();
         let mut rooms = self.vault.0.lock().expect("whole");
         rooms.prepared.retain(|id, _| {
-            !id.starts_with(&prefix) || committed.iter().any(|listed| listed.id == *id)
+            let number = id.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+            let prepared = CheckpointId(number.expect("ends with its checkpoint"));
+            let is_listed = recovery.listed.iter().any(|listed| listed.id == *id);
+            !id.starts_with(&prefix) || is_listed || recovery.spares(prepared)
         });
         Box::pin(std::future::ready(Ok(())))
     }

@@ -19,6 +19,10 @@ fn point(time: i64, value: i64) -> Point {
     Point::new("sums", "k", EventTime::from_millis(time), [("value", value.into())])
 }
 
+fn recover(listed: Vec<String>) -> Step {
+    Step::Recover { listed, spared: Vec::new() }
+}
+
 /// Steps and what is seen, in words.
 struct Try<'a>(&'a dyn SeriesStore);
 
@@ -123,17 +127,17 @@ fn a_recovery_aborts_what_dead_attempts_left_keeps_what_is_listed_and_fences_the
         tried.prepared(&zombie, 2);
         tried.stage(&zombie, 3, &[point(3, 3)]);
         let listed = vec![zombie.transaction(1)];
-        assert_eq!(tried.step(&heir, Step::Recover(listed.clone())), "aborted 1; aborted 1");
+        assert_eq!(tried.step(&heir, recover(listed.clone())), "aborted 1; aborted 1");
         assert_eq!(tried.open(), listed);
 
         assert_eq!(tried.stage(&zombie, 3, &[point(3, 3)]), "fenced");
         assert_eq!(tried.prepare(&zombie, 3, 3), "fenced");
         assert_eq!(tried.step(&zombie, Step::Commit(vec![zombie.transaction(2)])), "fenced");
         assert_eq!(tried.step(&zombie, Step::Abort(listed.clone())), "fenced");
-        assert_eq!(tried.step(&zombie, Step::Recover(vec![])), "fenced");
+        assert_eq!(tried.step(&zombie, recover(vec![])), "fenced");
 
         assert_eq!(tried.step(&heir, Step::Commit(listed.clone())), "committed 1, 0 changed");
-        assert_eq!(tried.step(&heir, Step::Recover(listed.clone())), "", "asked again");
+        assert_eq!(tried.step(&heir, recover(listed.clone())), "", "asked again");
         assert_eq!(tried.step(&heir, Step::Commit(listed)), "again 1");
     });
 }
@@ -150,7 +154,7 @@ fn a_recovery_touches_no_other_sink_no_other_job_and_no_other_subtask() {
         job.task.job = JobId(8);
         tried.prepared(&job, 1);
         // From four subtasks to two: the second answers for the old second and fourth.
-        assert_eq!(tried.step(&party((1, 2), 2), Step::Recover(vec![])), "aborted 1; aborted 1");
+        assert_eq!(tried.step(&party((1, 2), 2), recover(vec![])), "aborted 1; aborted 1");
         let mut left = vec![
             of_subtask(0).transaction(1),
             of_subtask(2).transaction(1),
@@ -163,14 +167,48 @@ fn a_recovery_touches_no_other_sink_no_other_job_and_no_other_subtask() {
 }
 
 #[test]
+fn what_a_savepoint_lists_outlives_its_attempt_and_another_job_may_commit_it() {
+    of_both(|tried| {
+        let (dead, heir) = (party((0, 1), 1), party((0, 1), 2));
+        (1..=4).for_each(|number| tried.prepared(&dead, number));
+        tried.stage(&dead, 5, &[point(5, 5)]);
+        // Checkpoint 1 is restored, 2 was never complete, and 3 is a savepoint, which lists both.
+        let listed = vec![dead.transaction(1)];
+        let spared = vec![CheckpointId(3)];
+        let begun = tried.step(&heir, Step::Recover { listed: listed.clone(), spared });
+        assert_eq!(begun, "aborted 1; aborted 1", "4, and what was open");
+        assert_eq!(tried.open(), [1, 2, 3].map(|number| dead.transaction(number)));
+        assert_eq!(tried.step(&heir, Step::Commit(listed)), "committed 1, 0 changed");
+
+        let resumed = |job| {
+            let mut party = party((0, 1), 1);
+            party.task.job = JobId(job);
+            party
+        };
+        let savepoint = || vec![dead.transaction(2), dead.transaction(3)];
+        assert_eq!(tried.step(&resumed(8), recover(savepoint())), "");
+        let committed = tried.step(&resumed(8), Step::Commit(savepoint()));
+        assert_eq!(committed, "committed 1, 0 changed; committed 1, 0 changed");
+        // A third job from the same savepoint, and the first one when its next checkpoint completes.
+        assert_eq!(tried.step(&resumed(9), recover(savepoint())), "");
+        for party in [resumed(9), heir] {
+            assert_eq!(tried.step(&party, Step::Commit(savepoint())), "again 1; again 1");
+        }
+        // What the resumed job stages is its own.
+        assert_eq!(tried.stage(&resumed(8), 1, &[point(1, 1)]), "staged 1");
+        assert_eq!(tried.open(), [resumed(8).transaction(1)]);
+    });
+}
+
+#[test]
 fn a_newer_epoch_is_a_newer_attempt() {
     of_both(|tried| {
         let old = party((0, 1), 5);
         let mut new = party((0, 1), 1);
         new.task.epoch = JobEpoch(2);
         tried.prepared(&old, 1);
-        assert_eq!(tried.step(&new, Step::Recover(vec![])), "aborted 1");
-        assert_eq!(tried.step(&old, Step::Recover(vec![])), "fenced");
+        assert_eq!(tried.step(&new, recover(vec![])), "aborted 1");
+        assert_eq!(tried.step(&old, recover(vec![])), "fenced");
     });
 }
 
@@ -191,7 +229,7 @@ fn transactions_outlive_the_process_of_the_database() {
     let (a, heir) = (party((0, 1), 1), party((0, 1), 2));
     let store = DiskStore::create(&file).expect("creates");
     Try(&store).prepared(&a, 1);
-    Try(&store).step(&heir, Step::Recover(vec![a.transaction(1)]));
+    Try(&store).step(&heir, recover(vec![a.transaction(1)]));
     drop(store);
     let store = DiskStore::open(&file).expect("opens");
     let again = Try(&store);
