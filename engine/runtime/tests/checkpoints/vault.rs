@@ -138,6 +138,14 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Takes back what was seen, as whoever tries the same again does, but for these rows.
+    pub fn forget_all_but(&self, kept: &[u64]) {
+        let mut rooms = self.0.lock().expect("whole");
+        rooms.committed.values_mut().for_each(|rows| rows.retain(|row| kept.contains(row)));
+    }
+}
+
 pub struct VaultWriter {
     vault: Vault,
     opening: Opening,

@@ -2,6 +2,7 @@
 //! restores of small programs. Never sleeps: every wait is for a word of a worker or for a fact.
 //! Who decides when a checkpoint is taken is `slackwater-control`'s business, not this test's.
 
+mod savepoints;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,10 +84,15 @@ struct Driver {
     /// Of the attempt that runs: what its tasks said last of themselves.
     statuses: BTreeMap<Subtask, (TaskStatus, String)>,
     ended: BTreeSet<Subtask>,
-    /// By checkpoint and task: where the state is, and whether a source was at its end.
-    acks: BTreeMap<(CheckpointId, Subtask), (StateHandle, bool)>,
+    /// By checkpoint and task: where the state is, whether a source was at its end, and what the
+    /// state holds.
+    acks: BTreeMap<(CheckpointId, Subtask), (StateHandle, bool, Contents)>,
     /// Everything else.
     trouble: Vec<ToJobManager>,
+    /// Whose tasks are deployed.
+    job: JobId,
+    /// Its savepoints that are complete.
+    spared: Vec<CheckpointId>,
 }
 
 impl Driver {
@@ -112,7 +118,7 @@ impl Driver {
             workers.push((id, worker, format!("tm:{data_port}")));
         }
         let (statuses, ended, acks, trouble) = Default::default();
-        let (storage, attempt) = (storage.to_owned(), 0);
+        let (storage, attempt, job, spared) = (storage.to_owned(), 0, JOB, Vec::new());
         Self {
             host,
             kit,
@@ -128,6 +134,8 @@ impl Driver {
             ended,
             acks,
             trouble,
+            job,
+            spared,
         }
     }
 
@@ -169,7 +177,7 @@ impl Driver {
             let config =
                 CheckpointConfig { storage: self.storage.clone(), ..CheckpointConfig::default() };
             let deployment = Deployment {
-                job: JOB,
+                job: self.job,
                 epoch: JobEpoch(1),
                 attempt: Attempt(self.attempt),
                 program: self.program.clone(),
@@ -177,7 +185,7 @@ impl Driver {
                 subtasks: ours.map(|placed| placed.subtask).collect(),
                 checkpoints: Some(config),
                 restore: restore.cloned(),
-                spared: Vec::new(),
+                spared: self.spared.clone(),
             };
             handle.send(WorkerCommand::Deploy(Box::new(deployment)));
         }
@@ -185,15 +193,22 @@ impl Driver {
 
     fn cancel(&self) {
         for (_, handle, _) in &self.workers {
-            handle.send(WorkerCommand::Cancel { job: JOB, attempt: Attempt(self.attempt) });
+            handle.send(WorkerCommand::Cancel { job: self.job, attempt: Attempt(self.attempt) });
         }
     }
 
     fn order_in(&self, epoch: u64, attempt: u32, order: &CheckpointOrder) {
         for (_, handle, _) in &self.workers {
             let (epoch, attempt, order) = (JobEpoch(epoch), Attempt(attempt), order.clone());
-            handle.send(WorkerCommand::Checkpoint { job: JOB, epoch, attempt, order });
+            handle.send(WorkerCommand::Checkpoint { job: self.job, epoch, attempt, order });
         }
+    }
+
+    /// To one of the workers alone.
+    fn order_to(&self, worker: usize, order: &CheckpointOrder) {
+        let (job, epoch, attempt) = (self.job, JobEpoch(1), Attempt(self.attempt));
+        let order = order.clone();
+        self.workers[worker].1.send(WorkerCommand::Checkpoint { job, epoch, attempt, order });
     }
 
     fn order(&self, order: CheckpointOrder) {
@@ -237,9 +252,9 @@ impl Driver {
         let over = self.statuses.get(&subtask).is_some_and(|(s, _)| *s != TaskStatus::Running);
         assert!(!over, "a task that has ended says nothing more: {message:?}");
         match message {
-            ToJobManager::Acknowledged { checkpoint, state, times, ended, .. } => {
+            ToJobManager::Acknowledged { checkpoint, state, times, ended, contents, .. } => {
                 assert_eq!(times.bytes, state.bytes());
-                self.acks.insert((checkpoint, subtask), (state, ended));
+                self.acks.insert((checkpoint, subtask), (state, ended, contents));
             }
             ToJobManager::SourceEnded { .. } => assert!(self.ended.insert(subtask), "said once"),
             other => self.trouble.push(other),
@@ -272,16 +287,17 @@ impl Driver {
         let (checkpoint, subtasks) = (CheckpointId(number), self.subtasks());
         self.until(|driver| subtasks.iter().all(|s| driver.acks.contains_key(&(checkpoint, *s))))
             .await;
-        let vertices = self.plan.graph.vertices.iter().map(|vertex| VertexState {
-            vertex: vertex.id,
-            uids: vertex.operators.iter().filter_map(|operator| operator.uid.clone()).collect(),
-            parallelism: vertex.parallelism,
-            subtasks: (0..vertex.parallelism)
-                .map(|index| {
-                    self.acks[&(checkpoint, Subtask { vertex: vertex.id, index })].0.clone()
-                })
-                .collect(),
-            contents: Contents::default(),
+        let vertices = self.plan.graph.vertices.iter().map(|vertex| {
+            let part = |index| &self.acks[&(checkpoint, Subtask { vertex: vertex.id, index })];
+            let mut contents = Contents::default();
+            (0..vertex.parallelism).for_each(|index| contents.add(&part(index).2));
+            VertexState {
+                vertex: vertex.id,
+                uids: vertex.operators.iter().filter_map(|operator| operator.uid.clone()).collect(),
+                parallelism: vertex.parallelism,
+                subtasks: (0..vertex.parallelism).map(|index| part(index).0.clone()).collect(),
+                contents,
+            }
         });
         RestorePoint {
             checkpoint,
