@@ -12,7 +12,7 @@ use crate::id::VertexId;
 use crate::schema::Fingerprint;
 
 /// The name that a person gave an operator, for ever: state is found by it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Uid(pub String);
 
@@ -43,6 +43,20 @@ pub enum OperatorKind {
 /// The note of a two-phase sink: what it writes is seen once a checkpoint has completed.
 pub const TWO_PHASE: &str = "two-phase";
 
+/// A state that an operator holds, as its program declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateInfo {
+    /// Its name within the operator.
+    pub name: String,
+    /// The type of its entries, as [`crate::schema::Schema::text`] writes it; empty if it has no
+    /// fixed shape.
+    pub schema: String,
+    /// Whether it is held by key; else by item.
+    pub keyed: bool,
+    /// The types of entries that it can be made of besides.
+    pub migrates: Vec<String>,
+}
+
 /// One operator of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorInfo {
@@ -54,6 +68,10 @@ pub struct OperatorInfo {
     pub uid: Option<Uid>,
     /// A sink's contract or a source's splits, in words; empty otherwise.
     pub note: String,
+    /// What it holds.
+    pub states: Vec<StateInfo>,
+    /// What it was called before: state that is filed there is its.
+    pub formerly: Vec<Uid>,
 }
 
 /// How records choose the subtask that receives them.

@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 pub mod codec;
+pub mod compat;
 pub mod element;
 pub mod fact;
 pub mod graph;

@@ -2,6 +2,8 @@
 //! Compared before a byte is decoded, so that a changed type is refused by name, never misread.
 //! Who writes fingerprints beside data: [`crate::codec`], the exchange, and snapshots of state.
 
+mod diff;
+
 use std::any::type_name;
 use std::fmt;
 
@@ -55,9 +57,32 @@ impl Schema {
         Ok(Self { text: pen.out })
     }
 
+    /// The schema that this text stands for, as [`Schema::text`] gave it.
+    pub fn of_text(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+
     /// The shape as text, such as `Reading {key: str, at: i64, value: f64}`.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What differs from `self`, as it was found, to `expected`: field by field where both have
+    /// fields, or as a whole.
+    ///
+    /// ```
+    /// use slackwater_core::schema::Schema;
+    /// let found = Schema::of_text("Reading {key: str, at: i64}");
+    /// let expected = Schema::of_text("Reading {key: str, at: u64, unit: str}");
+    /// assert_eq!(
+    ///     found.differences(&expected),
+    ///     ["field at was i64 and is u64 now", "field unit: str is not in it"]
+    /// );
+    /// ```
+    pub fn differences(&self, expected: &Self) -> Vec<String> {
+        let mut out = Vec::new();
+        diff::compare((&self.text, &expected.text), "", &mut out);
+        out
     }
 
     /// What is compared and stored.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use slackwater_core::element::Barrier;
-use slackwater_core::graph::Uid;
+use slackwater_core::graph::{StateInfo, Uid};
 use slackwater_core::id::CheckpointId;
 
 use crate::connector::{
@@ -14,7 +14,9 @@ use crate::connector::{
     Transaction, TwoPhaseWriter,
 };
 use crate::packet::AnyBatch;
-use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
+use crate::state::{
+    Restored, Section, SectionReader, SectionWriter, StateError, StateName, declared,
+};
 use crate::task::{AnySink, Ended, Passed};
 
 /// A writer and its name.
@@ -84,6 +86,11 @@ where
 
 /// The name of the state of a two-phase sink: part of the savepoint format.
 const TRANSACTIONS: &str = "transactions";
+
+/// What a two-phase sink holds, as a graph says it.
+pub(crate) fn states() -> Vec<StateInfo> {
+    vec![declared::<(), Vec<Transaction>>(TRANSACTIONS, false)]
+}
 
 /// The end of a job without checkpoints, which is later than any of them.
 const END: CheckpointId = CheckpointId(u64::MAX);

@@ -9,13 +9,15 @@ use slackwater_core::Data;
 use slackwater_core::codec::encode_batch;
 use slackwater_core::element::{Barrier, BarrierKind, Batch, Signal};
 use slackwater_core::fact::{Detail, Fact, Records};
-use slackwater_core::graph::Uid;
+use slackwater_core::graph::{StateInfo, Uid};
 use slackwater_core::time::{EventTime, ProcessingTime};
 
 use crate::connector::{ConnectorError, Position, Pulled, SourceReader};
 use crate::operator::{Context, OperatorError, Step};
 use crate::packet::AnyBatch;
-use crate::state::{Restored, Section, SectionReader, SectionWriter, StateError, StateName};
+use crate::state::{
+    Restored, Section, SectionReader, SectionWriter, StateError, StateName, declared,
+};
 use crate::task::{AnySource, Chain, Sourced, TaskError};
 use crate::watermark::{Generators, Quantum, Watermarks};
 
@@ -48,6 +50,11 @@ pub struct SourceTask<R: SourceReader> {
 /// The names of the two states of a source: part of the savepoint format.
 pub(crate) const POSITION: &str = "position";
 pub(crate) const GREATEST: &str = "greatest";
+
+/// What a source holds, as a graph says it.
+pub(crate) fn states() -> Vec<StateInfo> {
+    vec![declared::<(), Position>(POSITION, false), declared::<(), EventTime>(GREATEST, false)]
+}
 
 impl<R> SourceTask<R>
 where

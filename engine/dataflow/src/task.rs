@@ -15,7 +15,7 @@ use slackwater_core::time::ProcessingTime;
 use crate::connector::{ConnectorError, Flushed, LocalFuture, Opening, Outside, SinkContract};
 use crate::operator::{Context, OperatorError, Progress, Step};
 use crate::packet::{AnyBatch, ElementCodec};
-use crate::state::{Fork, Restored};
+use crate::state::{Fork, Restored, Section, Unfit, Upgrade};
 use slackwater_core::id::Execution;
 
 /// A job graph together with the code behind it. Equal programs give equal plans in every process.
@@ -104,6 +104,18 @@ pub struct Instance {
     pub chain: Box<dyn Chain>,
     /// By output port: where packets of that port go.
     pub ports: Vec<Port>,
+    /// What its operators declare of state that an earlier program has left.
+    pub upgrades: Vec<Upgrade>,
+}
+
+impl Instance {
+    /// Makes what an earlier program has left into what this one takes up.
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn upgrade(&self, sections: Vec<Section>) -> Result<Vec<Section>, Unfit> {
+        self.upgrades.iter().try_fold(sections, |sections, upgrade| upgrade.apply(sections))
+    }
 }
 
 /// Where an output port leads.

@@ -62,6 +62,8 @@ impl Setting {
             name: "sink".into(),
             uid: Some("sink".into()),
             note: if self.two_phase { TWO_PHASE } else { "at least once" }.to_owned(),
+            states: Vec::new(),
+            formerly: Vec::new(),
         };
         let vertex = |id, operators| Vertex {
             id: VertexId(id),

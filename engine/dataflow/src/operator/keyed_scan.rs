@@ -10,6 +10,9 @@ use slackwater_core::key::Key;
 use super::{BoxStage, Context, OperatorError, Stage, Step, pass_on};
 use crate::state::{Groups, KeyedState, Restored, StateError};
 
+/// The name of the state: part of the savepoint format.
+pub(crate) const STATE: &str = "scan";
+
 /// Walks over the stream with a state for each key.
 pub struct KeyedScan<K, S, By, F, U> {
     uid: Uid,
@@ -28,7 +31,7 @@ impl<K: Key, S: Data, By, F, U> KeyedScan<K, S, By, F, U> {
         (init, f): (S, F),
         next: BoxStage<U>,
     ) -> Self {
-        let state = KeyedState::new(&uid.0, "scan", groups);
+        let state = KeyedState::new(&uid.0, STATE, groups);
         Self { uid: uid.clone(), key, init, f, state, next }
     }
 }

@@ -10,7 +10,7 @@ use super::{BoxStage, Context, Stage, Step, pass_on};
 use crate::state::{Restored, SectionReader, SectionWriter, StateName};
 
 /// The name of the state: part of the savepoint format.
-const STATE: &str = "scan";
+pub(crate) const STATE: &str = "scan";
 /// The one item of the state.
 const ITEM: u32 = 0;
 

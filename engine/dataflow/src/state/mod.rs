@@ -13,6 +13,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod upgrade;
 
 pub(crate) use debt::{Debt, INSTALMENT, Map, SLICE, SharedDebt, Sorted};
 pub use fork::{Fork, Restored, sections};
@@ -24,6 +25,8 @@ pub use section::{Section, SectionWriter, Share, StateError};
 pub(crate) use sort::Sorter;
 pub use summary::Summary;
 pub use timers::{Timer, Timers};
+pub(crate) use upgrade::{Rule, declared};
+pub use upgrade::{Unfit, Upgrade};
 
 /// The hash that a table of one group takes from the hash that chose the group.
 ///

@@ -244,7 +244,7 @@ impl<S: Data> SectionWriter<(), S> {
 }
 
 /// Appends what `write` does behind its length; where that lies.
-fn measured(
+pub(super) fn measured(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
 ) -> Result<std::ops::Range<usize>, String> {

@@ -172,6 +172,9 @@ impl Env {
             inputs: Vec::new(),
             outputs: vec![carried::<S::Item>()],
             sees: Quantum::NOTHING,
+            states: crate::source::states(),
+            formerly: Vec::new(),
+            rules: Vec::new(),
             code,
         });
         Stream::of_node(self, node, 0)

@@ -18,8 +18,9 @@ use crate::operator::BoxStage;
 use crate::operator::filter::Filter;
 use crate::operator::flat_map::FlatMap;
 use crate::operator::map::Map;
-use crate::operator::scan::Scan;
+use crate::operator::scan::{self, Scan};
 use crate::sink::{SinkTask, TwoPhaseTask};
+use crate::state::declared;
 use crate::watermark::Quantum;
 
 /// A stream of `T`s. Reading it twice gives both readers every record.
@@ -129,6 +130,7 @@ impl<T: Data> Stream<T> {
             erase::<T>(Scan::new(&id, init.clone(), f.clone(), next))
         });
         node.uid = Some(uid.into());
+        node.states = vec![declared::<(), S>(scan::STATE, false)];
         let why = "its one state, which is not kept by key, can be in one place only; key the \
                    stream first, or leave it at parallelism 1";
         node.limit = Some((1, why.to_owned()));
@@ -192,6 +194,9 @@ impl<T: Data> Stream<T> {
             inputs: self.links.clone(),
             outputs: Vec::new(),
             sees: Quantum::NOTHING,
+            states: if note == TWO_PHASE { crate::sink::states() } else { Vec::new() },
+            formerly: Vec::new(),
+            rules: Vec::new(),
             code,
         };
         StreamSink { env: self.env.clone(), node: self.env.add(node) }
@@ -227,6 +232,9 @@ impl<T: Data> Stream<T> {
             inputs: self.links.clone(),
             outputs: vec![carried::<U>()],
             sees: Quantum::NOTHING,
+            states: Vec::new(),
+            formerly: Vec::new(),
+            rules: Vec::new(),
             code: Code::Stage(Arc::new(move |_, mut outputs| make(reveal(outputs.remove(0))))),
         }
     }
@@ -247,7 +255,7 @@ impl<T> Stream<T> {
         &self.links
     }
 
-    fn nodes(&self) -> Vec<usize> {
+    pub(super) fn nodes(&self) -> Vec<usize> {
         self.links.iter().map(|link| link.from).collect()
     }
 }
@@ -278,6 +286,13 @@ impl StreamSink {
     /// Names the sink for people. Default: its uid.
     pub fn named(self, name: &str) -> Self {
         self.env.amend(&[self.node], "a name", |node| node.name = name.to_owned());
+        self
+    }
+
+    /// The sink was called otherwise before: what is filed under the old uid is its.
+    #[track_caller]
+    pub fn was(self, uid: &str) -> Self {
+        self.env.amend(&[self.node], "a former uid", |node| node.formerly.push(uid.into()));
         self
     }
 

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_core::Data;
-use slackwater_core::graph::{OperatorKind, Uid};
+use slackwater_core::graph::{OperatorKind, StateInfo, Uid};
 use slackwater_core::key::Key;
+use slackwater_core::time::EventTime;
 
 use super::flow::Stream;
 use super::node::{Carried, Code, Link, MakeStage, Node, Route, Site, carried, erase, reveal};
-use crate::operator::keyed_scan::KeyedScan;
+use crate::operator::keyed_scan::{self, KeyedScan};
 use crate::partition::HashRouter;
-use crate::state::Groups;
+use crate::state::{Groups, declared};
 use crate::watermark::Quantum;
 use crate::window::aggregate::{Number, fold, sum, sum_exact};
+use crate::window::snapshot::{self, Bounds};
 use crate::window::{Aggregate, Pane, Tumbling, WindowStage, Windowing};
 
 /// A stream of `T`s parted by keys `K`, which `F` finds.
@@ -76,7 +78,8 @@ where
             let step = (init.clone(), f.clone());
             erase::<T>(KeyedScan::new((&id, groups(site)), key.clone(), step, next))
         };
-        let node = self.node(uid, (vec![carried::<U>()], Quantum::NOTHING), Arc::new(make));
+        let mut node = self.node(uid, (vec![carried::<U>()], Quantum::NOTHING), Arc::new(make));
+        node.states = vec![declared::<K, S>(keyed_scan::STATE, true)];
         Stream::of_node(self.stream.env(), self.stream.env().add(node), 0)
     }
 
@@ -109,6 +112,9 @@ where
             inputs: self.stream.links().iter().map(hashed).collect(),
             outputs,
             sees,
+            states: Vec::new(),
+            formerly: Vec::new(),
+            rules: Vec::new(),
             code: Code::Stage(make),
         }
     }
@@ -208,10 +214,21 @@ where
             env.mistake(format!("window {uid:?} (declared at {}): {why}", Location::caller()));
         }
         let sees = Quantum::of_millis(windows.quantum());
-        let node = env.add(self.keyed.node(uid, (outputs, sees), Arc::new(make)));
+        let mut node = self.keyed.node(uid, (outputs, sees), Arc::new(make));
+        node.states = window_states::<K, G::Acc>();
+        let node = env.add(node);
         let (results, late) = (Stream::of_node(env, node, 0), Stream::of_node(env, node, 1));
         WindowOut { results, late }
     }
+}
+
+/// What a window operator holds.
+fn window_states<K: Key, A: Data>() -> Vec<StateInfo> {
+    vec![
+        declared::<(Bounds, K), A>(snapshot::WINDOWS, true),
+        declared::<Bounds, u64>(snapshot::WAITING, true),
+        declared::<(), EventTime>(snapshot::WATERMARK, true),
+    ]
 }
 
 /// The key groups of the subtask that a stage is made for.

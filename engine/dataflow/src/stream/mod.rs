@@ -5,6 +5,7 @@
 
 mod catalog;
 mod env;
+mod evolve;
 mod flow;
 mod keyed;
 mod node;

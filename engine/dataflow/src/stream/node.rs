@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use slackwater_core::Data;
-use slackwater_core::graph::{OperatorKind, Partition, Uid};
+use slackwater_core::graph::{OperatorKind, Partition, StateInfo, Uid};
 use slackwater_core::id::Execution;
 use slackwater_core::schema::SchemaError;
 use slackwater_core::time::Clock;
@@ -19,6 +19,7 @@ use crate::operator::exit::{Forward, RoundRobin};
 use crate::operator::tee::{Discard, Tee};
 use crate::operator::{BoxStage, Stage};
 use crate::packet::{ElementCodec, SerdeCodec};
+use crate::state::{Rule, Upgrade};
 use crate::task::{AnySink, AnySource, Chain};
 use crate::watermark::Quantum;
 
@@ -39,6 +40,12 @@ pub(super) struct Node {
     pub outputs: Vec<Arc<dyn Carried>>,
     /// Which watermarks this operator can tell apart.
     pub sees: Quantum,
+    /// What it holds, by name.
+    pub states: Vec<StateInfo>,
+    /// What it was called before.
+    pub formerly: Vec<Uid>,
+    /// What is done to state that an earlier program has left.
+    pub rules: Vec<Rule>,
     pub code: Code,
 }
 
@@ -106,6 +113,33 @@ impl Node {
     /// Its uid, which every source and sink has.
     pub fn uid_or_name(&self) -> Uid {
         self.uid.clone().unwrap_or_else(|| Uid(self.name.clone()))
+    }
+
+    /// What it holds, with what each state can be made of besides.
+    pub fn declared(&self) -> Vec<StateInfo> {
+        let migrations = || self.rules.iter().filter(|rule| !rule.is_check());
+        let whole = |state: &StateInfo| {
+            let migrates = migrations().filter_map(|rule| rule.reads(&state.schema)).collect();
+            StateInfo { migrates, ..state.clone() }
+        };
+        self.states.iter().map(whole).collect()
+    }
+
+    /// What it declares of state that an earlier program has left.
+    pub fn upgrade(&self) -> Upgrade {
+        let state = |state: &StateInfo| (state.name.clone(), state.schema.clone());
+        Upgrade {
+            uid: self.uid_or_name(),
+            formerly: self.formerly.clone(),
+            states: self.states.iter().map(state).collect(),
+            rules: self.rules.clone(),
+        }
+    }
+
+    /// The first rule that is for none of its states: the type that it makes or looks at.
+    pub fn idle_rule(&self) -> Option<&str> {
+        let meant = |rule: &&Rule| self.states.iter().any(|s| rule.reads(&s.schema).is_some());
+        self.rules.iter().find(|rule| !meant(rule)).map(|rule| rule.to.as_str())
     }
 
     /// `"uid"` or the name, and where it was declared: how messages speak of an operator.

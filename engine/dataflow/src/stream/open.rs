@@ -12,6 +12,7 @@ use super::node::{
     Carried, Erased, Exit, MakeSink, MakeSource, MakeStage, Route, Site, SourceSite,
 };
 use crate::connector::{ConnectorError, Outside};
+use crate::state::Upgrade;
 use crate::task::{Instance, Port, VertexCode, opening};
 use crate::watermark::Quantum;
 
@@ -29,6 +30,8 @@ pub(super) struct ChainCode {
     /// The chained operators; one stands behind those that it feeds.
     pub members: Vec<Member>,
     pub ports: Vec<PortCode>,
+    /// What the operators declare of state that an earlier program has left.
+    pub upgrades: Vec<Upgrade>,
 }
 
 /// An operator of a chain.
@@ -76,7 +79,8 @@ impl VertexCode for ChainCode {
             clock: self.clock,
         };
         let chain = self.entry.carried.entry(self.fan(&self.entry, &site));
-        Ok(Instance { subtask: task.subtask, source, chain, ports })
+        let upgrades = self.upgrades.clone();
+        Ok(Instance { subtask: task.subtask, source, chain, ports, upgrades })
     }
 }
 

@@ -17,6 +17,7 @@ use super::env::Draft;
 use super::node::{Code, Exit, Node, Route};
 use super::open::{Branch, ChainCode, Fan, Member, PortCode};
 use crate::packet::ElementCodec;
+use crate::state::Upgrade;
 use crate::task::{Plan, PlanError, VertexCode};
 use crate::watermark::Quantum;
 
@@ -34,7 +35,7 @@ pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
             out: ChainParts::default(),
         };
         let entry = chain.enter(head)?;
-        let ChainParts { operators, members, ports } = chain.out;
+        let ChainParts { operators, members, ports, upgrades } = chain.out;
         let parallelism = layout.parallelism[head];
         let source = match &draft.nodes[head].code {
             Code::Source(open) => Some((draft.nodes[head].uid_or_name(), open.clone())),
@@ -52,6 +53,7 @@ pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
             entry,
             members,
             ports,
+            upgrades,
         }));
     }
     let graph = JobGraph {
@@ -80,19 +82,36 @@ fn check(draft: &Draft) -> Result<(), PlanError> {
     }
     let mut seen = BTreeMap::new();
     for node in &draft.nodes {
-        let Some(uid) = &node.uid else { continue };
-        if uid.0.is_empty() {
+        if let Some(idle) = node.idle_rule() {
             return Err(bad(format!(
-                "the uid given at {} is empty: state is found by it",
-                node.at
+                "{} holds no state of the type {idle}: what is migrated or looked at is the value of \
+                 its state, of the type that it has there",
+                node.described()
             )));
         }
-        if let Some(first) = seen.insert(uid, node.at) {
-            return Err(bad(format!(
-                "uid {:?} is given twice, at {first} and at {}: state is found by it, so every \
+        let Some(own) = &node.uid else {
+            if !node.formerly.is_empty() {
+                return Err(bad(format!(
+                    "{} has no uid, and so had none: only what holds state has",
+                    node.described()
+                )));
+            }
+            continue;
+        };
+        for uid in node.formerly.iter().chain([own]) {
+            if uid.0.is_empty() {
+                return Err(bad(format!(
+                    "the uid given at {} is empty: state is found by it",
+                    node.at
+                )));
+            }
+            if let Some(first) = seen.insert(uid, node.at) {
+                return Err(bad(format!(
+                    "uid {:?} is given twice, at {first} and at {}: state is found by it, so every \
                  operator needs its own",
-                uid.0, node.at
-            )));
+                    uid.0, node.at
+                )));
+            }
         }
     }
     Ok(())
@@ -251,6 +270,7 @@ struct ChainParts {
     operators: Vec<OperatorInfo>,
     members: Vec<Member>,
     ports: Vec<PortCode>,
+    upgrades: Vec<Upgrade>,
 }
 
 /// A chain under construction.
@@ -350,6 +370,11 @@ impl Growing<'_> {
             name: node.name.clone(),
             uid: node.uid.clone(),
             note: node.note.clone(),
+            states: node.declared(),
+            formerly: node.formerly.clone(),
         });
+        if node.uid.is_some() {
+            self.out.upgrades.push(node.upgrade());
+        }
     }
 }

@@ -7,7 +7,7 @@ pub mod aggregate;
 mod exact;
 mod firing;
 mod lateness;
-mod snapshot;
+pub(crate) mod snapshot;
 mod stage;
 mod table;
 #[cfg(test)]

@@ -19,12 +19,12 @@ use crate::state::{
 };
 
 /// The names of the three states of a window operator: part of the savepoint format.
-const WINDOWS: &str = "windows";
-const WAITING: &str = "waiting";
+pub(crate) const WINDOWS: &str = "windows";
+pub(crate) const WAITING: &str = "waiting";
 pub(crate) const WATERMARK: &str = "watermark";
 
 /// A window's bounds in milliseconds, as the first part of a key of state.
-type Bounds = (i64, i64);
+pub(crate) type Bounds = (i64, i64);
 
 fn bounds(window: Window) -> Bounds {
     (window.start.as_millis(), window.end.as_millis())

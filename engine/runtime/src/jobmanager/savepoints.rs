@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use slackwater_core::compat::compare;
 use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, TriggerId};
 use slackwater_core::joblog::Start;
@@ -101,8 +102,16 @@ impl Desk {
 }
 
 /// With what a job of this graph starts, if it can.
-fn start(found: Found, from: &StartFrom, _graph: &JobGraph) -> Result<Start, String> {
+fn start(found: Found, from: &StartFrom, graph: &JobGraph) -> Result<Start, String> {
     let Found { folder, metadata } = found;
+    if graph.checkpoints.is_none() {
+        return Err(format!(
+            "{folder}: a job without checkpoints takes up none: start it with checkpoint=10s, or with \
+             checkpoint=manual"
+        ));
+    }
+    let fits = compare(&metadata, graph).verdict(from);
+    fits.map_err(|reasons| format!("{folder} does not fit the job: {}", reasons.join("; ")))?;
     let reset_watermarks = from.reset_watermarks;
     Ok(Start { folder, metadata: Box::new(metadata), reset_watermarks })
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use slackwater_core::checkpoint::{Contents, StateHandle, VertexState};
-use slackwater_core::graph::{Uid, Vertex};
+use slackwater_core::graph::{OperatorInfo, Uid, Vertex};
 use slackwater_core::id::VertexId;
 use slackwater_core::key::groups_of;
 
@@ -19,12 +19,12 @@ pub(super) struct Part<'a> {
 
 /// The parts that subtask `index` of a vertex needs.
 pub(super) fn needed<'a>(
-    (vertex, max_parallelism): (&Vertex, u16),
+    (vertex, max_parallelism): (&'a Vertex, u16),
     index: u32,
     of: &'a [VertexState],
 ) -> Vec<Part<'a>> {
-    let uids: BTreeSet<&Uid> =
-        vertex.operators.iter().filter_map(|operator| operator.uid.as_ref()).collect();
+    let names = |operator: &'a OperatorInfo| operator.uid.iter().chain(&operator.formerly);
+    let uids: BTreeSet<&Uid> = vertex.operators.iter().flat_map(names).collect();
     let share = Share { index, parallelism: vertex.parallelism, max_parallelism };
     let mut parts = Vec::new();
     for state in of.iter().filter(|state| state.uids.iter().any(|uid| uids.contains(uid))) {
@@ -102,6 +102,8 @@ mod tests {
             name: (*uid).to_owned(),
             uid: Some((*uid).into()),
             note: String::new(),
+            states: Vec::new(),
+            formerly: Vec::new(),
         };
         let operators = uids.iter().map(operator).collect();
         Vertex { id: VertexId(7), name: "v".into(), parallelism, operators }

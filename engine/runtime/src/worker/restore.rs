@@ -8,7 +8,7 @@ use slackwater_core::fact::Fact;
 use slackwater_core::graph::Vertex;
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_dataflow::connector::ConnectorError;
-use slackwater_dataflow::state::{Restored, Section};
+use slackwater_dataflow::state::{Restored, Section, Unfit};
 use slackwater_dataflow::task::{Instance, Port, TaskError};
 
 use super::parts;
@@ -48,6 +48,17 @@ impl From<StoreError> for Unrestored {
     }
 }
 
+impl From<Unfit> for Unrestored {
+    fn from(unfit: Unfit) -> Self {
+        let cause = unfit.to_string();
+        match unfit {
+            Unfit::Damaged(_) => Self::of_checkpoint(true, cause),
+            // The bytes are as they were written: an older checkpoint, or another try, says the same.
+            Unfit::Refused(_) => Self { damaged: None, failure: Failure { cause, is_fatal: true } },
+        }
+    }
+}
+
 impl Restorer<'_> {
     /// Lets an instance take up its part of a checkpoint, or begin with nothing. In either case
     /// its sinks see to what their predecessors left behind.
@@ -59,7 +70,9 @@ impl Restorer<'_> {
         let mut restored = Restored { spared: self.spared.to_vec(), ..Restored::default() };
         if let Some(point) = point {
             let bytes;
-            (restored.sections, bytes) = self.read(point).await?;
+            let left;
+            (left, bytes) = self.read(point).await?;
+            restored.sections = instance.upgrade(left)?;
             restored.checkpoint = Some(point.checkpoint);
             restored.reset_watermarks = point.reset_watermarks;
             let refused = |error: TaskError| Unrestored {
