@@ -13,6 +13,7 @@ mod survival;
 pub fn catalog() -> Catalog {
     Catalog::new()
         .job("oscon", "v1", oscon::oscon)
+        .job("oscon", "v2", oscon::oscon_v2)
         .job("sensor-simulator", "v1", oscon::sensor_simulator)
         .job("oscon-log", "v1", oscon::oscon_log)
         .job("ledger", "v1", ledger::ledger)

@@ -3,6 +3,7 @@
 //! The sums of `pressure` are zero only if nothing was lost, doubled or filed under another second.
 
 use std::f64::consts::TAU;
+use std::str::FromStr;
 
 use slackwater::prelude::*;
 
@@ -34,7 +35,8 @@ const TOPIC: &str = "sensors";
 /// How far the log variant's watermark stays behind the greatest timestamp (walkthrough T4).
 const LOG_BOUND: std::time::Duration = secs(1);
 
-/// The demo in one job. Settings: `wave` (steps of the sawtooth), `time` (`event` or
+/// The demo in one job. Settings: `wave` (steps of the sawtooth), `bad_phase` (what becomes of a
+/// restored step that this wave does not have: `refuse` or `wrap`), `time` (`event` or
 /// `processing`), `every`, `jitter`, `slowdown`, `until`, `parallelism` of the sums, `chaining`,
 /// `tag`, `db`; `sink` (`idempotent`, `two_phase` or `naive`); `checkpoint` (a span or `off`, the
 /// default), `storage`, `restarts`, `restart_delay`, `latency`.
@@ -45,6 +47,76 @@ pub fn oscon(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     let slowdown = settings.take("slowdown", 1)?;
     let sensors = sensors(env, settings, slowdown)?;
     store_and_sum(env, settings, &sensors)
+}
+
+/// The next version of [`oscon`]: the sawtooth also counts its turns, which a fourth sensor tells. It
+/// takes up what the first version has left: a bare step, and no turns. Settings: as [`oscon`].
+///
+/// # Errors
+/// If a setting cannot be read.
+pub fn oscon_v2(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let slowdown = settings.take("slowdown", 1)?;
+    let (wave, bad_phase) = (wave(settings)?, settings.take("bad_phase", BadPhase::Refuse)?);
+    let sawtooth = test_data(env, settings, slowdown)?
+        .scan("sawtooth", Sawtooth::default(), move |saw: &mut Sawtooth, at| {
+            let (phase, turns) = (f64::from(saw.step) / f64::from(wave), saw.turns);
+            saw.step = (saw.step + 1) % wave;
+            saw.turns += u64::from(saw.step == 0);
+            (at, phase, turns)
+        })
+        .migrate(|step: u32| Sawtooth { step, turns: 0 })
+        .restored(move |saw: Sawtooth| {
+            Ok(Sawtooth { step: bad_phase.settle(saw.step, wave)?, ..saw })
+        })
+        .named("sawTooth");
+    let turns = sawtooth.map(|(at, _, turns)| Reading::of("turns", at, turns as f64));
+    let phases = sawtooth.map(|(at, phase, _)| (at, phase));
+    let sensors = union([&of_phases(&phases), &turns.named("assignKey(turns)")]);
+    store_and_sum(env, settings, &sensors)
+}
+
+/// What the sawtooth of the second version remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Sawtooth {
+    /// Within the turn.
+    step: u32,
+    /// How often it has come round.
+    turns: u64,
+}
+
+/// The setting `bad_phase`: what becomes of a restored step that the wave does not have, such as
+/// step 57 of a hundred when there are ten (walkthrough T10).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum BadPhase {
+    /// The job fails and says so.
+    Refuse,
+    /// The step is taken modulo the wave: the wave has a jump.
+    Wrap,
+}
+
+impl FromStr for BadPhase {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "wrap" => Ok(Self::Wrap),
+            other => Err(format!("expected \"refuse\" or \"wrap\", found {other:?}")),
+        }
+    }
+}
+
+impl BadPhase {
+    fn settle(self, step: u32, wave: u32) -> Result<u32, String> {
+        match self {
+            _ if step < wave => Ok(step),
+            Self::Wrap => Ok(step % wave),
+            Self::Refuse => Err(format!(
+                "step {step} was saved, and a wave of {wave} has none: start it with a longer wave, or \
+                 with bad_phase=wrap"
+            )),
+        }
+    }
 }
 
 /// The first half of the log variant: the sensors, written to a topic. Settings: as [`oscon`], and
@@ -98,20 +170,39 @@ fn sensors(
     settings: &mut Settings,
     slowdown: u32,
 ) -> Result<Stream<Reading>, PlanError> {
-    let wave: u32 = settings.take("wave", 10)?;
-    if wave == 0 {
-        let (name, message) = ("wave".to_owned(), "a wave has a step".to_owned());
-        return Err(PlanError::BadParameter { name, message });
-    }
-    let sawtooth = env
-        .source("ticks", ticks(settings, slowdown)?, Watermarks::ascending())
-        .named("test data")
+    let (wave, bad_phase) = (wave(settings)?, settings.take("bad_phase", BadPhase::Refuse)?);
+    let sawtooth = test_data(env, settings, slowdown)?
         .scan("sawtooth", 0, move |step: &mut u32, at| {
             let phase = f64::from(*step) / f64::from(wave);
             *step = (*step + 1) % wave;
             (at, phase)
         })
+        .restored(move |step: u32| bad_phase.settle(step, wave))
         .named("sawTooth");
+    Ok(of_phases(&sawtooth))
+}
+
+fn wave(settings: &mut Settings) -> Result<u32, PlanError> {
+    let wave = settings.take("wave", 10)?;
+    if wave == 0 {
+        let (name, message) = ("wave".to_owned(), "a wave has a step".to_owned());
+        return Err(PlanError::BadParameter { name, message });
+    }
+    Ok(wave)
+}
+
+/// One tick every `every`.
+fn test_data(
+    env: &Env,
+    settings: &mut Settings,
+    slowdown: u32,
+) -> Result<Stream<EventTime>, PlanError> {
+    let ticks = ticks(settings, slowdown)?;
+    Ok(env.source("ticks", ticks, Watermarks::ascending()).named("test data"))
+}
+
+/// The three sensors of a sawtooth.
+fn of_phases(sawtooth: &Stream<(EventTime, f64)>) -> Stream<Reading> {
     let temp = sawtooth.map(|(at, phase)| Reading::of("temp", at, phase)).named("assignKey(temp)");
     let pressure = sawtooth
         .map(|(at, phase)| (at, (phase * TAU).sin()))
@@ -123,7 +214,7 @@ fn sensors(
         .named("squareWave")
         .map(|(at, value)| Reading::of("door", at, value))
         .named("assignKey(door)");
-    Ok(union([&temp, &pressure, &door]))
+    union([&temp, &pressure, &door])
 }
 
 fn ticks(settings: &mut Settings, slowdown: u32) -> Result<ticks::Ticks, PlanError> {

@@ -12,7 +12,7 @@ use slackwater::prelude::*;
 /// How often the demo starts again.
 pub(crate) const DEMO_RESTARTS: u32 = 1_000;
 
-/// `checkpoint` (a span, or `off`: the default), `storage` of the checkpoints, how many are `retained`
+/// `checkpoint` (a span, `manual` for savepoints alone, or `off`: the default), `storage` of the checkpoints, how many are `retained`
 /// (1) and how many may fail in a row (`tolerated`: 0), `restarts` (0 for none; the demo's are 1000)
 /// and `restart_delay` (a second), `latency` (how often a source sends a marker that is measured
 /// where it ends; none: never).
@@ -25,12 +25,19 @@ pub(crate) fn take(
     restarts: u32,
 ) -> Result<Checkpoints, PlanError> {
     let storage = settings.take("storage", DEFAULT_STORAGE.to_owned())?;
-    let Every(interval) = settings.take("checkpoint", Every(None))?;
+    let every = settings.take("checkpoint", Every::Never)?;
     let retained = settings.take("retained", 1u32)?.max(1);
     let tolerated_failures = settings.take("tolerated", 0)?;
+    let interval = match every {
+        Every::Never => None,
+        Every::Manual => Some(None),
+        Every::Span(span) => Some(Some(span)),
+    };
     if let Some(interval) = interval {
-        let every = CheckpointConfig::every(interval);
-        env.checkpoints(CheckpointConfig { storage, retained, tolerated_failures, ..every });
+        let default = CheckpointConfig::default();
+        let config =
+            CheckpointConfig { interval, storage, retained, tolerated_failures, ..default };
+        env.checkpoints(config);
     }
     let attempts = settings.take("restarts", restarts)?;
     let delay = settings.take_span("restart_delay", secs(1))?;
@@ -67,20 +74,28 @@ impl Checkpoints {
     }
 }
 
-/// A span, or `off`.
-struct Every(Option<Duration>);
+/// When checkpoints are taken: a span, `manual`, or `off`.
+enum Every {
+    Never,
+    /// Only savepoints, which a person asks for.
+    Manual,
+    Span(Duration),
+}
 
 impl FromStr for Every {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self(None));
+        match text {
+            "off" => return Ok(Self::Never),
+            "manual" => return Ok(Self::Manual),
+            _ => {}
         }
+        let words = "\"manual\" or \"off\"";
         match parse_span(text) {
-            Ok(span) if span.is_zero() => Err("expected a span above 0, or \"off\"".into()),
-            Ok(span) => Ok(Self(Some(span))),
-            Err(error) => Err(format!("{error}, or \"off\"")),
+            Ok(span) if span.is_zero() => Err(format!("expected a span above 0, {words}")),
+            Ok(span) => Ok(Self::Span(span)),
+            Err(error) => Err(format!("{error}, {words}")),
         }
     }
 }
