@@ -59,12 +59,18 @@ impl Programs for One {
     fn plan(&self, program: &Program) -> Result<Plan, PlanError> {
         let env = Env::new("one");
         env.checkpoint_every(std::time::Duration::from_secs(1));
-        let width = if program.name == "wide" { 3 } else { 2 };
+        let (width, chaining) = match program.name.as_str() {
+            "wide" => (3, true),
+            "apart" => (2, false),
+            "wide-apart" => (5, false),
+            _ => (2, true),
+        };
+        env.chaining(chaining);
         (self.build)(&env, &Kit { width, ..self.kit.clone() });
         env.plan()
     }
     fn names(&self) -> Vec<String> {
-        vec!["narrow".into(), "wide".into()]
+        ["narrow", "wide", "apart", "wide-apart"].map(str::to_owned).into()
     }
 }
 
@@ -139,7 +145,7 @@ impl Driver {
         }
     }
 
-    /// The next attempt has another width.
+    /// The next attempt has another width, or its operators are chained in another way.
     fn change_to(&mut self, program: &str) {
         self.program = Program::named(program);
         self.plan = self.programs.plan(&self.program).expect("a plan");

@@ -424,9 +424,9 @@ fn what_a_savepoint_prepared_outlives_its_attempt_and_another_job_commits_it() {
         driver.leave().await;
         // The savepoint is complete, and the job falls back to the checkpoint before it, twice.
         driver.spared = vec![CheckpointId(2)];
-        for number in [3, 5] {
+        for (number, point) in [(3, Some(&first)), (5, None)] {
             driver.kit.left.open(3_000);
-            driver.deploy(Some(&first));
+            driver.deploy(point);
             driver.kit.left.drained().await;
             driver.checkpoint(number).await;
             driver.leave().await;
@@ -435,6 +435,36 @@ fn what_a_savepoint_prepared_outlives_its_attempt_and_another_job_commits_it() {
         driver.resume(&saved);
         driver.finish(6).await;
         assert!(driver.kit.vault.visible() == counted(4_000), "every record once");
+    });
+}
+
+#[test]
+fn state_is_found_at_any_width_whatever_its_operator_is_chained_with() {
+    on_every_storage(windowed, async |driver| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let programs = ["narrow", "wide-apart", "wide", "apart", "narrow", "wide"];
+        let mut point = None;
+        for (number, program) in (1..).zip(programs) {
+            driver.change_to(program);
+            driver.kit.left.open(number * 150);
+            driver.kit.right.open(number * 120);
+            match &point {
+                None => driver.deploy(None),
+                Some(point) => driver.resume(point),
+            }
+            driver.kit.left.drained().await;
+            driver.kit.right.drained().await;
+            let here = folder.path().join(number.to_string()).to_string_lossy().into_owned();
+            point = Some(driver.savepoint(number, BarrierKind::Savepoint, &here).await);
+            driver.leave().await;
+        }
+        driver.change_to("wide-apart");
+        driver.kit.left.end_at(1_000);
+        driver.kit.right.end_at(1_000);
+        driver.resume(&point.expect("the last of them"));
+        driver.finish(7).await;
+        assert!(driver.kit.vault.visible() == panes(1_000, 1_000), "every window once");
+        assert!(driver.trouble.is_empty(), "{:?}", driver.trouble);
     });
 }
 
