@@ -63,7 +63,7 @@ fn every_job_has_a_plan_and_refuses_what_it_cannot_read() {
         (
             "oscon",
             ("checkpoint", "often"),
-            r#"parameter "checkpoint": cannot read "often": expected a span such as "100ms", "1s", "60m" or "2h", found "often", or "off""#,
+            r#"parameter "checkpoint": cannot read "often": expected a span such as "100ms", "1s", "60m" or "2h", found "often", "manual" or "off""#,
         ),
         (
             "ledger",
