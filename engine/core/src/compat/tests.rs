@@ -1,3 +1,7 @@
+//! What a program keeps, changes and loses, told of small graphs: one sentence each.
+//! Nothing here reads a byte of state; the metadata is written by hand.
+//! What is tried is the room above, [`super`].
+
 use std::time::Duration;
 
 use super::*;
