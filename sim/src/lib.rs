@@ -21,7 +21,9 @@ pub use api::check;
 /// made of, and what it is checked with.
 pub mod prelude {
     pub use slackwater::core::fact::JobStatus;
-    pub use slackwater::dataflow::harness::{Element, Harness, Step, restart_anywhere};
+    pub use slackwater::dataflow::harness::{
+        Element, Harness, Step, restart_anywhere, upgrade_anywhere,
+    };
     pub use slackwater::prelude::*;
 
     pub use crate::api::*;

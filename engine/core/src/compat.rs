@@ -37,6 +37,11 @@ pub enum Fate {
         /// What differs, field by field.
         differs: Vec<String>,
     },
+    /// Two operators have left it, which one has taken the names of: whose it is to be is not known.
+    Twofold {
+        /// Who has left it.
+        of: Vec<Uid>,
+    },
     /// The checkpoint has none: the operator starts empty.
     New,
     /// No operator takes it up.
@@ -150,6 +155,7 @@ impl Taken<'_> {
 
     fn state(&mut self, names: &[&Uid], wanted: &StateInfo) -> Line {
         let (mut fate, mut entries, mut bytes) = (Fate::New, 0, 0);
+        let mut holders = Vec::new();
         for name in names {
             let is_it =
                 |s: &&crate::checkpoint::StateSummary| s.uid == **name && s.state == wanted.name;
@@ -162,7 +168,13 @@ impl Taken<'_> {
                     Fate::Kept { .. } => Fate::Kept { formerly: renamed },
                     other => other,
                 };
+                if !holders.contains(&held.uid) {
+                    holders.push(held.uid.clone());
+                }
             }
+        }
+        if holders.len() > 1 {
+            fate = Fate::Twofold { of: holders };
         }
         let (uid, state) = (names[0].clone(), wanted.name.clone());
         Line { uid, state, fate, entries, bytes }
@@ -234,6 +246,12 @@ impl Comparison {
                     uid.0,
                     differs.join(", ")
                 )),
+                Fate::Twofold { of } => reasons.push(format!(
+                    "operator {:?} would take up state {state:?} of {}: state of two operators does \
+                     not become one, so leave out the .was(…) that is not meant",
+                    uid.0,
+                    of.iter().map(|uid| format!("{:?}", uid.0)).collect::<Vec<_>>().join(" and of ")
+                )),
                 Fate::Lost if !from.allow_non_restored => reasons.push(format!(
                     "no operator takes up state {state:?} of {:?} ({entries} entries): give one that \
                      uid, or .was({:?}), or leave it behind with --allow-non-restored-state",
@@ -247,7 +265,9 @@ impl Comparison {
 
     /// Whether any state would be lost or cannot be read.
     pub fn loses(&self) -> bool {
-        let lost = |line: &Line| matches!(line.fate, Fate::Lost | Fate::Changed { .. });
+        let lost = |line: &Line| {
+            matches!(line.fate, Fate::Lost | Fate::Changed { .. } | Fate::Twofold { .. })
+        };
         self.lines.iter().any(lost) || self.max_parallelism.is_some()
     }
 }
@@ -295,6 +315,7 @@ impl fmt::Display for Fate {
             Self::Kept { .. } => "kept",
             Self::Migrated { .. } => "migrated",
             Self::Changed { .. } => "changed",
+            Self::Twofold { .. } => "twofold",
             Self::New => "new",
             Self::Lost => "lost",
             Self::Unknown => "unknown",

@@ -157,3 +157,15 @@ fn format_1_names_operators_only() {
     let fates: Vec<_> = compared.lines.iter().map(|line| (&*line.uid.0, &line.fate)).collect();
     assert_eq!(fates, [("sums", &Fate::Unknown), ("gone", &Fate::Lost)]);
 }
+
+#[test]
+fn state_that_two_operators_have_left_belongs_to_neither() {
+    let savepoint =
+        metadata(vec![held("sums", "scan", "(str, i64)"), held("totals", "scan", "(str, i64)")]);
+    let both = operator("totals", &["sums"], &[("scan", "(str, i64)", &[])]);
+    let compared = compare(&savepoint, &graph(vec![both]));
+    assert!(compared.loses());
+    let expected = "operator \"totals\" would take up state \"scan\" of \"totals\" and of \"sums\"";
+    let why = reasons(&compared, &from(true, true));
+    assert!(why.starts_with(expected), "no flag allows it: {why}");
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use slackwater_core::element::{Barrier, BarrierKind, Signal};
 use slackwater_core::fact::{Detail, Fact};
+use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
 use slackwater_core::time::ProcessingTime;
 
@@ -15,7 +16,7 @@ use crate::connector::Outside;
 use crate::gate::Gate;
 use crate::operator::{Context, Counts, Outgoing, Outputs, Progress, Step};
 use crate::packet::Packet;
-use crate::state::{Fork, Restored, Section, sections};
+use crate::state::{Fork, Restored, Section, Upgrade, sections};
 use crate::task::{Chain, Plan, Port};
 
 /// The tasks of a plan, and what has left them.
@@ -40,6 +41,8 @@ struct Task {
     /// `None` for the input.
     gate: Option<Gate>,
     counts: Counts,
+    /// What its operators declare of state that an earlier program has left.
+    upgrades: Vec<Upgrade>,
 }
 
 /// A packet on its way to a channel of a task.
@@ -85,7 +88,8 @@ impl Cluster {
                     .sum();
                 let gate = (channels > 0).then(|| Gate::new(channels));
                 let (chain, ports) = (instance.chain, instance.ports);
-                Task { execution, chain, ports, gate, counts: Counts::default() }
+                let (counts, upgrades) = (Counts::default(), instance.upgrades);
+                Task { execution, chain, ports, gate, counts, upgrades }
             };
             (0..vertex.parallelism).map(open).collect()
         });
@@ -110,14 +114,20 @@ impl Cluster {
         self.plan = plan;
     }
 
-    /// Opens every task anew, with the state of these sections.
-    pub(super) fn restore(&mut self, sections: Vec<Section>) {
+    /// The shape of what runs.
+    pub(super) fn graph(&self) -> &JobGraph {
+        &self.plan.graph
+    }
+
+    /// Opens every task anew, with the state of these sections: made into what the operators of
+    /// today take up, as a worker does it. If it is refused, they have begun with nothing.
+    pub(super) fn restore(&mut self, sections: &[Section]) -> Result<(), String> {
         self.tasks = Self::open(&self.plan);
-        let restored = Restored { sections, ..Restored::default() };
-        for task in self.tasks.iter_mut().flatten() {
-            let done = task.chain.restore(&restored);
-            done.unwrap_or_else(|refused| panic!("{refused}"));
+        let done = self.tasks.iter_mut().flatten().try_for_each(|task| task.restore(sections));
+        if done.is_err() {
+            self.tasks = Self::open(&self.plan);
         }
+        done
     }
 
     /// Gives a packet to the input and lets everything come to rest.
@@ -135,6 +145,11 @@ impl Cluster {
             self.settle(left);
         }
         self.clock = now;
+    }
+
+    /// Processing time.
+    pub(super) fn clock(&self) -> ProcessingTime {
+        self.clock
     }
 
     pub(super) fn take(&mut self, uid: &str) -> Vec<Packet> {
@@ -235,6 +250,15 @@ impl Cluster {
         let place = senders.iter().position(|sender| *sender == from);
         let place = place.expect("a receiver knows its senders");
         Moving { vertex: vertex.0, index: to, channel: before + place, packet }
+    }
+}
+
+impl Task {
+    fn restore(&mut self, left: &[Section]) -> Result<(), String> {
+        let upgraded = self.upgrades.iter().try_fold(left.to_vec(), |left, own| own.apply(left));
+        let sections = upgraded.map_err(|unfit| unfit.to_string())?;
+        let restored = Restored { sections, ..Restored::default() };
+        self.chain.restore(&restored).map_err(|refused| refused.to_string())
     }
 }
 

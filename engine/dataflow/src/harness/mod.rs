@@ -1,11 +1,12 @@
 //! Tries operators without a cluster: records and watermarks in; results, late records, signals
 //! and facts out. Runs the same plan as a cluster does, on one thread and without a clock of its
 //! own, so a test says when time passes. How tasks feed each other here is in `cluster`; whether a
-//! restart shows is asked in `restart`.
+//! restart shows is asked in `restart`, and what another version makes of state in `upgrade`.
 
 mod cluster;
 mod outlet;
 mod restart;
+mod upgrade;
 
 use std::marker::PhantomData;
 
@@ -23,6 +24,7 @@ use cluster::Cluster;
 pub use outlet::Outlets;
 use outlet::{INPUT, InputOnly, LATE, OUTPUT};
 pub use restart::{Step, restart_anywhere};
+pub use upgrade::{Refused, upgrade_anywhere};
 
 /// What came out of a stream, in order.
 #[derive(Copy, Clone, Debug, PartialEq)]
@@ -151,7 +153,8 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     /// # Panics
     /// If the state is refused; the message says why.
     pub fn restore(&mut self, sections: &[Section]) -> &mut Self {
-        self.cluster.restore(sections.to_vec());
+        let done = self.cluster.restore(sections);
+        done.unwrap_or_else(|refused| panic!("{refused}"));
         self
     }
 

@@ -461,3 +461,51 @@ fn an_interval_leaves_what_was_said_of_checkpoints_before() {
     let config = env.plan().expect("a plan").graph.checkpoints.expect("checkpoints");
     assert_eq!((config.interval, config.storage), (Some(secs(3)), storage));
 }
+
+#[test]
+fn a_former_uid_is_a_uid_and_names_one_operator_for_ever() {
+    let scan = |numbers: &Stream<u64>, uid: &str| numbers.scan(uid, 0, |_: &mut u64, n: u64| n);
+    let twice = |uid: &str| {
+        format!(
+            "uid {uid:?} is given twice, at HERE and at HERE: state is found by it, so every operator \
+             needs its own"
+        )
+    };
+    check_refused(
+        |env| scan(&numbers(env, Splits::One), "sum").was("total").was("total").discard(),
+        &twice("total"),
+    );
+    check_refused(
+        |env| {
+            let numbers = numbers(env, Splits::One);
+            scan(&numbers, "sum").was("total").discard();
+            scan(&numbers, "count").was("total").discard();
+        },
+        &twice("total"),
+    );
+    check_refused(
+        |env| {
+            let numbers = numbers(env, Splits::One);
+            scan(&numbers, "sum").was("count").discard();
+            scan(&numbers, "count").discard();
+        },
+        &twice("count"),
+    );
+    check_refused(
+        |env| scan(&numbers(env, Splits::One), "sum").was("sum").discard(),
+        &twice("sum"),
+    );
+    check_refused(
+        |env| scan(&numbers(env, Splits::One), "sum").was("").discard(),
+        "the uid given at HERE is empty: state is found by it",
+    );
+    check_refused(
+        |env| numbers(env, Splits::One).map(|n| n).was("sum").discard(),
+        "\"map\" (declared at HERE) has no uid, and so had none: only what holds state has",
+    );
+    check_refused(
+        |env| scan(&numbers(env, Splits::One), "sum").migrate(|n: u32| n).discard(),
+        "\"sum\" (declared at HERE) holds no state of the type u32: what is migrated or looked at is \
+         the value of its state, of the type that it has there",
+    );
+}
