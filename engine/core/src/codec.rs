@@ -34,6 +34,8 @@ pub enum Kind {
     StateFile = 5,
     /// The taking or renewal of the leader's lease.
     Lease = 6,
+    /// The name that a person gave a savepoint.
+    Tag = 7,
 }
 
 /// Why bytes could not be read.

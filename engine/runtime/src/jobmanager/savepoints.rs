@@ -13,7 +13,7 @@ use slackwater_core::savepoint::{Ending, JOB_MANAGER, SavepointRequest, StartFro
 
 use super::desk::{Asker, Desk};
 use super::door::Event;
-use crate::store::savepoint::{Found, load};
+use crate::store::savepoint::{Completion, Found, load};
 use crate::store::{Store, StoreError};
 use crate::wire::message::{Answer, Refused};
 
@@ -71,7 +71,8 @@ impl Desk {
         let path = submission.from.path.clone();
         if path.starts_with("jobmanager://") {
             let kept = self.cluster.kept_savepoint(&path).cloned();
-            let found = kept.map(|metadata| Found { folder: path.clone(), metadata });
+            let completion = Completion::Sealed;
+            let found = kept.map(|metadata| Found { folder: path.clone(), metadata, completion });
             let found = found.ok_or_else(|| {
                 format!(
                     "{path} is not in the memory of this job manager: it knows no such savepoint, \
@@ -83,8 +84,10 @@ impl Desk {
             return;
         }
         let (host, events) = (Arc::clone(&self.host), self.events.clone());
+        let logs = self.places.store.clone();
         let looking = async move {
-            let found = load(&host, &path).await.map_err(|error| error.to_string());
+            let found = load(&host, &path, logs.as_ref()).await;
+            let found = found.map_err(|error| error.to_string());
             // Without a desk the term is over, and whoever asked learns it from the connection.
             let _ = events.send(Event::Found { submission, found });
         };
@@ -103,7 +106,7 @@ impl Desk {
 
 /// With what a job of this graph starts, if it can.
 fn start(found: Found, from: &StartFrom, graph: &JobGraph) -> Result<Start, String> {
-    let Found { folder, metadata } = found;
+    let Found { folder, metadata, .. } = found;
     if graph.checkpoints.is_none() {
         return Err(format!(
             "{folder}: a job without checkpoints takes up none: start it with checkpoint=10s, or with \

@@ -23,6 +23,8 @@ pub enum Trouble {
     },
     /// Other bytes than were written.
     Damaged(String),
+    /// What a person names is no savepoint, nor a checkpoint that was kept.
+    NoSavepoint(String),
     /// Whole, but another job's, attempt's or checkpoint's.
     Foreign(String),
     /// Written in a format that this version does not know.
@@ -92,6 +94,7 @@ impl StoreError {
             | Trouble::Foreign(_)
             | Trouble::Newer { .. } => true,
             Trouble::Address(_)
+            | Trouble::NoSavepoint(_)
             | Trouble::Fenced(_)
             | Trouble::Refused(_)
             | Trouble::Transient(_) => false,
@@ -153,6 +156,7 @@ impl fmt::Display for StoreError {
                 write!(f, "{path} is truncated: {expected} bytes expected, {found} found")
             }
             Trouble::Damaged(why) => write!(f, "{path} is damaged: {why}"),
+            Trouble::NoSavepoint(why) => write!(f, "{path} is no savepoint: {why}"),
             Trouble::Foreign(why) => write!(f, "{path} is foreign: {why}"),
             Trouble::Newer { found, supported } => write!(
                 f,

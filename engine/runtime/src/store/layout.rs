@@ -46,6 +46,14 @@ pub fn state_name(subtask: Subtask, attempt: Attempt) -> String {
     format!("{vertex}-{index}-a{attempt}")
 }
 
+/// Whether an object of this name holds the state of a subtask, as [`state_name`] calls it.
+pub fn is_state_name(name: &str) -> bool {
+    let mut parts = name.split('-');
+    let parts = [parts.next(), parts.next(), parts.next().and_then(|part| part.strip_prefix('a'))]
+        .map(|part| part.is_some_and(|part| part.parse::<u32>().is_ok()));
+    parts == [true; 3] && name.split('-').count() == 3
+}
+
 /// The metadata of a checkpoint.
 pub fn metadata_file(
     job: JobId,
