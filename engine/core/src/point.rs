@@ -42,6 +42,12 @@ impl From<i64> for FieldValue {
     }
 }
 
+impl From<&str> for FieldValue {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
 /// One row of a series. Its row key is (series, key, time): a later point with the same row key
 /// takes the place of the earlier one, as in InfluxDB.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -203,6 +203,21 @@ impl Checking {
         self
     }
 
+    /// Another version of the job that is checked, such as `"v2"`: a script may start it from what the
+    /// first has left ([`Sim::submit_from`], [`Sim::upgrade`]).
+    ///
+    /// # Panics
+    /// If the job has this version already; the one that is checked is `"v1"`.
+    pub fn version<J>(mut self, version: &str, job: J) -> Self
+    where
+        J: Fn(&Env, &mut Settings) -> Result<(), PlanError> + Send + Sync + 'static,
+    {
+        let program = Program { version: version.to_owned(), ..Program::named(&*self.program) };
+        script::make_version::<J>(&self.name, program);
+        self.catalog = self.catalog.job(&self.program, version, job);
+        self
+    }
+
     /// Plays a person on the client node: nothing is submitted but by the script, and the run has
     /// finished when the script and every job have.
     ///

@@ -13,6 +13,7 @@ mod faults;
 mod observed;
 mod oracle;
 mod play;
+mod savepoints;
 #[cfg(feature = "proptest")]
 mod schedule;
 pub(crate) mod script;
@@ -30,6 +31,7 @@ pub use faults::{Fault, Faults, Spans};
 pub use observed::{JobSeen, Observed, Row, Table};
 pub use oracle::Oracle;
 pub use play::{Failure, Report};
+pub use savepoints::Savepoint;
 #[cfg(feature = "proptest")]
 pub use schedule::faults;
 pub use script::{JobLine, ScriptError, Sim};

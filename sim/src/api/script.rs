@@ -2,9 +2,10 @@
 //! through the engine's own client over the simulated network.
 //! Decides nothing about the cluster and sees nothing that a client would not. Like claims, scripts
 //! are known by name for the whole process, so that a document can ask for them
-//! ([`super::claim`] says why).
+//! ([`super::claim`] says why). Savepoints and other versions are in [`super::savepoints`].
 
-use std::cell::Cell;
+use std::any::type_name;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
@@ -13,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use slackwater_core::fact::Fact;
+use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::StartFrom;
 use slackwater_dataflow::stream::{Env, Settings};
 use slackwater_dataflow::task::PlanError;
 use slackwater_runtime::client::{Client, ClientError};
@@ -27,9 +29,26 @@ use super::checking::program_of;
 use crate::world::cluster::{CLIENT, JOB_MANAGERS_MAX, TRY_AGAIN_AFTER, addresses};
 use crate::world::{Action, Main, Watch};
 
+/// How long somebody waits before looking at the jobs again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 type Script = Arc<dyn Fn(Sim) -> LocalBoxFuture<'static, Result<(), ScriptError>> + Send + Sync>;
 
 static SCRIPTS: Mutex<BTreeMap<String, Script>> = Mutex::new(BTreeMap::new());
+
+/// By check and function: the program and the version that a function is there.
+type Versions = BTreeMap<(String, &'static str), Program>;
+
+static VERSIONS: Mutex<Versions> = Mutex::new(Versions::new());
+
+fn versions() -> MutexGuard<'static, Versions> {
+    VERSIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes known that a check has a function as a version of a program.
+pub(super) fn make_version<J>(check: &str, program: Program) {
+    versions().insert((check.to_owned(), type_name::<J>()), program);
+}
 
 fn scripts() -> MutexGuard<'static, BTreeMap<String, Script>> {
     SCRIPTS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -46,7 +65,7 @@ where
 
 /// Why a script could not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScriptError(String);
+pub struct ScriptError(pub(super) String);
 
 impl fmt::Display for ScriptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,19 +97,24 @@ impl From<String> for ScriptError {
 /// person would.
 #[derive(Clone)]
 pub struct Sim {
-    host: Arc<dyn Host>,
-    submitted: Rc<Cell<u32>>,
+    pub(super) host: Arc<dyn Host>,
+    script: Rc<str>,
+    /// How many jobs and savepoints have been asked for.
+    drawn: Rc<Cell<u32>>,
+    /// What runs as the jobs that were submitted here.
+    programs: Rc<RefCell<BTreeMap<JobId, Program>>>,
 }
 
 impl Sim {
     /// Submits a job of the catalogue (the one that is checked, or one that
-    /// [`also`](super::Checking::also) adds) and gives its id.
+    /// [`also`](super::Checking::also) or [`version`](super::Checking::version) adds) and gives its
+    /// id.
     ///
     /// # Errors
     /// If the job is not in the catalogue, or refuses its settings.
     pub async fn submit<J, K, V>(
         &self,
-        _job: J,
+        job: J,
         args: impl IntoIterator<Item = (K, V)>,
     ) -> Result<JobId, ScriptError>
     where
@@ -98,12 +122,52 @@ impl Sim {
         K: Into<String>,
         V: fmt::Display,
     {
-        let program = Program::named(program_of::<J>());
-        let program =
-            args.into_iter().fold(program, |program, (name, value)| program.set(name, value));
-        let number = self.submitted.replace(self.submitted.get() + 1);
-        let id = JobId(self.host.random(&format!("script/{number}")).next_u128());
-        self.ask(async |client| client.submit(&*self.host, id, program.clone()).await).await
+        self.start(self.program(&job, args), None).await
+    }
+
+    /// A function of the catalogue as a program, with its version and these settings.
+    pub(super) fn program<J, K, V>(
+        &self,
+        _job: &J,
+        args: impl IntoIterator<Item = (K, V)>,
+    ) -> Program
+    where
+        J: Fn(&Env, &mut Settings) -> Result<(), PlanError> + Send + Sync + 'static,
+        K: Into<String>,
+        V: fmt::Display,
+    {
+        let known = versions().get(&(self.script.to_string(), type_name::<J>())).cloned();
+        let program = known.unwrap_or_else(|| Program::named(program_of::<J>()));
+        args.into_iter().fold(program, |program, (name, value)| program.set(name, value))
+    }
+
+    /// Submits a program, to start with what is named or with nothing.
+    pub(super) async fn start(
+        &self,
+        program: Program,
+        from: Option<StartFrom>,
+    ) -> Result<JobId, ScriptError> {
+        // Drawn before it is sent: a submission that is sent twice is one job.
+        let id = JobId(self.draw("script"));
+        let job = self
+            .ask(async |client| {
+                client.submit_from(&*self.host, id, program.clone(), from.clone()).await
+            })
+            .await?;
+        self.programs.borrow_mut().insert(job, program);
+        Ok(job)
+    }
+
+    /// What runs as a job that was submitted here.
+    pub(super) fn program_of(&self, job: JobId) -> Result<Program, ScriptError> {
+        let known = self.programs.borrow().get(&job).cloned();
+        known.ok_or_else(|| ScriptError(format!("job {job} was not submitted by this script")))
+    }
+
+    /// A number that nobody else draws, for the next request.
+    pub(super) fn draw(&self, what: &str) -> u128 {
+        let number = self.drawn.replace(self.drawn.get() + 1);
+        self.host.random(&format!("{what}/{number}")).next_u128()
     }
 
     /// Cancels a job: it is on its way to its end when this returns.
@@ -131,6 +195,24 @@ impl Sim {
         self.ask(async |client| client.wait(&*self.host, job).await).await
     }
 
+    /// Waits until all tasks of a job run: only then does it give a savepoint.
+    ///
+    /// # Errors
+    /// If the job is unknown, or ends before.
+    pub async fn wait_until_running(&self, job: JobId) -> Result<(), ScriptError> {
+        loop {
+            let lines = self.list().await?;
+            match lines.into_iter().find(|line| line.id == job) {
+                None => return Err(ClientError::Forgotten(job).into()),
+                Some(line) if line.status == JobStatus::Running => return Ok(()),
+                Some(line) if line.status.is_final() => {
+                    return Err(ScriptError(format!("job {job} is {} already", line.status)));
+                }
+                Some(_) => self.host.sleep(LOOK_AGAIN_AFTER).await,
+            }
+        }
+    }
+
     /// Waits for so much virtual time.
     pub async fn sleep(&self, span: Duration) {
         self.host.sleep(span).await;
@@ -141,7 +223,7 @@ impl Sim {
         self.host.elapsed()
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         verb: impl AsyncFn(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, ScriptError> {
@@ -166,7 +248,12 @@ pub(crate) fn action(name: &str) -> Action {
     let main: Main = Arc::new(move |host| {
         let (name, script) = (name.clone(), scripts().get(&name).cloned());
         Box::pin(async move {
-            let sim = Sim { host: Arc::clone(&host), submitted: Rc::default() };
+            let sim = Sim {
+                host: Arc::clone(&host),
+                script: name.as_str().into(),
+                drawn: Rc::default(),
+                programs: Rc::default(),
+            };
             let ended = match script {
                 Some(script) => script(sim).await,
                 None => Err(ScriptError(format!(
