@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use slackwater_core::checkpoint::{
-    CheckpointKind, CheckpointMetadata, Contents, METADATA_FORMAT, StateFile, StateHandle,
-    VertexState,
+    CheckpointKind, CheckpointMetadata, Contents, METADATA_FORMAT, SplitPosition, StateFile,
+    StateHandle, VertexState,
 };
 use slackwater_core::codec::{Kind, encode_batch, seal};
 use slackwater_core::element::{Batch, LatencyMarker};
 use slackwater_core::fact::{Down, Fact, JobStatus, Records, TaskStatus};
 use slackwater_core::graph::Uid;
-use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, Subtask, VertexId};
+use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, VertexId};
 use slackwater_core::joblog::LogEvent;
 use slackwater_core::key::Key;
 use slackwater_core::point::Point;
@@ -35,6 +35,7 @@ enum Twist {
     WindowLeftOut,
     WatermarkAhead,
     OffsetAhead,
+    AnotherOffsetTold,
     TransactionForgotten,
 }
 
@@ -43,7 +44,7 @@ fn task(attempt: u32, vertex: u32) -> Execution {
     Execution { job: JOB, epoch: JobEpoch(1), attempt: Attempt(attempt), subtask }
 }
 
-fn put(path: String, content: Vec<u8>) -> Fact {
+pub fn put(path: String, content: Vec<u8>) -> Fact {
     let (bytes, content) = (content.len() as u64, Records(content));
     Fact::StorePut { path, bytes, created: true, content }
 }
@@ -53,16 +54,21 @@ fn named<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn log(number: u64, epoch: u64, event: LogEvent) -> Fact {
+    log_of(JOB, (number, epoch), event)
+}
+
+/// An entry of a job's log: which one, of which leader.
+pub fn log_of(job: JobId, (number, epoch): (u64, u64), event: LogEvent) -> Fact {
     #[derive(Serialize)]
     struct Entry {
-        job: slackwater_core::id::JobId,
+        job: JobId,
         number: u64,
         epoch: JobEpoch,
         event: LogEvent,
     }
-    let entry = Entry { job: JOB, number, epoch: JobEpoch(epoch), event };
+    let entry = Entry { job, number, epoch: JobEpoch(epoch), event };
     let bytes = seal(Kind::LogEntry, 1, Fingerprint(0), &named(&entry));
-    put(format!("jobs/{JOB}/log/{number:012}"), bytes)
+    put(format!("jobs/{job}/log/{number:012}"), bytes)
 }
 
 fn deployed(number: u64, attempt: u32) -> Fact {
@@ -120,8 +126,29 @@ fn key<K: Key>(key: &K) -> Vec<u8> {
     bytes
 }
 
+/// How far the only split was read: what its state holds, and what the metadata tells of it.
+#[derive(Clone, Copy)]
+struct Read {
+    offset: u64,
+    greatest: i64,
+    told: u64,
+}
+
+impl Read {
+    fn to(offset: u64, greatest: i64) -> Self {
+        Self { offset, greatest, told: offset }
+    }
+
+    fn contents(self) -> Contents {
+        let Self { greatest, told: offset, .. } = self;
+        let (uid, greatest) = (Uid::from("entries"), Some(at(greatest)));
+        let positions = vec![SplitPosition { uid, split: 0, offset, greatest }];
+        Contents { positions, ..Contents::default() }
+    }
+}
+
 /// The state of the source: how far its split was read.
-fn source_state(offset: u64, greatest: i64, ended: bool) -> Vec<u8> {
+fn source_state(Read { offset, greatest, .. }: Read) -> Vec<u8> {
     #[derive(Serialize)]
     struct Position {
         split: u32,
@@ -129,7 +156,7 @@ fn source_state(offset: u64, greatest: i64, ended: bool) -> Vec<u8> {
         note: Vec<u8>,
         ended: bool,
     }
-    let position = Position { split: 0, offset, note: Vec::new(), ended };
+    let position = Position { split: 0, offset, note: Vec::new(), ended: false };
     let one = |state, value| section("entries", state, Share::Item(0), &[(Vec::new(), value)]);
     [one("position", named(&position)), one("greatest", named(&at(greatest)))].concat()
 }
@@ -187,7 +214,7 @@ fn window_state(
 }
 
 /// The facts of a checkpoint of two tasks, from its trigger to its notification.
-fn checkpoint(id: u64, attempt: u32, number: u64, states: [Vec<u8>; 2]) -> Vec<Fact> {
+fn checkpoint(id: u64, attempt: u32, number: u64, held: (Read, Vec<u8>)) -> Vec<Fact> {
     let (checkpoint, short) = (CheckpointId(id), Attempt(attempt));
     let mut facts =
         vec![Fact::CheckpointTriggered { job: JOB, attempt: short, checkpoint, last: false }];
@@ -198,7 +225,9 @@ fn checkpoint(id: u64, attempt: u32, number: u64, states: [Vec<u8>; 2]) -> Vec<F
     }
     facts.push(Fact::BarrierAligned { task: sink, checkpoint, channels: 2, held: 4, took });
     let mut vertices = Vec::new();
-    for (vertex, sections) in (0..).zip(states) {
+    let (read, windows) = held;
+    let states = [(source_state(read), read.contents()), (windows, Contents::default())];
+    for (vertex, (sections, contents)) in (0..).zip(states) {
         let execution = task(attempt, vertex);
         let head = seal(Kind::StateFile, 1, Fingerprint(0), &named(&(checkpoint, execution)));
         let bytes = [head, sections].concat();
@@ -224,7 +253,7 @@ fn checkpoint(id: u64, attempt: u32, number: u64, states: [Vec<u8>; 2]) -> Vec<F
             uids,
             parallelism: 1,
             subtasks,
-            contents: Contents::default(),
+            contents,
         });
     }
     let metadata = metadata(checkpoint, short, vertices).seal().expect("plain data");
@@ -238,7 +267,7 @@ fn checkpoint(id: u64, attempt: u32, number: u64, states: [Vec<u8>; 2]) -> Vec<F
     facts
 }
 
-fn metadata(
+pub fn metadata(
     checkpoint: CheckpointId,
     attempt: Attempt,
     vertices: Vec<VertexState>,
@@ -389,11 +418,12 @@ fn first_life(twist: Twist) -> Vec<Fact> {
     let listed = [(id.as_str(), 1, 1)];
     let listed = if twist == Twist::TransactionForgotten { &[] } else { &listed[..] };
     let watermark = if twist == Twist::WatermarkAhead { 1_300 } else { 999 };
-    let source = match twist {
-        Twist::OffsetAhead => source_state(4, 2_600, false),
-        _ => source_state(2, 1_500, false),
+    let read = match twist {
+        Twist::OffsetAhead => Read::to(4, 2_600),
+        Twist::AnotherOffsetTold => Read { told: 3, ..Read::to(2, 1_500) },
+        _ => Read::to(2, 1_500),
     };
-    facts.extend(checkpoint(1, 1, 3, [source, window_state(&open, watermark, listed)]));
+    facts.extend(checkpoint(1, 1, 3, (read, window_state(&open, watermark, listed))));
     facts.extend(committed(1, 1, 1, &[point(1, 0, (1, 9, 20))]));
     facts
 }
@@ -414,8 +444,8 @@ fn second_life() -> Vec<Fact> {
     let open = [(0, 2_000, Tally { count: 1, sum: 7, xor: 23 })];
     let id = name(2, 1);
     let listed = [(id.as_str(), 2, 2)];
-    let states = [source_state(3, 2_600, false), window_state(&open, 2_099, &listed)];
-    facts.extend(checkpoint(2, 2, 5, states));
+    let held = (Read::to(3, 2_600), window_state(&open, 2_099, &listed));
+    facts.extend(checkpoint(2, 2, 5, held));
     let (job, attempt) = (JOB, Attempt(2));
     facts.push(Fact::CheckpointSubsumed { job, attempt, checkpoint: checkpoint_id });
     facts.extend(deletes(1, 1));
@@ -448,6 +478,11 @@ pub fn a_watermark_ahead_of_its_records(facts: &mut Vec<Fact>) {
 /// The source's offset is behind what it has emitted.
 pub fn an_offset_that_nobody_has_read(facts: &mut Vec<Fact>) {
     *facts = twisted(Twist::OffsetAhead);
+}
+
+/// Whoever asks what the checkpoint holds is told of another offset than it holds.
+pub fn an_offset_that_is_told_wrongly(facts: &mut Vec<Fact>) {
+    *facts = twisted(Twist::AnotherOffsetTold);
 }
 
 /// What is prepared is in no snapshot: nobody will commit it.

@@ -4,6 +4,7 @@
 
 mod lasting;
 mod runs;
+mod saved;
 
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ fn cases() -> Vec<Case> {
     ]
     .into_iter()
     .chain(cases_of_checkpoints())
+    .chain(cases_of_savepoints())
     .collect()
 }
 
@@ -72,6 +74,7 @@ fn cases_of_checkpoints() -> impl Iterator<Item = Case> {
         ("consistent_cut", "window", lasting::a_window_that_is_left_out, plain()),
         ("consistent_cut", "watermark", lasting::a_watermark_ahead_of_its_records, plain()),
         ("consistent_cut", "offset", lasting::an_offset_that_nobody_has_read, plain()),
+        ("consistent_cut", "told", lasting::an_offset_that_is_told_wrongly, plain()),
         ("consistent_cut", "transaction", lasting::a_transaction_that_is_forgotten, plain()),
         ("ledger", "", lasting::a_commit_before_its_checkpoint, plain()),
         ("ledger", "twice", lasting::a_transaction_that_commits_twice, plain()),
@@ -134,7 +137,7 @@ fn judge(case: &Case, journal: &Journal) -> Outcome {
     let resumed = Resumed { journal: journal.clone(), cut: ms(0) };
     let evidence = Evidence { journal, calm: Some(&calm), resumed: Some(&resumed) };
     let mut outcome = (check.judge)(&evidence, &case.args);
-    if case.check == "same_output" {
+    if case.journal == "same_output" {
         let (calm, other) = (check::table(&calm), check::table(journal));
         outcome.broken = check::differ(("calm", &calm), ("other", &other));
     }
@@ -143,6 +146,37 @@ fn judge(case: &Case, journal: &Journal) -> Outcome {
         outcome.broken = check::worse(("off", &first), ("on", &outcome));
     }
     outcome
+}
+
+/// The oracles that follow a wave over a savepoint.
+fn cases_of_savepoints() -> impl Iterator<Item = Case> {
+    let plain = Args::default;
+    let wave = || plain().with_number("before", 10.0).with_number("after", 20.0);
+    let cases: [(&str, &str, Wrong, Args); _] = [
+        ("wave", "wave", saved::a_wave_that_jumps, wave().with_text("cut", "save")),
+        (
+            "window_sums_expected",
+            "window_sums_expected.saved",
+            saved::a_window_that_forgets_what_was_saved,
+            plain(),
+        ),
+        (
+            "same_output",
+            "same_output.jobs",
+            saved::a_fork_that_goes_its_own_way,
+            plain().with_names("jobs", &["resume", "again"]),
+        ),
+        ("store_whole", "store_whole.swept", saved::a_savepoint_that_is_swept, plain()),
+        ("store_whole", "store_whole.early", saved::a_savepoint_that_is_seen_too_early, plain()),
+        ("store_whole", "store_whole.nowhere", saved::a_savepoint_that_is_not_there, plain()),
+    ];
+    cases.into_iter().map(|(check, journal, wrong, args)| Case {
+        journal,
+        check,
+        good: saved::waves(),
+        wrong,
+        args,
+    })
 }
 
 /// The committed journal of a case: one fact a line, as JSON behind its header.

@@ -11,7 +11,10 @@ use slackwater_core::codec::{self, Kind};
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, Subtask};
 use slackwater_core::joblog::LogEvent;
+use slackwater_core::savepoint::METADATA_FILE;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::world::cluster::STORE;
 
 /// The newest formats that the oracles read.
 const FORMAT: u16 = 1;
@@ -44,21 +47,64 @@ pub(super) struct LogEntry {
     pub(super) event: LogEvent,
 }
 
-/// A checkpoint that a job's log completes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A checkpoint or savepoint that a job's log completes.
+#[derive(Clone, Debug)]
 pub(super) struct Complete {
     pub(super) job: JobId,
     pub(super) checkpoint: CheckpointId,
     pub(super) epoch: JobEpoch,
     pub(super) attempt: Attempt,
+    /// Of a savepoint: where it lies, and what the log says that it is made of.
+    pub(super) saved: Option<Saved>,
+}
+
+/// A savepoint as the log completes it.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    /// Its address, as a person is told it.
+    pub(super) path: String,
+    /// The folder in the store; `None`: it lies in the memory of the job manager.
+    pub(super) folder: Option<String>,
+    /// What it is made of; its files are named from the root of the store here.
+    pub(super) metadata: Box<CheckpointMetadata>,
 }
 
 impl Complete {
-    /// Where its metadata lies.
+    /// Where its metadata lies; empty for a savepoint that lies nowhere.
     pub(super) fn metadata(&self) -> String {
-        let Self { job, checkpoint, epoch, attempt } = self;
-        format!("jobs/{job}/chk-{checkpoint}/_metadata-e{epoch}a{attempt}")
+        let Self { job, checkpoint, epoch, attempt, saved } = self;
+        match saved {
+            None => format!("jobs/{job}/chk-{checkpoint}/_metadata-e{epoch}a{attempt}"),
+            Some(Saved { folder: Some(folder), .. }) => format!("{folder}/{METADATA_FILE}"),
+            Some(Saved { folder: None, .. }) => String::new(),
+        }
     }
+
+    /// The folder of its files, with the slash.
+    fn folder(&self) -> Option<String> {
+        match &self.saved {
+            None => Some(format!("jobs/{}/chk-{}/", self.job, self.checkpoint)),
+            Some(saved) => saved.folder.as_ref().map(|folder| format!("{folder}/")),
+        }
+    }
+}
+
+/// The path within the world's store to which an address leads; `None` if it leads to none.
+pub(super) fn within_store(address: &str) -> Option<String> {
+    let path = address.strip_prefix("file://")?;
+    let own = STORE.trim_start_matches("file://");
+    let inside = path.strip_prefix(own).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    Some(inside.unwrap_or(path).trim_matches('/').to_owned())
+}
+
+/// The metadata with its files named from the root of the store.
+pub(super) fn from_root(mut metadata: CheckpointMetadata, folder: &str) -> CheckpointMetadata {
+    for handle in metadata.vertices.iter_mut().flat_map(|vertex| &mut vertex.subtasks) {
+        if let StateHandle::File(file) = handle {
+            file.path = format!("{folder}/{}", file.path);
+        }
+    }
+    metadata
 }
 
 /// What a path is.
@@ -68,6 +114,8 @@ pub(super) enum Place {
     Log(JobId, u64),
     /// A file in the folder of a checkpoint.
     Checkpoint(JobId, CheckpointId),
+    /// A file in the folder of a savepoint: its name begins where the folder's ends.
+    Savepoint(usize),
     /// Anything else, such as the leader's lease.
     Other,
 }
@@ -84,7 +132,18 @@ pub(super) fn place_of(path: &str) -> Place {
             None => None,
         }
     };
-    known().unwrap_or(Place::Other)
+    known().or_else(|| savepoint_of(path)).unwrap_or(Place::Other)
+}
+
+/// Whether a path lies in the folder of a savepoint: `savepoint-`, and the ids of job and request.
+fn savepoint_of(path: &str) -> Option<Place> {
+    let (folder, _) = path.rsplit_once('/')?;
+    let name = folder.rsplit('/').next().unwrap_or(folder).strip_prefix("savepoint-")?;
+    let (job, trigger) = name.split_once('-')?;
+    let is_hex = |text: &str, long: usize| {
+        text.len() == long && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    (is_hex(job, 6) && is_hex(trigger, 12)).then_some(Place::Savepoint(folder.len()))
 }
 
 impl<'a> Archive<'a> {
@@ -119,7 +178,7 @@ impl<'a> Archive<'a> {
 
     /// Whether a fault damaged something that a checkpoint is made of.
     pub(super) fn is_damaged(&self, of: &Complete) -> bool {
-        let folder = format!("jobs/{}/chk-{}/", of.job, of.checkpoint);
+        let Some(folder) = of.folder() else { return false };
         let inside = self.objects.range(folder.as_str()..);
         inside.take_while(|(path, _)| path.starts_with(&folder)).any(|(_, object)| object.damaged)
     }
@@ -130,6 +189,9 @@ impl<'a> Archive<'a> {
 
     /// The metadata of a complete checkpoint.
     pub(super) fn metadata(&self, of: &Complete) -> Result<CheckpointMetadata, String> {
+        if let Some(saved) = &of.saved {
+            return Ok((*saved.metadata).clone());
+        }
         let path = of.metadata();
         let object = self.get(&path).ok_or_else(|| format!("{path} is not there"))?;
         let metadata = CheckpointMetadata::open(object.bytes);
@@ -178,11 +240,25 @@ fn entry(bytes: &[u8]) -> Option<LogEntry> {
     rmp_serde::from_slice(opened.payload).ok()
 }
 
-/// The checkpoint that a log entry completes.
+/// The checkpoint or savepoint that a log entry completes.
 pub(super) fn completes(job: JobId, entry: &LogEntry) -> Option<Complete> {
-    match entry.event {
-        LogEvent::Completed { checkpoint, attempt, .. } => {
-            Some(Complete { job, checkpoint, epoch: entry.epoch, attempt })
+    match &entry.event {
+        LogEvent::Completed { checkpoint, attempt, .. } => Some(Complete {
+            job,
+            checkpoint: *checkpoint,
+            epoch: entry.epoch,
+            attempt: *attempt,
+            saved: None,
+        }),
+        LogEvent::Saved { path, metadata, .. } => {
+            let folder = within_store(path);
+            let named = match &folder {
+                Some(folder) => from_root((**metadata).clone(), folder),
+                None => (**metadata).clone(),
+            };
+            let CheckpointMetadata { checkpoint, epoch, attempt, .. } = named;
+            let saved = Some(Saved { path: path.clone(), folder, metadata: Box::new(named) });
+            Some(Complete { job, checkpoint, epoch, attempt, saved })
         }
         _ => None,
     }

@@ -5,8 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slackwater_core::fact::{Down, Fact, JobStatus, TaskStatus};
-use slackwater_core::id::{Execution, JobId, TaskManagerId};
+use slackwater_core::id::{CheckpointId, Execution, JobId, TaskManagerId};
+use slackwater_core::savepoint::Ending;
 
+use super::ledger::job_of;
+use super::steps::Logs;
 use super::store::is_quiet;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
@@ -36,6 +39,8 @@ struct Census<'a> {
     /// Nodes that are stopped.
     paused: BTreeSet<u16>,
     transactions: BTreeSet<&'a str>,
+    /// By transaction: the checkpoint that it was prepared for.
+    prepared: BTreeMap<&'a str, CheckpointId>,
     /// By task of a job's last attempt: what its windows still held.
     open: BTreeMap<Execution, u64>,
     seen: u64,
@@ -77,6 +82,18 @@ fn taken<'a>(run: &Evidence<'a>) -> Census<'a> {
 
 fn counted(run: &Evidence<'_>, mut census: Census<'_>) -> Outcome {
     let (newest, ends) = (run.newest(), run.ends());
+    let logs = Logs::of(run);
+    // What a savepoint holds waits for whoever begins with it.
+    for saved in logs.all_saved() {
+        let is_held = |id: &str, checkpoint: CheckpointId| {
+            job_of(id) == Some(saved.job) && checkpoint <= saved.checkpoint
+        };
+        let prepared = &census.prepared;
+        census.transactions.retain(|id| !prepared.get(id).is_some_and(|of| is_held(id, *of)));
+        if saved.ending == Some(Ending::Stop) {
+            census.open.retain(|task, _| task.job != saved.job);
+        }
+    }
     // Who cancels a job does not want what its windows still hold.
     census.open.retain(|task, _| {
         newest.get(&task.job) == Some(&(task.epoch, task.attempt))
@@ -133,9 +150,14 @@ impl<'a> Census<'a> {
             Fact::NodeDown { node: name, .. } => {
                 self.tasks.retain(|_, on| run.journal.nodes().get(usize::from(*on)) != Some(name));
             }
-            Fact::TransactionStaged { id, .. } | Fact::TransactionPrepared { id, .. } => {
+            Fact::TransactionStaged { id, .. } => {
                 self.seen += 1;
                 self.transactions.insert(id);
+            }
+            Fact::TransactionPrepared { id, checkpoint, .. } => {
+                self.seen += 1;
+                self.transactions.insert(id);
+                self.prepared.insert(id, *checkpoint);
             }
             Fact::TransactionCommitted { id, .. } | Fact::TransactionAborted { id, .. } => {
                 self.transactions.remove(id.as_str());

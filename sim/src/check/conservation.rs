@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use slackwater_core::fact::{Fact, TaskStatus};
-use slackwater_core::id::Execution;
+use slackwater_core::id::{Execution, JobId};
 
+use super::steps::Logs;
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
@@ -93,6 +94,7 @@ fn count(run: &Evidence<'_>) -> BTreeMap<Execution, Count> {
             _ => {}
         }
     }
+    let logs = Logs::of(run);
     let entered: Vec<(Execution, u64)> = tasks.iter().map(|(t, c)| (*t, c.entered)).collect();
     let restored = run.restored();
     for (task, count) in tasks.iter_mut() {
@@ -104,6 +106,10 @@ fn count(run: &Evidence<'_>) -> BTreeMap<Execution, Count> {
             let older = entered.iter().filter(|(older, _)| is_older(older));
             count.before = older.map(|(_, entered)| entered).sum();
         }
+        // Of the job that its savepoint was taken of any subtask may have let them in.
+        let ancestors: Vec<JobId> = logs.ancestors(task.job).collect();
+        let inherited = entered.iter().filter(|(older, _)| ancestors.contains(&older.job));
+        count.before += inherited.map(|(_, entered)| entered).sum::<u64>();
     }
     tasks
 }
@@ -145,7 +151,10 @@ fn lost(run: &Evidence<'_>, args: &Args, received: u64) -> Option<Broken> {
         })
         .sum();
     // What a checkpoint had let pass before it was taken is not sent again.
-    let restored = run.restored();
+    let (restored, logs) = (run.restored(), Logs::of(run));
+    if newest.keys().any(|job| logs.line(*job).origin.is_some()) {
+        return None;
+    }
     if newest.iter().any(|(job, (_, attempt))| restored.contains(&(*job, *attempt))) {
         return None;
     }

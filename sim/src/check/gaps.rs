@@ -1,6 +1,7 @@
 //! What nobody promised: rows that fall between a job that was cancelled and the one after it.
 //! Of a job whose source is a clock they are lost, and rightly so; one that reads again what lies
-//! there has no gap. Judges nothing; asked by the checks that compare rows with another run.
+//! there has no gap, and neither has one that begins with a savepoint. Judges nothing; asked by the
+//! checks that compare rows with another run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::JobId;
 use slackwater_core::time::{EventTime, span_millis};
 
+use super::archive::Archive;
+use super::lineage::Lineage;
 use crate::journal::Journal;
 use crate::world::EPOCH;
 
@@ -28,7 +31,11 @@ impl<'a> Gaps<'a> {
         let mut last = BTreeMap::<(&str, &str), EventTime>::new();
         let (mut gaps, mut open) = (Self { keys: BTreeMap::new(), ends: Vec::new() }, None);
         let mut cancelled = BTreeSet::<JobId>::new();
+        let (mut archive, mut lineage) = (Archive::default(), Lineage::default());
         for entry in journal.entries() {
+            if let Some((job, _, appended)) = archive.note(&entry.fact) {
+                lineage.append(job, &appended.event);
+            }
             match &entry.fact {
                 Fact::PointWritten { point, .. } => {
                     let known = last.entry((&point.series, &point.key)).or_insert(point.time);
@@ -36,6 +43,7 @@ impl<'a> Gaps<'a> {
                 }
                 Fact::JobStatusChanged { job, to, .. } => match to {
                     JobStatus::Canceled if cancelled.insert(*job) => open = Some(last.clone()),
+                    JobStatus::Running if lineage.of(*job).origin.is_some() => open = None,
                     JobStatus::Running => {
                         let end = EPOCH.as_millis() + span_millis(entry.time + BEGIN);
                         gaps.close(open.take(), EventTime::from_millis(end));

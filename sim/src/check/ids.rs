@@ -29,7 +29,11 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         let complete = complete.and_then(|(job, _, appended)| completes(job, &appended));
         let (job, checkpoint, is_end) = match (&entry.fact, complete) {
             (_, Some(complete)) => (complete.job, complete.checkpoint, true),
-            (Fact::CheckpointTriggered { job, checkpoint, .. }, _) => (*job, *checkpoint, false),
+            (
+                Fact::CheckpointTriggered { job, checkpoint, .. }
+                | Fact::SavepointTriggered { job, checkpoint, .. },
+                _,
+            ) => (*job, *checkpoint, false),
             _ => continue,
         };
         triggered += u64::from(!is_end);

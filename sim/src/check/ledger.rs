@@ -10,7 +10,7 @@ use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, JobId};
 use slackwater_core::time::EventTime;
 
-use super::archive::{Archive, completes};
+use super::archive::{Archive, Saved, completes};
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
@@ -36,8 +36,10 @@ struct Transaction {
 #[derive(Default)]
 struct Ledger<'a> {
     archive: Archive<'a>,
-    /// By job: the checkpoints that its log completes.
+    /// By job: the checkpoints that its log completes, and the savepoints that end it.
     complete: BTreeMap<JobId, BTreeSet<CheckpointId>>,
+    /// Its other savepoints: nothing is committed for one, unless a job begins with it.
+    saved: BTreeMap<JobId, BTreeSet<CheckpointId>>,
     transactions: BTreeMap<&'a str, Transaction>,
     /// Jobs that were cancelled: what they wrote, the job after them may write again.
     cancelled: BTreeSet<JobId>,
@@ -54,7 +56,12 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         if let Some((job, _, appended)) = ledger.archive.note(&entry.fact)
             && let Some(complete) = completes(job, &appended)
         {
-            ledger.complete.entry(job).or_default().insert(complete.checkpoint);
+            let goes_on = |saved: &Saved| saved.metadata.ending.is_none();
+            let of = match complete.saved.as_ref().is_some_and(goes_on) {
+                true => &mut ledger.saved,
+                false => &mut ledger.complete,
+            };
+            of.entry(job).or_default().insert(complete.checkpoint);
         }
         let step = ledger.step(&entry.fact, entry.time);
         wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
@@ -154,8 +161,10 @@ impl<'a> Ledger<'a> {
         // The end of a job without checkpoints is later than any of them.
         let last = CheckpointId(u64::MAX);
         let complete = job_of(id).and_then(|job| self.complete.get(&job));
+        let saved = job_of(id).and_then(|job| self.saved.get(&job));
         // A transaction of an aborted checkpoint is listed by the next that completes.
-        let covered = complete.is_some_and(|of_job| of_job.last() >= Some(&checkpoint));
+        let mut covering = complete.into_iter().chain(saved);
+        let covered = covering.any(|of_job| of_job.last() >= Some(&checkpoint));
         match covered || checkpoint == last {
             true => Ok(()),
             false => Err(format!("{id} was committed before checkpoint {checkpoint} completed")),

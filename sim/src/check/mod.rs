@@ -28,6 +28,7 @@ mod key_groups;
 mod late;
 mod latency;
 mod ledger;
+mod lineage;
 mod live;
 mod model;
 mod no_loss;
@@ -39,10 +40,13 @@ mod sawtooth;
 mod sections;
 mod since;
 mod states;
+mod steps;
 mod store;
 mod subtasks;
+mod tick_windows;
 mod used;
 mod watermark;
+mod wave;
 mod window_sums;
 
 pub use evidence::{Evidence, LedgerEntry, Reading, Visible};
@@ -97,6 +101,12 @@ pub enum Kind {
     Number,
     /// A moment such as `{ healed = "kill" }`.
     Since,
+    /// A wave such as `{ period = 10 }`.
+    Period,
+    /// The name of a step.
+    Step,
+    /// The names of steps, or of jobs that steps submit.
+    Steps,
 }
 
 impl Kind {
@@ -106,10 +116,24 @@ impl Kind {
     /// What is expected.
     pub(crate) fn read(self, arg: &Arg) -> Result<Value, String> {
         match (self, arg) {
-            (Self::Text, Arg::Text(text)) => Ok(Value::Text(text.clone())),
+            (Self::Text | Self::Step, Arg::Text(text)) => Ok(Value::Text(text.clone())),
             (Self::Span, Arg::Text(text)) => parse_span(text).map(Value::Span),
             (Self::Number, Arg::Number(number)) => Ok(Value::Number(*number)),
             (Self::Since, arg) => Since::read(arg).map(Value::Since),
+            (Self::Period, Arg::Table(table)) => match (table.len(), table.get("period")) {
+                (1, Some(Arg::Number(period))) if *period >= 1.0 => Ok(Value::Number(*period)),
+                _ => Err("{ period = STEPS }".into()),
+            },
+            (Self::Steps, Arg::List(list)) => {
+                let names = list.iter().map(|item| match item {
+                    Arg::Text(name) => Ok(name.clone()),
+                    _ => Err("a list of the names of steps".into()),
+                });
+                names.collect::<Result<_, _>>().map(Value::Steps)
+            }
+            (Self::Step, _) => Err("the name of a step".into()),
+            (Self::Period, _) => Err("{ period = STEPS }".into()),
+            (Self::Steps, _) => Err("a list of the names of steps".into()),
             (Self::Text, _) => Err("text".into()),
             (Self::Span, _) => Err("a span such as \"1s\"".into()),
             (Self::Number, _) => Err("a number".into()),
@@ -124,6 +148,7 @@ pub(crate) enum Value {
     Span(Duration),
     Number(f64),
     Since(Since),
+    Steps(Vec<String>),
 }
 
 /// The keys of an expectation, each of its kind.
@@ -156,6 +181,14 @@ impl Args {
         self
     }
 
+    /// The same, with the names of steps more.
+    #[must_use]
+    pub fn with_names(mut self, key: &'static str, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        self.0.insert(key, Value::Steps(names));
+        self
+    }
+
     pub(crate) fn text<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
         match self.0.get(key) {
             Some(Value::Text(text)) => text,
@@ -167,6 +200,14 @@ impl Args {
         match self.0.get(key) {
             Some(Value::Since(since)) => since.clone(),
             _ => Since::Fault,
+        }
+    }
+
+    /// The names of steps; none unless they are given.
+    fn steps(&self, key: &str) -> &[String] {
+        match self.0.get(key) {
+            Some(Value::Steps(steps)) => steps,
+            _ => &[],
         }
     }
 
@@ -317,6 +358,7 @@ pub const CHECKS: &[Check] = &[
     subtasks::CHECK,
     used::CHECK,
     watermark::CHECK,
+    wave::CHECK,
     window_sums::EXPECTED,
     window_sums::ZERO,
 ];

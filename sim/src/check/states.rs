@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     name: "legal_states",
     about: "every job and every checkpoint goes from state to state as the law allows",
     keys: &[],
-    measures: &["restarts", "attempts", "completed", "aborted"],
+    measures: &["restarts", "attempts", "completed", "saved", "aborted"],
     needs: Needs::Run,
     judge,
 };
@@ -52,6 +52,7 @@ struct Machine {
     restarts: u64,
     failing: u64,
     completed: u64,
+    saved: u64,
     aborted: u64,
     attempts: u64,
     seen: u64,
@@ -72,6 +73,7 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         .measured("restarts", machine.restarts as f64)
         .measured("attempts", machine.attempts as f64)
         .measured("completed", machine.completed as f64)
+        .measured("saved", machine.saved as f64)
         .measured("aborted", machine.aborted as f64)
         .broken_by(wrong)
 }
@@ -126,24 +128,15 @@ impl Machine {
     }
 
     fn checkpoint(&mut self, fact: &Fact, now: Duration) -> Result<(), String> {
-        let (job, attempt, checkpoint) = match fact {
-            Fact::CheckpointTriggered { job, attempt, checkpoint, .. }
-            | Fact::CheckpointAckReceived { job, attempt, checkpoint, .. }
-            | Fact::CheckpointDeclined { job, attempt, checkpoint, .. }
-            | Fact::CheckpointCompleted { job, attempt, checkpoint, .. }
-            | Fact::CheckpointAborted { job, attempt, checkpoint, .. }
-            | Fact::CheckpointNotified { job, attempt, checkpoint, .. }
-            | Fact::CheckpointSubsumed { job, attempt, checkpoint, .. } => {
-                (*job, *attempt, *checkpoint)
-            }
-            _ => return Ok(()),
-        };
+        let Some((job, attempt, checkpoint)) = told_of(fact) else { return Ok(()) };
         self.seen += 1;
         let place = (job, checkpoint);
         let known = self.checkpoints.get(&place).copied();
         let stage = known.map(|(stage, ..)| stage);
         let next = match (fact, stage) {
-            (Fact::CheckpointTriggered { .. }, None) => Stage::Pending,
+            (Fact::CheckpointTriggered { .. } | Fact::SavepointTriggered { .. }, None) => {
+                Stage::Pending
+            }
             (
                 Fact::CheckpointAckReceived { .. } | Fact::CheckpointDeclined { .. },
                 Some(Stage::Pending),
@@ -156,7 +149,15 @@ impl Machine {
                 }
                 Stage::Complete
             }
-            (Fact::CheckpointAborted { .. }, Some(Stage::Pending)) => {
+            // A new leader says of one that the log completes that it is there.
+            (Fact::SavepointCompleted { .. }, Some(Stage::Pending | Stage::Complete)) => {
+                self.saved += 1;
+                Stage::Complete
+            }
+            (
+                Fact::CheckpointAborted { .. } | Fact::SavepointFailed { .. },
+                Some(Stage::Pending),
+            ) => {
                 self.aborted += 1;
                 Stage::Aborted
             }
@@ -174,5 +175,27 @@ impl Machine {
         let since = known.map_or(now, |(.., since)| since);
         self.checkpoints.insert(place, (next, attempt, since));
         Ok(())
+    }
+}
+
+/// The checkpoint or savepoint whose stage a fact tells of.
+fn told_of(fact: &Fact) -> Option<(JobId, Attempt, CheckpointId)> {
+    match fact {
+        Fact::CheckpointTriggered { job, attempt, checkpoint, .. }
+        | Fact::CheckpointAckReceived { job, attempt, checkpoint, .. }
+        | Fact::CheckpointDeclined { job, attempt, checkpoint, .. }
+        | Fact::CheckpointCompleted { job, attempt, checkpoint, .. }
+        | Fact::CheckpointAborted { job, attempt, checkpoint, .. }
+        | Fact::CheckpointNotified { job, attempt, checkpoint, .. }
+        | Fact::CheckpointSubsumed { job, attempt, checkpoint, .. }
+        | Fact::SavepointTriggered { job, attempt, checkpoint, .. }
+        | Fact::SavepointCompleted { job, attempt, checkpoint, .. } => {
+            Some((*job, *attempt, *checkpoint))
+        }
+        // Refused before it was triggered, it has no number.
+        Fact::SavepointFailed { job, attempt, checkpoint, .. } if checkpoint.0 > 0 => {
+            Some((*job, *attempt, *checkpoint))
+        }
+        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! STORE: at every instant, and so at every crash, each retained checkpoint is whole: all files that
 //! it names are there, with the length and the checksum that it names. In the end nothing lies about.
-//! A file may go once its checkpoint was given up; what a fault damaged is the fault's, not the
-//! engine's. What the files mean is [`super::cut`]'s.
+//! A file may go once its checkpoint was given up, and a savepoint only by a person's hand; what a
+//! fault damaged is the fault's, not the engine's. What the files mean is [`super::cut`]'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,16 +9,22 @@ use std::time::Duration;
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::{Down, Fact, JobStatus};
 use slackwater_core::id::{CheckpointId, JobId};
+use slackwater_core::joblog::LogEvent;
+use slackwater_core::savepoint::METADATA_FILE;
 
-use super::archive::{Archive, Complete, Place, completes, place_of};
+use super::archive::{
+    Archive, Complete, Place, Saved, completes, from_root, place_of, within_store,
+};
 use super::live::disturbs;
 use super::{Args, Broken, Check, Evidence, Needs, Outcome};
+use crate::world::cluster::CLIENT;
 
 pub(super) const CHECK: Check = Check {
     name: "store_whole",
-    about: "whatever crashes when, every retained checkpoint is whole; no file is left behind",
+    about: "whatever crashes when, every retained checkpoint and every savepoint is whole; no file is \
+            left behind",
     keys: &[],
-    measures: &["checkpoints", "crashes", "deleted", "left"],
+    measures: &["checkpoints", "savepoints", "crashes", "deleted", "left"],
     needs: Needs::Run,
     judge,
 };
@@ -28,6 +34,8 @@ struct Shelf<'a> {
     archive: Archive<'a>,
     /// Every checkpoint that is complete and was not given up, with the files that it names.
     retained: BTreeMap<(JobId, CheckpointId), (Complete, BTreeSet<String>)>,
+    /// Every savepoint that is complete, and whether its folder says so.
+    saved: Vec<(Complete, bool)>,
     pending: BTreeSet<(JobId, CheckpointId)>,
     checkpoints: u64,
     crashes: u64,
@@ -37,7 +45,8 @@ struct Shelf<'a> {
 fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
     let (mut shelf, mut wrong) = (Shelf::default(), None);
     for entry in run.entries() {
-        let step = shelf.step(&entry.fact);
+        let teller = run.journal.nodes().get(usize::from(entry.node.0));
+        let step = shelf.step(&entry.fact, teller.is_some_and(|node| node == CLIENT));
         wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
     }
     let orphans = shelf.orphans();
@@ -46,8 +55,11 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
         Broken::somewhere(format!("{many} files are left that nobody names, such as {path}"))
     });
     let crashed = if shelf.crashes > 0 { ", also when a node went down" } else { "" };
-    Outcome::saw(shelf.checkpoints, format!("every retained checkpoint was whole{crashed}"))
+    let saved = shelf.saved.len();
+    let what = if saved > 0 { "checkpoint and every savepoint" } else { "checkpoint" };
+    Outcome::saw(shelf.checkpoints, format!("every retained {what} was whole{crashed}"))
         .measured("checkpoints", shelf.checkpoints as f64)
+        .measured("savepoints", saved as f64)
         .measured("crashes", shelf.crashes as f64)
         .measured("deleted", shelf.deleted as f64)
         .measured("left", orphans.len() as f64)
@@ -56,18 +68,36 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
 }
 
 impl<'a> Shelf<'a> {
-    fn step(&mut self, fact: &'a Fact) -> Result<(), String> {
-        let appended = self.archive.note(fact);
-        if let Some(complete) = appended.and_then(|(job, _, entry)| completes(job, &entry)) {
-            self.checkpoints += 1;
-            return self.complete(complete);
+    fn step(&mut self, fact: &'a Fact, by_person: bool) -> Result<(), String> {
+        if let Some((job, _, entry)) = self.archive.note(fact) {
+            if let Some(complete) = completes(job, &entry) {
+                self.checkpoints += 1;
+                return self.complete(complete);
+            }
+            if let LogEvent::Unsaved { checkpoint } = entry.event {
+                self.saved.retain(|(of, _)| (of.job, of.checkpoint) != (job, checkpoint));
+            }
         }
         match fact {
+            Fact::StoreDeleted { path } if by_person => {
+                self.saved.retain(|(of, _)| of.metadata() != *path);
+                Ok(())
+            }
             Fact::StoreDeleted { path } => {
                 self.deleted += 1;
                 self.touched(path, "was deleted")
             }
+            Fact::StorePut { path, .. } if is_published(path) => self.publish(path),
             Fact::StorePut { path, .. } => self.touched(path, "was written again"),
+            Fact::SavepointCompleted { path, .. } => self.told(path),
+            Fact::SavepointTriggered { job, checkpoint, .. } => {
+                self.pending.insert((*job, *checkpoint));
+                Ok(())
+            }
+            Fact::SavepointFailed { job, checkpoint, .. } => {
+                self.pending.remove(&(*job, *checkpoint));
+                Ok(())
+            }
             Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
                 self.crashes += 1;
                 self.all_whole()
@@ -111,8 +141,12 @@ impl<'a> Shelf<'a> {
         }
         let key = (complete.job, complete.checkpoint);
         self.pending.remove(&key);
+        if complete.saved.is_some() {
+            self.saved.push((complete, false));
+            return Ok(());
+        }
         self.retained.insert(key, (complete, named));
-        self.give_up(complete.job, kept(&metadata));
+        self.give_up(key.0, kept(&metadata));
         Ok(())
     }
 
@@ -124,8 +158,47 @@ impl<'a> Shelf<'a> {
         of_job.into_iter().take(too_many).for_each(|key| drop(self.retained.remove(&key)));
     }
 
-    /// Nobody touches a file that a retained checkpoint names.
+    /// The metadata of a savepoint is put into its folder: it is one from now on.
+    fn publish(&mut self, path: &str) -> Result<(), String> {
+        let place = self.saved.iter().position(|(of, _)| of.metadata() == path);
+        let Some((complete, published)) = place.map(|place| &mut self.saved[place]) else {
+            return Err(format!("{path} makes a savepoint of what no log completes"));
+        };
+        if std::mem::replace(published, true) {
+            return Err(format!("{path} was written again"));
+        }
+        let Some(object) = self.archive.get(path).filter(|object| !object.damaged) else {
+            return Ok(());
+        };
+        let found = CheckpointMetadata::open(object.bytes);
+        let found = found.map_err(|error| format!("{path}: {error}"))?;
+        let folder = path.trim_end_matches(METADATA_FILE).trim_end_matches('/');
+        let Some(saved) = &complete.saved else { return Ok(()) };
+        match from_root(found, folder) == *saved.metadata {
+            true => whole(&self.archive, complete),
+            false => Err(format!("{path} holds other metadata than the log completed")),
+        }
+    }
+
+    /// Somebody says that a savepoint is there.
+    fn told(&self, path: &str) -> Result<(), String> {
+        let is = |of: &Complete| of.saved.as_ref().is_some_and(|saved| saved.path == path);
+        match self.saved.iter().find(|(of, _)| is(of)) {
+            Some((complete, true)) => whole(&self.archive, complete),
+            Some((Complete { saved: Some(Saved { folder: None, .. }), .. }, _)) => Ok(()),
+            None if within_store(path).is_none() => Ok(()),
+            _ => Err(format!("{path} is told complete, and no savepoint lies there")),
+        }
+    }
+
+    /// Nobody touches a file that a retained checkpoint or a savepoint names.
     fn touched(&self, path: &str, verb: &str) -> Result<(), String> {
+        if let Place::Savepoint(_) = place_of(path) {
+            return match self.saved.iter().any(|(of, published)| is_of(of, *published, path)) {
+                true => Err(format!("{path} {verb}, and is a savepoint's")),
+                false => Ok(()),
+            };
+        }
         let Place::Checkpoint(..) = place_of(path) else { return Ok(()) };
         let named = self.retained.values().find(|(_, files)| files.contains(path));
         match named {
@@ -137,22 +210,17 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// Every retained checkpoint reads as it should; the newest of a job is among them.
+    /// Every retained checkpoint and every savepoint reads as it should; the newest of a job is
+    /// among them.
     fn all_whole(&self) -> Result<(), String> {
-        for (complete, _) in self.retained.values() {
-            if self.archive.is_damaged(complete) {
-                continue;
-            }
-            let metadata = self.archive.metadata(complete)?;
-            for file in metadata.files() {
-                let whole = self.archive.whole(file);
-                whole.map_err(|why| format!("checkpoint {}: {why}", complete.checkpoint))?;
-            }
-        }
-        Ok(())
+        let retained = self.retained.values().map(|(complete, _)| complete);
+        let saved = self.saved.iter().map(|(complete, _)| complete);
+        let mut undamaged = retained.chain(saved).filter(|of| !self.archive.is_damaged(of));
+        undamaged.try_for_each(|complete| whole(&self.archive, complete))
     }
 
-    /// The files in folders of checkpoints that no retained one names and no pending one may.
+    /// The files in folders of checkpoints that no retained one names and no pending one may; and
+    /// those of half a savepoint, unless a crash is to blame.
     fn orphans(&self) -> Vec<&'a str> {
         let named: BTreeSet<&str> = self
             .retained
@@ -164,10 +232,34 @@ impl<'a> Shelf<'a> {
                 let damaged = self.archive.get(path).is_none_or(|object| object.damaged);
                 !damaged && !named.contains(*path) && !self.pending.contains(&(job, checkpoint))
             }
+            Place::Savepoint(_) => {
+                self.crashes == 0 && !self.saved.iter().any(|(of, _)| is_of(of, true, path))
+            }
             _ => false,
         };
         self.archive.paths().filter(orphan).collect()
     }
+}
+
+/// Whether a path is that of a savepoint's metadata.
+fn is_published(path: &str) -> bool {
+    matches!(place_of(path), Place::Savepoint(folder) if path[folder..] == *"/_metadata")
+}
+
+/// Whether a savepoint is made of this file.
+fn is_of(savepoint: &Complete, published: bool, path: &str) -> bool {
+    let files = savepoint.saved.iter().flat_map(|saved| saved.metadata.files());
+    files.map(|file| file.path.as_str()).any(|own| own == path)
+        || (published && savepoint.metadata() == path)
+}
+
+/// Whether every file of a checkpoint is there as it is named.
+fn whole(archive: &Archive<'_>, complete: &Complete) -> Result<(), String> {
+    let metadata = archive.metadata(complete)?;
+    metadata.files().try_for_each(|file| {
+        let whole = archive.whole(file);
+        whole.map(drop).map_err(|why| format!("checkpoint {}: {why}", complete.checkpoint))
+    })
 }
 
 /// How many complete checkpoints a job keeps: 1 unless its program says otherwise.

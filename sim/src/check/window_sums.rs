@@ -1,16 +1,13 @@
 //! The sums of the demo, held against closed forms: the one of the wave, and zero.
-//! Knows the wave only from its number of steps and the ticks that the source emitted; never reads
-//! what the job computed on the way. Rows that never came are [`super::no_loss`]'s as well.
+//! Knows the wave only from its number of steps and the ticks that sources emitted, and whose state
+//! each job began with ([`super::tick_windows`]); never reads what a job computed on the way. Rows that never came are [`super::no_loss`]'s as well.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::f64::consts::TAU;
 use std::time::Duration;
 
-use slackwater_core::fact::Fact;
-use slackwater_core::id::{Attempt, JobEpoch};
 use slackwater_core::time::EventTime;
 
-use super::evidence::{Rows, float, seconds, window_of};
+use super::evidence::{Rows, float, seconds};
+use super::tick_windows::{TickWindows, Windows};
 use super::{Args, Broken, Check, Evidence, Kind, Needs, Outcome};
 
 /// Every sum is what its ticks make it.
@@ -39,125 +36,69 @@ pub(super) const ZERO: Check = Check {
 };
 
 /// The keys of the sensors.
-const KEYS: [&str; 3] = ["door", "pressure", "temp"];
-
-/// The ticks of one window, each with its step of the wave.
-#[derive(Default)]
-struct Expected {
-    attempt: (JobEpoch, Attempt),
-    ticks: BTreeMap<EventTime, u64>,
-}
-
-impl Expected {
-    /// What one key sums to; `None` for a key that no sensor has.
-    fn sum(&self, key: &str, wave: u64) -> Option<f64> {
-        let value: fn(f64) -> f64 = match key {
-            "temp" => |phase| phase,
-            "pressure" => |phase| (phase * TAU).sin(),
-            "door" => |phase| f64::from(u8::from(phase > 0.4)),
-            _ => return None,
-        };
-        Some(self.ticks.values().map(|step| value(*step as f64 / wave as f64)).sum())
-    }
-}
+const KEYS: [&str; 4] = ["door", "pressure", "temp", "turns"];
 
 fn expected(run: &Evidence<'_>, args: &Args) -> Outcome {
     let series = args.text("series", "summedSensors");
     let tolerance = args.number("tolerance", 1e-9);
     let wave = (args.number("wave", 10.0) as u64).max(1);
     let size = args.span("window", Duration::from_secs(1)).as_millis() as i64;
-    let windows = match expected_windows(run, wave, size) {
-        Ok(windows) => windows,
+    let all = match TickWindows::of(run, wave, size) {
+        Ok(all) => all,
         Err(broken) => return Outcome::saw(1, "").broken_by(Some(broken)),
     };
-    let rows = run.rows(series);
-    let wrong = rows.iter().filter_map(|((key, start), row)| {
-        let window = describe(series, key, *start, &rows);
-        let Some(expected) = windows.get(&start.as_millis()) else {
-            return Some(Broken::at(
-                row.at,
-                format!("{window} stands there, and no tick fell into it"),
-            ));
-        };
-        let Some(wanted) = expected.sum(key, wave) else {
-            return Some(Broken::at(row.at, format!("{window} has a key that no sensor has")));
-        };
-        let found = float(&row.point, "value").unwrap_or(f64::NAN);
-        let close = (found - wanted).abs() <= tolerance;
-        (!close).then(|| Broken::at(row.at, format!("{window} is {found:.9}, want {wanted:.9}")))
-    });
+    let (mut seen, mut due, mut wrong, mut missing) = (0, 0, Vec::new(), None);
+    for (tag, windows) in &all.windows {
+        let series = format!("{series}{tag}");
+        let (rows, of_tag) = (run.rows(&series), all.due(run, windows));
+        seen += rows.len();
+        due += of_tag.len();
+        wrong.extend(first_wrong((&series, &rows), windows, &of_tag, tolerance));
+        missing = missing.or_else(|| first_missing((&series, &rows), windows, &of_tag));
+    }
     // The first to become visible, whatever its key.
-    let wrong = wrong.min_by_key(|broken| broken.at);
-    let due = windows_due(run, &windows, size);
-    let missing = due.iter().find_map(|start| {
-        let absent = KEYS
-            .into_iter()
-            .find(|key| !rows.contains_key(&((*key).to_owned(), EventTime::from_millis(*start))))?;
-        let start = EventTime::from_millis(*start);
-        Some(Broken::somewhere(format!("{} is missing", describe(series, absent, start, &rows))))
-    });
-    let summary = format!("{} sums of {} windows", rows.len(), due.len());
-    Outcome::saw(rows.len() as u64, summary)
-        .measured("windows", due.len() as f64)
+    let wrong = wrong.into_iter().min_by_key(|broken| broken.at);
+    Outcome::saw(seen as u64, format!("{seen} sums of {due} windows"))
+        .measured("windows", due as f64)
         .broken_by(wrong)
         .broken_by(missing)
 }
 
-/// The windows of every tick. Of several attempts the newest that ticked in a window counts; the
-/// ticks before it count as well if it began with a checkpoint, which holds them.
-fn expected_windows(
-    run: &Evidence<'_>,
-    wave: u64,
-    size: i64,
-) -> Result<BTreeMap<i64, Expected>, Broken> {
-    let restored = run.restored();
-    let mut windows = BTreeMap::<i64, Expected>::new();
-    for emitted in run.emitted::<EventTime>("ticks")? {
-        let attempt = (emitted.task.epoch, emitted.task.attempt);
-        for (index, tick) in emitted.batch.values.iter().enumerate() {
-            let window = windows.entry(window_of(*tick, size)).or_default();
-            if window.attempt != attempt {
-                window.attempt = attempt;
-                if !restored.contains(&(emitted.task.job, emitted.task.attempt)) {
-                    window.ticks.clear();
-                }
-            }
-            window.ticks.insert(*tick, (emitted.offset + index as u64) % wave);
-        }
-    }
-    Ok(windows)
+/// The first row that is not what its ticks make it, or that has none.
+fn first_wrong(
+    (series, rows): (&str, &Rows),
+    windows: &Windows,
+    due: &[i64],
+    tolerance: f64,
+) -> Option<Broken> {
+    let wrong = rows.iter().filter_map(|((key, start), row)| {
+        let name = describe(series, key, *start, rows);
+        let Some(window) = windows.get(&start.as_millis()) else {
+            let what = format!("{name} stands there, and no tick fell into it");
+            return Some(Broken::at(row.at, what));
+        };
+        let Some(wanted) = window.sum(key) else {
+            return Some(Broken::at(row.at, format!("{name} has a key that no sensor has")));
+        };
+        let found = float(&row.point, "value").unwrap_or(f64::NAN);
+        let close = |wanted: f64| (found - wanted).abs() <= tolerance;
+        // What a job before had made of it stands until the next has made it anew.
+        let stands = || window.older().filter_map(|older| older.sum(key)).any(close);
+        let is_due = due.binary_search(&start.as_millis()).is_ok();
+        (!close(wanted) && (is_due || !stands()))
+            .then(|| Broken::at(row.at, format!("{name} is {found:.9}, want {wanted:.9}")))
+    });
+    wrong.min_by_key(|broken| broken.at)
 }
 
-/// The windows that must be visible by now: those of the newest attempt, and of the ones before it
-/// as long as each began with a checkpoint; all of them if the jobs have finished, else those whose
-/// end every watermark has passed for a second.
-fn windows_due(run: &Evidence<'_>, windows: &BTreeMap<i64, Expected>, size: i64) -> Vec<i64> {
-    let restored: BTreeSet<Attempt> = run.restored().into_iter().map(|(_, a)| a).collect();
-    let attempts = windows.values().map(|window| window.attempt);
-    let first = attempts.filter(|(_, attempt)| !restored.contains(attempt)).max();
-    let horizon = if run.finished() { i64::MAX } else { watermark(run).saturating_sub(1_000) };
-    let mine = windows.iter().filter(|(_, window)| Some(window.attempt) >= first);
-    mine.map(|(start, _)| *start).filter(|start| start + size <= horizon).collect()
-}
-
-/// The least watermark of the tasks that hold windows, in their newest attempt.
-fn watermark(run: &Evidence<'_>) -> i64 {
-    let newest = run.newest();
-    let mut tasks = BTreeMap::new();
-    for fact in run.facts() {
-        match fact {
-            Fact::RecordWindowed { task, .. } => {
-                tasks.entry(*task).or_insert(i64::MIN);
-            }
-            Fact::WatermarkAdvanced { task, watermark } => {
-                tasks.entry(*task).and_modify(|known| *known = watermark.as_millis());
-            }
-            _ => {}
-        }
-    }
-    let current =
-        tasks.iter().filter(|(task, _)| newest.get(&task.job) == Some(&(task.epoch, task.attempt)));
-    current.map(|(_, watermark)| *watermark).min().unwrap_or(i64::MIN)
+fn first_missing((series, rows): (&str, &Rows), windows: &Windows, due: &[i64]) -> Option<Broken> {
+    due.iter().find_map(|start| {
+        let window = windows.get(start)?;
+        let start = EventTime::from_millis(*start);
+        let stands = |key: &str| rows.contains_key(&(key.to_owned(), start));
+        let absent = KEYS.into_iter().find(|key| window.sum(key).is_some() && !stands(key))?;
+        Some(Broken::somewhere(format!("{} is missing", describe(series, absent, start, rows))))
+    })
 }
 
 /// A window's name: its place counted from the first one of the series.

@@ -22,41 +22,56 @@ pub(super) fn settle(
     faults: &mut Vec<Drawn>,
     world: impl Fn(&[Drawn]) -> World,
 ) -> Vec<NeverOpened> {
-    let mut never = Vec::new();
-    let mut place = 0;
-    while let Some(fault) = faults.get(place) {
-        let Moment::Inside { from, to, fields, place: ppm, step: None } = fault.moment.clone()
-        else {
+    // A window may open only in a world in which another fault is settled: those that have found
+    // nothing try again until none of them finds anything.
+    loop {
+        let (before, mut place) = (open(faults), 0);
+        while place < faults.len() {
+            if let Some(step) =
+                is_open(&faults[place]).then(|| find(faults, place, &world)).flatten()
+                && let Moment::Inside { step: unsettled, .. } = &mut faults[place].moment
+            {
+                *unsettled = Some(step);
+            }
             place += 1;
-            continue;
-        };
-        let open = |other: &&Drawn| matches!(other.moment, Moment::Inside { step: None, .. });
-        let others = faults.iter().filter(|other| !open(other));
-        let others: Vec<Drawn> = others.cloned().collect();
-        let mark = |world: World, probe: &String| match fact(probe, &fields, 1) {
-            Cue::Fact(watch) => world.mark(watch),
-            Cue::Step(_) => world,
-        };
-        let run: Run = [&from, &to].into_iter().fold(world(&others), mark).run();
-        // Behind the marks of a sweep.
-        match run.marks[..] {
-            [.., Some(first), Some(last)] if first < last => {
-                let steps = last - first;
-                let into = u128::from(steps - 1) * u128::from(ppm) / 1_000_000;
-                let step = first + 1 + u64::try_from(into).unwrap_or(0);
-                let step = Some(step);
-                faults[place].moment = Moment::Inside { from, to, fields, place: ppm, step };
-                place += 1;
-            }
-            _ => {
-                let fault = faults.remove(place);
-                let must =
-                    cell.document.fault.iter().find(|part| *part.name.get_ref() == fault.name);
-                if must.is_none_or(|part| part.must_fire != Some(false)) {
-                    never.push(NeverOpened { name: fault.name, what: fault.moment.to_string() });
-                }
-            }
+        }
+        if open(faults) == 0 || open(faults) == before {
+            break;
+        }
+    }
+    let mut never = Vec::new();
+    for fault in faults.extract_if(.., |fault| is_open(fault)) {
+        let must = cell.document.fault.iter().find(|part| *part.name.get_ref() == fault.name);
+        if must.is_none_or(|part| part.must_fire != Some(false)) {
+            never.push(NeverOpened { name: fault.name, what: fault.moment.to_string() });
         }
     }
     never
+}
+
+fn is_open(fault: &Drawn) -> bool {
+    matches!(fault.moment, Moment::Inside { step: None, .. })
+}
+
+/// How many windows are not settled.
+fn open(faults: &[Drawn]) -> usize {
+    faults.iter().filter(|fault| is_open(fault)).count()
+}
+
+/// The step of a window in the world of those that are settled; `None` if it never opens there.
+fn find(faults: &[Drawn], place: usize, world: &impl Fn(&[Drawn]) -> World) -> Option<u64> {
+    let Moment::Inside { from, to, fields, place: ppm, .. } = &faults[place].moment else {
+        return None;
+    };
+    let others: Vec<Drawn> = faults.iter().filter(|other| !is_open(other)).cloned().collect();
+    let mark = |world: World, probe: &String| match fact(probe, fields, 1) {
+        Cue::Fact(watch) => world.mark(watch),
+        Cue::Step(_) => world,
+    };
+    let run: Run = [from, to].into_iter().fold(world(&others), mark).run();
+    // Behind the marks of a sweep.
+    let [.., Some(first), Some(last)] = run.marks[..] else { return None };
+    let steps = last.checked_sub(first).filter(|steps| *steps > 0)?;
+    let into = u128::from(steps - 1) * u128::from(*ppm) / 1_000_000;
+    Some(first + 1 + u64::try_from(into).unwrap_or(0))
 }

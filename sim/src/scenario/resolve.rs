@@ -203,7 +203,8 @@ fn resolve(
     if let Some(sweep) = &document.sweep {
         befall::check_sweep(file, &document, sweep)?;
     }
-    let expectations = document.expect.iter().map(|expect| expectation(file, expect, names));
+    let expectations =
+        document.expect.iter().map(|expect| expectation(file, &document, expect, names));
     let expectations = expectations.collect::<Result<_, _>>()?;
     let name = raw.name.clone();
     Ok(Cell { name, document, programs: submitted, steps, slots, expectations })
@@ -310,7 +311,12 @@ fn known_moment(
     }
 }
 
-fn expectation(file: &File, expect: &Expect, names: &[String]) -> Result<Expectation, Mistake> {
+fn expectation(
+    file: &File,
+    document: &Document,
+    expect: &Expect,
+    names: &[String],
+) -> Result<Expectation, Mistake> {
     let name = expect.check.get_ref();
     let Some(check) = check::CHECKS.iter().find(|check| check.name == name) else {
         let help = suggest(name, check::CHECKS.iter().map(|check| check.name));
@@ -333,7 +339,10 @@ fn expectation(file: &File, expect: &Expect, names: &[String]) -> Result<Expecta
             }
             (_, Some(_), Arg::Bounds { .. }) => return Err(wrong("one value, without bounds")),
             (_, Some((own, kind)), arg) => {
-                let read = kind.read(arg).map_err(|why| wrong(&why))?;
+                let mut read = kind.read(arg).map_err(|why| wrong(&why))?;
+                if let check::Kind::Step | check::Kind::Steps = kind {
+                    read = step::named(file, document, (read, span.clone()))?;
+                }
                 if let check::Value::Since(since) = &read {
                     known_moment(file, (since, span.clone()), names)?;
                 }

@@ -234,10 +234,14 @@ fn delay(part: &ClusterPart) -> Delay {
     }
 }
 
+/// Where savepoints lie unless a step says so.
+const SAVEPOINTS: &str = "file:///savepoints";
+
 /// The cluster of a cell.
 pub(super) fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Cluster {
     let slots = part.slots.as_ref().map_or(1, |slots| *slots.get_ref());
     let mut cluster = Cluster::new(Arc::clone(programs)).task_managers(task_managers(part), slots);
+    cluster.job_manager.savepoints = Some(SAVEPOINTS.to_owned());
     if let Some(number) = &part.job_managers {
         cluster = cluster.job_managers(*number.get_ref());
     }

@@ -288,10 +288,17 @@ fn keys(check: &Check) -> Map<String, Value> {
     let axis = || json!({ "$ref": "#/$defs/Axis" });
     let own = check.keys.iter().map(|(key, kind)| {
         let kind = match kind {
-            Kind::Text => json!({ "type": "string" }),
+            Kind::Text | Kind::Step => json!({ "type": "string" }),
             Kind::Span => span(),
             Kind::Number => json!({ "type": "number" }),
             Kind::Since => json!({ "$ref": "#/$defs/Since" }),
+            Kind::Period => json!({
+                "type": "object",
+                "properties": { "period": { "type": "number", "minimum": 1 } },
+                "required": ["period"],
+                "additionalProperties": false,
+            }),
+            Kind::Steps => json!({ "type": "array", "items": { "type": "string" } }),
         };
         ((*key).to_owned(), json!({ "anyOf": [kind, axis()] }))
     });

@@ -3,6 +3,7 @@
 //! begins with version and settings of the `[job]` of the same program; the step's own go over them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::fault::When;
 use super::format::Document;
 use super::schedule;
 use super::values::Setting;
+use crate::check::Value;
 use crate::fault::Fault;
 use crate::world::person::{self, Line};
 
@@ -205,6 +207,40 @@ fn verb(file: &File, part: &StepPart) -> Result<Option<Verb>, Mistake> {
         Ok(_) => mistake("a step asks a cluster: `run`, `list`, `cancel`, `savepoint`…".to_owned()),
         Err(_) if part.fails || part.exit.is_some_and(|code| code != 0) => Ok(None),
         Err(failure) => mistake(failure.message.lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
+/// The steps that an expectation names, each by its name or by what it calls its job; `job` is the
+/// first job of the file.
+pub(super) fn named(
+    file: &File,
+    document: &Document,
+    (value, span): (Value, Range<usize>),
+) -> Result<Value, Mistake> {
+    let step = |name: String| {
+        let calls = |part: &&StepPart| {
+            let called = part.job.as_ref().and_then(|job| job.called.as_ref());
+            called.is_some_and(|called| *called.get_ref() == name)
+        };
+        let is_step = |part: &&StepPart| *part.name.get_ref() == name;
+        let steps = &document.step;
+        let found = steps.iter().find(is_step).or_else(|| steps.iter().rfind(calls));
+        if let Some(part) = found {
+            return Ok(part.name.get_ref().clone());
+        }
+        if name == "job" && !document.job.0.is_empty() {
+            return Ok(name);
+        }
+        let help = suggest(&name, steps.iter().map(|part| part.name.get_ref().as_str()));
+        let message = format!("there is no step {name:?}");
+        Err(Mistake::new(file, span.clone(), message).help(Some(help)))
+    };
+    match value {
+        Value::Text(name) => step(name).map(Value::Text),
+        Value::Steps(names) => {
+            names.into_iter().map(step).collect::<Result<_, _>>().map(Value::Steps)
+        }
+        other => Ok(other),
     }
 }
 

@@ -1,4 +1,4 @@
-//! CUT: every completed checkpoint, decoded, holds what a model computes for its own source offsets.
+//! CUT: every completed checkpoint and savepoint, decoded, holds what a model computes for its own source offsets.
 //! Needs no crash: a record on the wrong side of a barrier shows in any checkpoint, seconds before a
 //! sum is wrong. The model of windows is [`windows`]; what lies in files is read by
 //! [`super::archive`]; no line of it is shared with what wrote them.
@@ -20,7 +20,7 @@ use super::{Args, Broken, Check, Evidence, Needs, Outcome};
 
 pub(super) const CHECK: Check = Check {
     name: "consistent_cut",
-    about: "every completed checkpoint equals the model's state at the source offsets it holds",
+    about: "every completed checkpoint and savepoint equals the model's state at the source offsets it holds",
     keys: &[],
     measures: &["checkpoints", "sections"],
     needs: Needs::Run,
@@ -63,6 +63,7 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
         }
         transactions.note(&entry.fact);
         let Some((job, _, appended)) = archive.note(&entry.fact) else { continue };
+        sources.append(job, &appended.event);
         let Some(complete) = completes(job, &appended) else { continue };
         if archive.is_damaged(&complete) {
             continue;
@@ -70,7 +71,8 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
         looked.checkpoints += 1;
         let held = hold(&archive, &complete, (&sources, &transactions), &mut looked);
         if let Err(why) = held {
-            let what = format!("checkpoint {}: {why}", complete.checkpoint);
+            let kind = if complete.saved.is_some() { "savepoint" } else { "checkpoint" };
+            let what = format!("{kind} {}: {why}", complete.checkpoint);
             return (looked, Some(Broken::by(entry, what)));
         }
     }
@@ -89,7 +91,7 @@ fn hold(
     looked.sections += parts.values().map(|sections| sections.len() as u64).sum::<u64>();
     let cut = sources.cut(&metadata, &parts)?;
     looked.open |= windows::hold(&metadata, &parts, &cut)?;
-    looked.open |= transactions.hold(complete, &parts)?;
+    looked.open |= transactions.hold(&metadata, &parts)?;
     known(&parts, &cut)
 }
 

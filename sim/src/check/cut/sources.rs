@@ -11,18 +11,21 @@ use slackwater_core::Data;
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::codec::decode_batch;
 use slackwater_core::fact::Fact;
-use slackwater_core::id::{Attempt, JobEpoch, JobId};
+use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId};
+use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
 use slackwater_core::time::{EventTime, parse_span};
 
 use super::Parts;
+use crate::check::lineage::{Lineage, Phase};
 use crate::check::sections::{Section, Share};
 use crate::check::{LedgerEntry, Reading};
 
 /// A record as its source read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Record {
-    Tick(i64),
+    /// Its time, and its phase in the sawtooth of the job that read it.
+    Tick(i64, Phase),
     Entry(LedgerEntry),
     Reading(Reading),
 }
@@ -30,7 +33,7 @@ pub(super) enum Record {
 impl Record {
     pub(super) fn time(&self) -> i64 {
         match self {
-            Self::Tick(time) => *time,
+            Self::Tick(time, _) => *time,
             Self::Entry(entry) => entry.at.as_millis(),
             Self::Reading(reading) => reading.at.as_millis(),
         }
@@ -57,10 +60,17 @@ type Term = (JobEpoch, Attempt);
 /// What a split emitted, by offset, each with the newest attempt that did.
 type ByOffset = BTreeMap<u64, (Term, Record)>;
 
-/// Everything that sources have emitted, by job, source, split and offset.
+/// By source and split.
+type BySplit = BTreeMap<(String, u32), ByOffset>;
+
+/// Everything that sources have emitted, by job, source, split and offset. A job that began with a
+/// savepoint has the records before it from the job that it was taken of.
 #[derive(Default)]
 pub(super) struct Sources {
-    records: BTreeMap<(JobId, String, u32), ByOffset>,
+    records: BTreeMap<JobId, BySplit>,
+    lineage: Lineage,
+    /// What lay before each savepoint when it completed.
+    saved: BTreeMap<(JobId, CheckpointId), BySplit>,
     idle: BTreeMap<(JobId, String), bool>,
 }
 
@@ -78,12 +88,12 @@ pub(super) struct Cut {
     pub(super) source: &'static str,
     pub(super) window: &'static str,
     pub(super) scan: &'static str,
-    /// The records with their place in their split, from the first.
-    pub(super) records: Vec<(u64, Record)>,
+    /// The records that a window may still hold.
+    pub(super) records: Vec<Record>,
     /// Between what the watermark must lie: the same twice, unless a split is at its end or idle.
     pub(super) watermark: (i64, i64),
-    /// How many steps the sawtooth has.
-    pub(super) wave: u64,
+    /// At which step the sawtooth stands, and how many turns it has counted.
+    saw: (u64, Option<u64>),
 }
 
 impl Sources {
@@ -95,14 +105,18 @@ impl Sources {
         let Fact::SourceEmitted { task, uid, split, offset, records, .. } = fact else {
             return Ok(());
         };
+        let line = self.lineage.of(task.job);
         let decoded = match uid.0.as_str() {
-            "ticks" => decode(&records.0, |at: EventTime| Record::Tick(at.as_millis())),
-            "entries" => decode(&records.0, Record::Entry),
-            "log-source" => decode(&records.0, Record::Reading),
+            "ticks" => decode(&records.0, |at: EventTime, place| {
+                Record::Tick(at.as_millis(), line.phase(offset + place))
+            }),
+            "entries" => decode(&records.0, |entry, _| Record::Entry(entry)),
+            "log-source" => decode(&records.0, |reading, _| Record::Reading(reading)),
             _ => return Ok(()),
         };
         let decoded = decoded.map_err(|why| format!("a batch of {uid}: {why}"))?;
-        let known = self.records.entry((task.job, uid.0.clone(), *split)).or_default();
+        let known = self.records.entry(task.job).or_default();
+        let known = known.entry((uid.0.clone(), *split)).or_default();
         let term = (task.epoch, task.attempt);
         for (place, record) in (*offset..).zip(decoded) {
             let is_newer = known.get(&place).is_none_or(|(before, _)| *before <= term);
@@ -111,6 +125,39 @@ impl Sources {
             }
         }
         Ok(())
+    }
+
+    /// Takes an entry of a job's log: what lies before a savepoint is kept, and a job that begins
+    /// with one has it.
+    pub(super) fn append(&mut self, job: JobId, event: &LogEvent) {
+        self.lineage.append(job, event);
+        match event {
+            LogEvent::Saved { metadata, .. } => {
+                self.saved.insert((job, metadata.checkpoint), self.before_it(metadata));
+            }
+            LogEvent::Submitted { from: Some(start), .. } => {
+                let of = (start.metadata.job, start.metadata.checkpoint);
+                let known = self.saved.get(&of).cloned();
+                let known = known.unwrap_or_else(|| self.before_it(&start.metadata));
+                self.records.insert(job, known);
+            }
+            _ => {}
+        }
+    }
+
+    /// The records before the positions that metadata tells.
+    fn before_it(&self, metadata: &CheckpointMetadata) -> BySplit {
+        let positions = metadata.vertices.iter().flat_map(|vertex| &vertex.contents.positions);
+        let own = self.records.get(&metadata.job);
+        let before = positions.filter_map(|at| {
+            let split = (at.uid.0.clone(), at.split);
+            let records = own?.get(&split)?.range(..at.offset);
+            let older = |(place, (_, record)): (&u64, &(Term, Record))| {
+                (*place, (Term::default(), record.clone()))
+            };
+            Some((split, records.map(older).collect()))
+        });
+        before.collect()
     }
 
     /// What lies before a checkpoint's offsets; every state of its source is looked at.
@@ -124,23 +171,22 @@ impl Sources {
             return Err("it holds no offset of a source that the model knows".into());
         };
         let program = &metadata.program;
-        let wave = setting(program, "wave").and_then(|wave| wave.parse().ok()).unwrap_or(10);
-        let mut cut = Cut { source: uid, window, scan, wave, ..Cut::default() };
+        let mut cut = Cut { source: uid, window, scan, ..Cut::default() };
         let own = sections().filter(|section| section.uid.0 == *uid);
         let (mut held, mut all) = (i64::MAX, Vec::new());
         for section in own.clone().filter(|section| of(section, "position")) {
             let position: Position = section.only().map_err(|why| named(section, why))?;
-            let known = self.records.get(&(metadata.job, (*uid).to_owned(), position.split));
-            let greatest = self.before(&position, known, &mut cut)?;
+            said(metadata, uid, &position)?;
+            let greatest = self.before(&position, (metadata.job, uid), &mut cut)?;
             let rule = Rule::of(uid, program)?;
-            let said = own
+            let state = own
                 .clone()
                 .find(|other| of(other, "greatest") && other.share == Share::Item(position.split));
-            let said = said.ok_or_else(|| format!("{uid}: split {} has none", position.split))?;
-            let found: EventTime = said.only().map_err(|why| named(said, why))?;
+            let state = state.ok_or_else(|| format!("{uid}: split {} has none", position.split))?;
+            let found: EventTime = state.only().map_err(|why| named(state, why))?;
             if found.as_millis() != rule.state(greatest) {
                 let want = rule.state(greatest);
-                return Err(format!("{} is {found}, want {want}", said.name()));
+                return Err(format!("{} is {found}, want {want}", state.name()));
             }
             let watermark = rule.watermark(greatest);
             all.push(watermark);
@@ -160,21 +206,46 @@ impl Sources {
     fn before(
         &self,
         position: &Position,
-        known: Option<&BTreeMap<u64, (Term, Record)>>,
+        (job, uid): (JobId, &str),
         cut: &mut Cut,
     ) -> Result<i64, String> {
+        let Position { split, offset, .. } = position;
+        let known = self.records.get(&job).and_then(|own| own.get(&(uid.to_owned(), *split)));
+        let line = self.lineage.of(job);
+        cut.saw = (line.step(*offset), line.turns(*offset));
+        let first = line.begins(uid, *split);
         let mut greatest = i64::MIN;
-        for place in 0..position.offset {
+        for place in 0..*offset {
             let Some((_, record)) = known.and_then(|known| known.get(&place)) else {
-                let Position { split, offset, .. } = position;
                 return Err(format!(
                     "it holds offset {offset} of split {split}, and no source emitted {place}"
                 ));
             };
-            greatest = greatest.max(record.time());
-            cut.records.push((place, record.clone()));
+            // Where event time began anew, what was before has no time.
+            if place >= first || !line.resets {
+                greatest = greatest.max(record.time());
+            }
+            // What was drained has fired, whatever its time.
+            if place >= first || !line.was_drained {
+                cut.records.push(record.clone());
+            }
         }
         Ok(greatest)
+    }
+}
+
+/// What the metadata tells of a position is what the state holds.
+fn said(metadata: &CheckpointMetadata, uid: &str, position: &Position) -> Result<(), String> {
+    let all = metadata.vertices.iter().flat_map(|vertex| &vertex.contents.positions);
+    let mut told = all.filter(|told| told.uid.0 == uid && told.split == position.split);
+    let offsets: Vec<u64> = told.by_ref().map(|told| told.offset).collect();
+    // Format 1 tells nothing.
+    match metadata.format < 2 || offsets == [position.offset] {
+        true => Ok(()),
+        false => Err(format!(
+            "its metadata tells offset {offsets:?} of split {}, and its state holds {}",
+            position.split, position.offset
+        )),
     }
 }
 
@@ -220,6 +291,14 @@ fn setting<'a>(program: &'a Program, name: &str) -> Option<&'a str> {
     program.settings.get(name).map(String::as_str)
 }
 
+/// The state of the sawtooth: its step, and from the second version on the turns.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Scan {
+    Step(u64),
+    Named { step: u64, turns: u64 },
+}
+
 /// The sawtooth has gone on by a step with every tick.
 fn scan_of<'a>(cut: &Cut, sections: impl Iterator<Item = &'a Section>) -> Result<(), String> {
     if cut.scan.is_empty() {
@@ -227,11 +306,15 @@ fn scan_of<'a>(cut: &Cut, sections: impl Iterator<Item = &'a Section>) -> Result
     }
     let mut scans = sections.filter(|section| section.uid.0 == cut.scan);
     let Some(scan) = scans.next() else { return Err(format!("{} has no state", cut.scan)) };
-    let found: u64 = scan.only().map_err(|why| named(scan, why))?;
-    let want = cut.records.len() as u64 % cut.wave.max(1);
+    let found: Scan = scan.only().map_err(|why| named(scan, why))?;
+    let found = match found {
+        Scan::Step(step) => (step, None),
+        Scan::Named { step, turns } => (step, Some(turns)),
+    };
+    let want = cut.saw;
     match found == want {
         true => Ok(()),
-        false => Err(format!("{} is {found}, want {want}", scan.name())),
+        false => Err(format!("{} is {found:?}, want {want:?}", scan.name())),
     }
 }
 
@@ -239,7 +322,8 @@ fn named(section: &Section, why: String) -> String {
     format!("{}: {why}", section.name())
 }
 
-fn decode<T: Data>(bytes: &[u8], record: impl Fn(T) -> Record) -> Result<Vec<Record>, String> {
+/// Decodes a batch; each record with its place in it.
+fn decode<T: Data>(bytes: &[u8], record: impl Fn(T, u64) -> Record) -> Result<Vec<Record>, String> {
     let batch = decode_batch::<T>(bytes).map_err(|error| error.to_string())?;
-    Ok(batch.values.into_iter().map(record).collect())
+    Ok(batch.values.into_iter().zip(0..).map(|(value, place)| record(value, place)).collect())
 }

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::CheckpointId;
 
 use super::Parts;
-use crate::check::archive::Complete;
 use crate::check::sections::Share;
 
 /// What the database was told of transactions.
@@ -42,7 +42,11 @@ impl Transactions {
     }
 
     /// Holds what a checkpoint lists against what was prepared. Whether it lists any.
-    pub(super) fn hold(&self, complete: &Complete, parts: &Parts) -> Result<bool, String> {
+    pub(super) fn hold(
+        &self,
+        complete: &CheckpointMetadata,
+        parts: &Parts,
+    ) -> Result<bool, String> {
         let mut any = false;
         for section in parts.values().flatten().filter(|s| s.state == "transactions") {
             let Share::Item(index) = section.share else {
@@ -60,7 +64,7 @@ impl Transactions {
                     ));
                 }
             }
-            let Complete { job, epoch, attempt, .. } = complete;
+            let CheckpointMetadata { job, epoch, attempt, .. } = complete;
             let own = format!("{job}/{}/{index}/e{epoch}a{attempt}/", section.uid);
             let mut due = self.prepared.range(own.clone()..);
             let forgotten = due.by_ref().take_while(|(id, _)| id.starts_with(&own)).find(

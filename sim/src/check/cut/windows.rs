@@ -176,18 +176,19 @@ fn model(cut: &Cut, watermark: &BTreeMap<KeyGroup, i64>, max: u16) -> (Open, Wai
         let place = open.entry((group, bytes));
         place.and_modify(|known| known.add(held)).or_insert(held);
     };
-    for (place, record) in &cut.records {
+    for record in &cut.records {
         let start = record.time().div_euclid(SIZE) * SIZE;
         let mut reading = |key: &str, value: f64| {
             let key = key.to_owned();
             add(start, &|out| key.encode(out), key.hash64(), Held::Sum(value));
         };
         match record {
-            Record::Tick(_) => {
-                let phase = (place % cut.wave) as f64 / cut.wave as f64;
+            Record::Tick(_, phase) => {
+                let (phase, turns) = (phase.part, phase.turns);
                 reading("temp", phase);
                 reading("pressure", (phase * TAU).sin());
                 reading("door", f64::from(u8::from(phase > 0.4)));
+                turns.into_iter().for_each(|turns| reading("turns", turns as f64));
             }
             Record::Reading(own) => reading(&own.key, own.value),
             Record::Entry(entry) => {
