@@ -115,7 +115,7 @@ impl Cluster {
         }
         self.out.tell(Fact::TaskManagerRegistered { task_manager: id.clone(), slots });
         for job in &mut self.jobs {
-            job.registered(now, &id);
+            job.registered(now, &id, &mut self.out);
         }
         self.pool.add(id, slots, workers);
         self.advance(now)

@@ -97,6 +97,9 @@ pub struct Job {
     not_before: Duration,
     /// Task managers of the job manager before this one, which may still run tasks of the job.
     awaited: BTreeSet<TaskManagerId>,
+    /// Task managers that were lost with tasks of the job and have not come back: they may stand
+    /// still, and write when they go on, whatever has become of the job by then.
+    strays: BTreeSet<TaskManagerId>,
     /// Cancelled under the job manager before this one, which did not live to see the end.
     cancelled: bool,
     /// Since when every task has been running.
@@ -121,6 +124,7 @@ impl Job {
             cause: String::new(),
             not_before: Duration::ZERO,
             awaited: BTreeSet::new(),
+            strays: BTreeSet::new(),
             cancelled: false,
             running_since: None,
             coordinator: None,
@@ -256,10 +260,14 @@ impl Job {
     }
 
     /// Takes the registration of a task manager. When all that an earlier job manager used are here,
-    /// nothing of theirs runs any more: a restart need not wait.
-    pub fn registered(&mut self, now: Duration, task_manager: &TaskManagerId) {
+    /// nothing of theirs runs any more: a restart need not wait. What one of them has written since
+    /// the job has ended goes.
+    pub fn registered(&mut self, now: Duration, task_manager: &TaskManagerId, out: &mut Outbox) {
         if self.awaited.remove(task_manager) && self.awaited.is_empty() {
             self.not_before = now;
+        }
+        if self.strays.remove(task_manager) && self.status.is_final() {
+            self.sweep_everything(out);
         }
     }
 
@@ -275,6 +283,7 @@ impl Job {
         if !self.tasks.end(Some(task_manager), TaskStatus::Failed) {
             return Wish::Nothing;
         }
+        self.strays.insert(task_manager.clone());
         let deployed = self.held.is_none();
         let wish = self.fail(now, cause, false, out);
         if deployed {

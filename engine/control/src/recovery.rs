@@ -2,6 +2,8 @@
 //! Reads entries and nothing else; whether a checkpoint's files are whole is the executor's to find out.
 //! What then happens to the job: [`crate::cluster::Cluster::resume`].
 
+use std::collections::BTreeSet;
+
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, TaskManagerId, TriggerId};
@@ -41,6 +43,8 @@ pub struct Recovered {
     pub attempt: Attempt,
     /// Where that attempt was deployed, or was about to be.
     pub task_managers: Vec<TaskManagerId>,
+    /// Where it was ever deployed: any of them may yet write what nobody waits for.
+    pub hosts: BTreeSet<TaskManagerId>,
     /// How many failures had been counted by then.
     pub failures: u32,
     /// No checkpoint id from here on has been used.
@@ -88,6 +92,7 @@ impl Recovered {
             program,
             attempt: Attempt(0),
             task_managers: Vec::new(),
+            hosts: BTreeSet::new(),
             failures: 0,
             next_checkpoint: first_id(start.as_ref()),
             completed: Vec::new(),
@@ -104,6 +109,7 @@ impl Recovered {
             LogEvent::Deployed { attempt, task_managers, failures, ids_below } => {
                 self.attempt = self.attempt.max(*attempt);
                 self.task_managers.clone_from(task_managers);
+                self.hosts.extend(task_managers.iter().cloned());
                 self.failures = *failures;
                 self.reserve(*ids_below);
             }

@@ -61,8 +61,10 @@ pub struct Savepoints {
     last: Option<(String, Box<CheckpointMetadata>)>,
     /// Those that stay in the memory of this job manager, by their place in it.
     kept: BTreeMap<String, Box<CheckpointMetadata>>,
-    /// Folders of those that were given up: tasks may write their parts yet.
+    /// Folders of those that were given up since the last look: tasks may write their parts yet.
     litter: Vec<String>,
+    /// All of them.
+    given_up: Vec<String>,
 }
 
 impl Savepoints {
@@ -210,6 +212,7 @@ impl Coordinator {
         if !asked.inline && checkpoint > CheckpointId::default() {
             out.push(Command::Unsave { job, paths: vec![asked.path.clone()] });
             // Tasks may write their parts of it yet: it is looked for once more.
+            self.savepoints.given_up.push(asked.path.clone());
             self.savepoints.litter.push(asked.path);
         }
     }
@@ -224,6 +227,14 @@ impl Coordinator {
     /// Deletes what tasks may have written for savepoints that were given up.
     pub(super) fn tidy_up_savepoints(&mut self, out: &mut Outbox) {
         let paths = std::mem::take(&mut self.savepoints.litter);
+        if !paths.is_empty() {
+            out.push(Command::Unsave { job: self.plan.job, paths });
+        }
+    }
+
+    /// The same of a job that has ended, whenever that was.
+    pub(crate) fn sweep_savepoints(&self, out: &mut Outbox) {
+        let paths = self.savepoints.given_up.clone();
         if !paths.is_empty() {
             out.push(Command::Unsave { job: self.plan.job, paths });
         }

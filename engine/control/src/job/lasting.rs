@@ -67,6 +67,7 @@ impl Job {
         let coordinator = Coordinator::new(&plan, recovered.next_checkpoint, start);
         let mut job = Self::new(plan, now, attempt, failures);
         job.coordinator = coordinator;
+        job.strays.clone_from(&recovered.hosts);
         if let Some(own) = &mut job.coordinator {
             own.take_over_savepoints(&recovered.saved, recovered.ended.is_none(), out);
         }
@@ -155,11 +156,12 @@ impl Job {
         out.extend(held.deployments);
     }
 
-    /// Deletes all checkpoints of a job that nobody will start again. A failed one keeps them.
-    fn sweep_everything(&self, out: &mut Outbox) {
-        if let Some(coordinator) = &self.coordinator
-            && self.status != JobStatus::Failed
-        {
+    /// Deletes all checkpoints of a job that nobody will start again, and what was begun of savepoints
+    /// that were given up. A failed one keeps its checkpoints: a person may start another with them.
+    pub(super) fn sweep_everything(&self, out: &mut Outbox) {
+        let Some(coordinator) = &self.coordinator else { return };
+        coordinator.sweep_savepoints(out);
+        if self.status != JobStatus::Failed {
             let (job, below) = (self.plan.job, coordinator.ids_below());
             out.push(Command::Sweep { job, keep: Vec::new(), below });
         }

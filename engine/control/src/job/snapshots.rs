@@ -173,6 +173,10 @@ impl Job {
                 out.tell(Fact::MessageFenced { message, cause });
             }
         }
+        if self.status.is_final() {
+            // Whoever says so may have written a file that nobody else will look for.
+            self.sweep_everything(out);
+        }
         true
     }
 }

@@ -304,6 +304,29 @@ fn a_cancelled_job_deletes_its_checkpoints_and_a_failed_one_keeps_them() {
 }
 
 #[test]
+fn what_a_lost_task_manager_wrote_behind_the_end_goes_when_it_is_back() {
+    let strict = || Setting { restart: Restart::None, ..Setting::default() };
+    check(
+        strict,
+        &[
+            // It stood still when the job ended, and may have gone on with what it had in hand.
+            ("up lose:a cancel over back:a back:a", "CANCELED sweep-but: sweep-but:"),
+            // One that was there has told the end of its tasks: they write no more.
+            ("up cancel over back:a", "CANCELED sweep-but:"),
+            // One that ran nothing of the job has written nothing.
+            ("up cancel over back:c lose:c back:c", "CANCELED sweep-but:"),
+            // What it says then changes nothing, but names what it may have written.
+            (
+                "up wait:1000 cancel over ack:s0",
+                "trigger:1 abort:1 discard:1 CANCELED sweep-but: fenced sweep-but:",
+            ),
+            // A person may start another job with what a failed one keeps.
+            ("up lose:a over back:a", "FAILED"),
+        ],
+    );
+}
+
+#[test]
 fn nothing_is_deployed_and_nothing_ends_before_the_log_says_so() {
     check(
         Setting::default,

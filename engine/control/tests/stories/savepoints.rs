@@ -98,7 +98,7 @@ fn what_ends_the_attempt_ends_the_savepoints_that_it_was_asked_for() {
         without_interval,
         &[
             ("up save:7 save:8 lose:a", "savepoint:1 failed:0 failed:1 unsave:1"),
-            ("up save:7 cancel over", "savepoint:1 failed:1 unsave:1 CANCELED sweep-but:"),
+            ("up save:7 cancel over", "savepoint:1 failed:1 unsave:1 CANCELED unsave:1 sweep-but:"),
         ],
     );
     let play = Play::of(without_interval(), "up save:7 save:8 lose:a");
@@ -184,4 +184,22 @@ fn one_in_the_memory_of_the_job_manager_is_lost_with_it() {
     play.follow("leader back:a back:b up");
     assert!(play.cluster.kept_savepoint("jobmanager://savepoints/1").is_none());
     assert!(!play.said.iter().any(|word| word.starts_with("publish")));
+}
+
+#[test]
+fn what_was_begun_of_a_savepoint_goes_at_the_end_of_its_job_and_behind_it() {
+    check(
+        without_interval,
+        &[
+            (
+                "up save:7 ack:s0 lose:a cancel over back:a",
+                "savepoint:1 + failed:1 unsave:1 CANCELED unsave:1 sweep-but: unsave:1 sweep-but:",
+            ),
+            // What is complete is nobody's to delete.
+            (
+                "up save:7 acks saved lose:a cancel over back:a",
+                "savepoint:1 + + + + save:1 saved:1 CANCELED sweep-but: sweep-but:",
+            ),
+        ],
+    );
 }
