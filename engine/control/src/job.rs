@@ -3,6 +3,7 @@
 //! Its checkpoints are [`crate::checkpoint`]; who owns the slots and all jobs, [`crate::cluster`].
 
 mod lasting;
+mod settling;
 mod snapshots;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use slackwater_core::joblog::LogEvent;
 
 pub use self::lasting::Complete;
 use self::lasting::Lasting;
+use self::settling::Settling;
 pub use self::snapshots::RestoreFailed;
 use crate::checkpoint::{Coordinator, Plan};
 use crate::command::{Command, Outbox, Placement};
@@ -33,11 +35,14 @@ const FOUND: &[JobStatus] = {
 /// Every state and where it may lead.
 pub const EXITS: &[(JobStatus, &[JobStatus])] = &[
     (JobStatus::Created, FOUND),
-    (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Canceled]),
+    (JobStatus::Scheduling, &[JobStatus::Deploying, JobStatus::Cancelling, JobStatus::Canceled]),
     (JobStatus::Deploying, &[JobStatus::Running, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Running, &[JobStatus::Finished, JobStatus::Failing, JobStatus::Cancelling]),
     (JobStatus::Failing, &[JobStatus::Restarting, JobStatus::Failed, JobStatus::Cancelling]),
-    (JobStatus::Restarting, &[JobStatus::Scheduling, JobStatus::Canceled, JobStatus::Failed]),
+    (
+        JobStatus::Restarting,
+        &[JobStatus::Scheduling, JobStatus::Cancelling, JobStatus::Canceled, JobStatus::Failed],
+    ),
     (JobStatus::Cancelling, &[JobStatus::Canceled]),
     (JobStatus::Canceled, &[]),
     (JobStatus::Failed, &[]),
@@ -102,6 +107,9 @@ pub struct Job {
     strays: BTreeSet<TaskManagerId>,
     /// Cancelled under the job manager before this one, which did not live to see the end.
     cancelled: bool,
+    settling: Settling,
+    /// In CANCELLING: not longer than this.
+    settle_until: Duration,
     /// Since when every task has been running.
     running_since: Option<Duration>,
     coordinator: Option<Coordinator>,
@@ -126,6 +134,8 @@ impl Job {
             awaited: BTreeSet::new(),
             strays: BTreeSet::new(),
             cancelled: false,
+            settling: Settling::No,
+            settle_until: Duration::ZERO,
             running_since: None,
             coordinator: None,
             lasting: BTreeMap::new(),
@@ -166,6 +176,7 @@ impl Job {
         match self.status {
             _ if self.ending.is_some() => None,
             JobStatus::Restarting => Some(self.not_before),
+            JobStatus::Cancelling => self.settles_at(),
             JobStatus::Running => self.coordinator.as_ref().and_then(Coordinator::wakes_at),
             _ => None,
         }
@@ -179,10 +190,12 @@ impl Job {
         if self.status == JobStatus::Restarting && now >= self.not_before {
             self.awaited.clear();
             if self.cancelled {
-                self.end(JobStatus::Canceled, out);
-                return Wish::Nothing;
+                return self.cancel_again(now, out);
             }
             self.go(JobStatus::Scheduling, out);
+        }
+        if self.status == JobStatus::Cancelling && self.settling != Settling::No {
+            return self.advance_cancelling(now, out);
         }
         self.advance_checkpoints(now, out)
     }
@@ -190,7 +203,11 @@ impl Job {
     /// Whether it waits for slots and could use them.
     pub fn wants_slots(&self) -> bool {
         let writing = self.coordinator.as_ref().is_some_and(Coordinator::is_writing);
-        self.status == JobStatus::Scheduling && self.ending.is_none() && !writing
+        let waits = match self.status {
+            JobStatus::Cancelling => self.settling == Settling::Wanted,
+            status => status == JobStatus::Scheduling,
+        };
+        waits && self.ending.is_none() && !writing
     }
 
     /// Takes the next attempt, placed like this. The deployments follow once the log knows of it.
@@ -201,9 +218,8 @@ impl Job {
         assert!(self.wants_slots(), "a job is deployed when it waits for slots");
         let on = |place: &Placement| (place.subtask, place.worker.task_manager.clone());
         self.tasks.begin(placement.iter().map(on));
-        self.go(JobStatus::Deploying, out);
         let attempt = self.tasks.attempt;
-        let restore = self.coordinator.as_ref().and_then(Coordinator::restore_point).map(Box::new);
+        let restore = self.start(out).map(Box::new);
         let ids_below = self.coordinator.as_mut().map_or(CheckpointId(0), |coordinator| {
             coordinator.begin(attempt);
             coordinator.ids_below()
@@ -224,7 +240,8 @@ impl Job {
             subtasks,
         };
         let deployments = by_worker.into_iter().map(deploy).collect();
-        self.held = Some(Held { restore: restore.map(|point| point.checkpoint), deployments });
+        let begun_with = restore.filter(|point| !point.is_beginning());
+        self.held = Some(Held { restore: begun_with.map(|point| point.checkpoint), deployments });
         let (task_managers, failures) = (self.tasks.hosts(), self.budget.failures());
         let event = LogEvent::Deployed { attempt, task_managers, failures, ids_below };
         self.last(event, Lasting::Deployment { attempt, ids_below }, out);
@@ -292,28 +309,6 @@ impl Job {
         wish
     }
 
-    /// Cancels the job; one that is being cancelled already, or has been, stays so. Its tasks stop
-    /// at once; who asked may be told once the log knows.
-    ///
-    /// # Errors
-    /// The state that forbids it.
-    pub fn cancel(&mut self, now: Duration, out: &mut Outbox) -> Result<Wish, JobStatus> {
-        match self.ending.unwrap_or(self.status) {
-            JobStatus::Scheduling | JobStatus::Restarting => {
-                self.end(JobStatus::Canceled, out);
-                Ok(Wish::Nothing)
-            }
-            JobStatus::Deploying | JobStatus::Running | JobStatus::Failing => {
-                self.go(JobStatus::Cancelling, out);
-                self.last(LogEvent::Cancelled, Lasting::Cancellation, out);
-                self.stop_tasks("the job is cancelled", out);
-                Ok(self.settle(now, out))
-            }
-            JobStatus::Cancelling | JobStatus::Canceled => Ok(Wish::Nothing),
-            forbids => Err(forbids),
-        }
-    }
-
     fn refuses(&self, task: &Execution) -> Option<String> {
         if task.epoch != self.plan.epoch {
             return Some(format!("epoch {} is not {}", task.epoch, self.plan.epoch));
@@ -340,6 +335,7 @@ impl Job {
                 self.fatal = true;
                 self.cause = cause.to_owned();
             }
+            JobStatus::Cancelling => self.failed_to_settle(fatal, out),
             _ => {}
         }
         self.settle(now, out)
@@ -382,7 +378,7 @@ impl Job {
                 return Wish::ReleaseSlots;
             }
             JobStatus::Failing if over => self.end(JobStatus::Failed, out),
-            JobStatus::Cancelling if over => self.end(JobStatus::Canceled, out),
+            JobStatus::Cancelling => return self.leave(now, out),
             _ => {}
         }
         Wish::Nothing

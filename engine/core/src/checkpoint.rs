@@ -215,6 +215,25 @@ pub struct RestorePoint {
     pub halted: bool,
 }
 
+impl RestorePoint {
+    /// Where a job begins that has no checkpoint: with nothing.
+    pub fn beginning() -> Self {
+        Self {
+            checkpoint: CheckpointId(0),
+            vertices: Vec::new(),
+            finished: Vec::new(),
+            storage: None,
+            reset_watermarks: false,
+            halted: false,
+        }
+    }
+
+    /// Whether it is [`RestorePoint::beginning`]: checkpoints are counted from 1.
+    pub fn is_beginning(&self) -> bool {
+        self.checkpoint == CheckpointId(0)
+    }
+}
+
 impl From<&CheckpointMetadata> for RestorePoint {
     fn from(metadata: &CheckpointMetadata) -> Self {
         Self {

@@ -25,11 +25,11 @@ fn exits(from: JobStatus) -> &'static [JobStatus] {
     match from {
         // A job that a new leader takes over begins with a restart, or has ended already.
         Created => &[Scheduling, Restarting, Canceled, Failed, Finished],
-        Scheduling => &[Deploying, Canceled],
+        Scheduling => &[Deploying, Cancelling, Canceled],
         Deploying => &[Running, Failing, Cancelling],
         Running => &[Finished, Failing, Cancelling],
         Failing => &[Restarting, Failed, Cancelling],
-        Restarting => &[Scheduling, Canceled, Failed],
+        Restarting => &[Scheduling, Cancelling, Canceled, Failed],
         Cancelling => &[Canceled],
         Canceled | Failed | Finished => &[],
     }

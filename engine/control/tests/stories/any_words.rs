@@ -21,7 +21,7 @@ const WORDS: &[(u32, &[&str])] = &[
     (2, &["unwritten", "again", "wait:3000", "end:s0", "end:s1", "slow", "durable", "run:s0"]),
     (2, &["old-ack:s0", "old-ack:k1", "ack:k0@1", "ack:s1@2", "decline:s1", "decline:k0@3"]),
     (1, &["lose:a", "lose:b", "fail:s0", "fail:k1", "finish:s1", "flaky:k0", "damaged:s0"]),
-    (1, &["leader", "leader:2", "wait:10000"]),
+    (1, &["leader", "leader:2", "wait:10000", "cancel"]),
     (2, &["save:1", "save:2", "save:3 acks saved", "acks saved", "stop:4", "unsaved", "save:1"]),
     (1, &["stop:5 acks saved end:s0 end:s1", "drain:6", "keep:7 acks saved"]),
 ];

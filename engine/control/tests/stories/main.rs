@@ -3,6 +3,7 @@
 //! The words are `play`'s; many jobs and their slots in any order: `tests/any_order.rs`.
 
 mod any_words;
+mod cancel;
 mod checkpoints;
 mod leaders;
 mod play;

@@ -398,7 +398,8 @@ impl Play {
                     if self.attempt != attempt {
                         let over = self.tasks.values().all(|status| is_over(*status));
                         assert!(over && attempt > self.attempt, "one attempt lives at a time");
-                        self.begins_with(restore.as_ref().map(|point| point.checkpoint));
+                        let taken_up = restore.as_ref().filter(|point| !point.is_beginning());
+                        self.begins_with(taken_up.map(|point| point.checkpoint));
                         (self.attempt, self.tasks) = (attempt, BTreeMap::new());
                         self.said.extend(restore.is_none().then(|| "start".to_owned()));
                         let halted = restore.as_ref().is_some_and(|point| point.halted);

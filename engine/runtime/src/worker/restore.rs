@@ -68,7 +68,7 @@ impl Restorer<'_> {
         instance: &mut Instance,
     ) -> Result<(), Unrestored> {
         let mut restored = Restored { spared: self.spared.to_vec(), ..Restored::default() };
-        if let Some(point) = point {
+        if let Some(point) = point.filter(|point| !point.is_beginning()) {
             let bytes;
             let left;
             (left, bytes) = self.read(point).await?;
