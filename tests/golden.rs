@@ -57,7 +57,8 @@ fn typed(lines: &[String]) -> Action {
         keep: Some("it".into()),
         job: "job".into(),
     };
-    let memory = Memory::new(BTreeMap::from([("job".to_owned(), "job".to_owned())]), 1);
+    let words = BTreeMap::from([("job".to_owned(), "job".to_owned())]);
+    let memory = Memory::new(words, 1, Arc::new(slackwater_jobs::catalog()));
     let main = types_at_once(lines.iter().map(line).collect(), &memory);
     Action::Run { node: CLIENT.to_owned(), main }
 }

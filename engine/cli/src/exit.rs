@@ -5,6 +5,7 @@
 use std::fmt;
 
 use slackwater_dataflow::task::PlanError;
+use slackwater_runtime::store::{StoreError, Trouble};
 
 /// The exit codes of the engine's verbs.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,17 @@ impl From<PlanError> for Failure {
             other => other.to_string(),
         };
         Self::new(Exit::Usage, message)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match error.trouble() {
+            Trouble::Declined(_) => Exit::Usage,
+            Trouble::Address(_) | Trouble::Refused(_) | Trouble::Transient(_) => Exit::Environment,
+            _ => Exit::BadInput,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The engine's verbs as a library: `run`, `list`, `cancel`, `savepoint`,
+//! The engine's verbs as a library: `run`, `plan`, `list`, `cancel`, `savepoint`,
 //! `stop`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
@@ -14,11 +14,13 @@ pub mod exit;
 pub mod local;
 pub mod node;
 pub mod picture;
+pub mod plan;
 pub mod remote;
 pub mod run;
 pub mod savepoint;
 pub mod series;
 pub mod tally;
+pub mod told;
 pub mod watch;
 
 use exit::{Exit, Failure};
@@ -32,7 +34,9 @@ pub enum Verb {
     List(remote::ListArgs),
     /// Cancel a job of a cluster and delete its checkpoints
     Cancel(remote::CancelArgs),
-    /// Take a savepoint of a job of a cluster, which goes on
+    /// Print a job's graph; with --against, what it makes of a savepoint: 9 if it cannot go on from it
+    Plan(plan::PlanArgs),
+    /// Take a savepoint of a job of a cluster, which goes on; or look after those that are there
     Savepoint(savepoint::SavepointArgs),
     /// End a job of a cluster with a savepoint to go on from
     Stop(savepoint::StopArgs),
@@ -52,9 +56,15 @@ impl Verb {
     pub fn asks_a_cluster(&self) -> bool {
         match self {
             Self::Run(args) => !args.local,
-            Self::List(_) | Self::Cancel(_) | Self::Savepoint(_) | Self::Stop(_) => true,
-            Self::JobManager(_) | Self::TaskManager(_) | Self::Series(_) => false,
+            Self::Savepoint(args) => args.look.is_none(),
+            Self::List(_) | Self::Cancel(_) | Self::Stop(_) => true,
+            Self::Plan(_) | Self::JobManager(_) | Self::TaskManager(_) | Self::Series(_) => false,
         }
+    }
+
+    /// Whether [`remote::perform`] does it: on any host, into any writer.
+    pub fn runs_nothing_here(&self) -> bool {
+        self.asks_a_cluster() || matches!(self, Self::Plan(_) | Self::Savepoint(_))
     }
 }
 
@@ -65,12 +75,10 @@ impl Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match &verb {
         Verb::Run(args) if args.cluster().is_none() => run::run(args, programs),
-        Verb::Run(_) | Verb::List(_) | Verb::Cancel(_) | Verb::Savepoint(_) | Verb::Stop(_) => {
-            remote::at_this_terminal(&verb)
-        }
         Verb::JobManager(args) => node::job_manager(args, programs),
         Verb::TaskManager(args) => node::task_manager(args, programs),
         Verb::Series(verb) => series::execute(verb),
+        asks => remote::at_this_terminal(asks, &*programs),
     }
 }
 
@@ -94,6 +102,19 @@ pub fn typed(line: &str) -> Result<Verb, Failure> {
     Command::try_parse_from(line)
         .map(|command| command.verb)
         .map_err(|error| usage(error.to_string()))
+}
+
+/// The same in a place where the cluster is known, if it asks one: `--job-manager` need not be typed.
+///
+/// # Errors
+/// As [`typed`].
+pub fn typed_near(line: &str, job_managers: &str) -> Result<Verb, Failure> {
+    match typed(line) {
+        Ok(verb) if verb.asks_a_cluster() && !line.contains("--job-manager") => {
+            typed(&format!("{line} --job-manager {job_managers}"))
+        }
+        other => other,
+    }
 }
 
 /// The `main` of a job's own binary: does what its command line says, tells a failure on stderr and

@@ -17,6 +17,7 @@ use slackwater_connect::series::{self, SeriesServer};
 use slackwater_core::fact::{Detail, JobStatus};
 use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::StartFrom;
 use slackwater_core::time::{EventTime, secs};
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError, new_job_id};
@@ -51,8 +52,12 @@ pub struct LocalRun {
     pub slots: u32,
     /// The folder for the series database, if a job writes series.
     pub data: Option<PathBuf>,
+    /// With what they start, if not with nothing.
+    pub from: Option<StartFrom>,
     /// The folder for the checkpoints of jobs that do not name one.
     pub checkpoints: PathBuf,
+    /// The folder for savepoints, unless whoever asks for one says where.
+    pub savepoints: PathBuf,
     /// Stop after this time.
     pub span: Option<Duration>,
     /// The ports of job manager and series database; 0 for any.
@@ -100,7 +105,12 @@ async fn drive(
 
     // What a task loses comes back from there; the jobs themselves end with this process.
     let storage = Some(run.checkpoints.display().to_string());
-    let job_manager = JobManagerConfig { port: run.ports.0, storage, ..Default::default() };
+    // These outlive it: a path of this process is told to nobody else as it is.
+    let savepoints = std::path::absolute(&run.savepoints);
+    let savepoints = savepoints.map_err(|error| Failure::new(Exit::Usage, error))?;
+    let savepoints = Some(format!("file://{}", savepoints.display()));
+    let port = run.ports.0;
+    let job_manager = JobManagerConfig { port, storage, savepoints, ..Default::default() };
     let workers = run.slots.clamp(1, WORKERS_MAX);
     let task_manager = TaskManagerConfig { slots: run.slots, workers, ..Default::default() };
     let cluster =
@@ -204,7 +214,8 @@ impl Session {
         for (number, program) in self.run.jobs.clone().into_iter().enumerate() {
             // The host's stream begins anew at each call.
             let id = JobId(new_job_id(&host).0 ^ number as u128);
-            self.client.submit(host.as_ref(), id, program).await?;
+            let from = self.run.from.clone();
+            self.client.submit_from(host.as_ref(), id, program, from).await?;
         }
         let tag = self.run.jobs.iter().find_map(|job| job.settings.get("tag"));
         let this_second = EventTime::from_millis(host.wall().as_millis()).minus(secs(1));

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Serialize;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::id::JobId;
 use slackwater_core::random::RandomStream;
+use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{self, RealHost};
@@ -41,6 +43,9 @@ pub struct ListArgs {
     /// Where the job managers listen, parted by commas
     #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
     pub job_manager: String,
+    /// Tell it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `cancel`.
@@ -57,23 +62,26 @@ pub struct CancelArgs {
 /// Where a command is typed: a host, what new jobs are called, and where the answer is printed.
 pub struct Terminal<'a> {
     /// The host that asks.
-    pub host: &'a dyn Host,
+    pub host: &'a Arc<dyn Host>,
+    /// The catalogue of whoever types: what `plan` knows.
+    pub programs: &'a dyn Programs,
     /// Ids of the jobs that are submitted here.
     pub ids: RandomStream,
     /// Who reads the answer.
     pub out: &'a mut dyn io::Write,
 }
 
-/// Does what a verb asks of a cluster.
+/// Does what a verb asks of a cluster, or of a store.
 ///
 /// # Errors
-/// A [`Failure`] of any kind; [`Exit::Usage`] for a verb that asks nothing of a cluster that is there.
+/// A [`Failure`] of any kind; [`Exit::Usage`] for a verb that runs something here.
 pub async fn perform(terminal: &mut Terminal<'_>, verb: &Verb) -> Result<(), Failure> {
     match verb {
         Verb::List(args) => terminal.list(args).await,
         Verb::Cancel(args) => terminal.cancel(args).await,
         Verb::Savepoint(args) => terminal.savepoint(args).await,
         Verb::Stop(args) => terminal.stop(args).await,
+        Verb::Plan(args) => terminal.plan(args).await,
         Verb::Run(args) => match args.cluster() {
             Some(addresses) => terminal.submit(&addresses, args).await,
             None => Err(Failure::new(Exit::Usage, crate::run::WHERE)),
@@ -86,13 +94,13 @@ pub async fn perform(terminal: &mut Terminal<'_>, verb: &Verb) -> Result<(), Fai
 }
 
 /// The same at the terminal of this process.
-pub(crate) fn at_this_terminal(verb: &Verb) -> Result<(), Failure> {
+pub(crate) fn at_this_terminal(verb: &Verb, programs: &dyn Programs) -> Result<(), Failure> {
     let environment = |error: io::Error| Failure::new(Exit::Environment, error);
     let host = RealHost::named("client").map_err(environment)?;
     let performed = real::run(host, |host: Arc<dyn Host>| async move {
         let (ids, out) = (host.random("job-id"), &mut io::stdout());
         let verb = here(verb.clone())?;
-        perform(&mut Terminal { host: &*host, ids, out }, &verb).await
+        perform(&mut Terminal { host: &host, programs, ids, out }, &verb).await
     });
     performed.map_err(environment)?
 }
@@ -100,18 +108,28 @@ pub(crate) fn at_this_terminal(verb: &Verb) -> Result<(), Failure> {
 /// The verb with folders as the cluster's nodes find them: a path that is typed here is meant from
 /// here.
 fn here(mut verb: Verb) -> Result<Verb, Failure> {
-    let folder = match &mut verb {
-        Verb::Savepoint(args) => args.folder.as_mut(),
-        Verb::Stop(args) => args.savepoint_path.as_mut(),
-        Verb::Run(args) => args.from_savepoint.as_mut(),
-        _ => None,
+    let paths: Vec<&mut String> = match &mut verb {
+        Verb::Savepoint(args) => match &mut args.look {
+            Some(look) => look.paths(),
+            None => args.folder.iter_mut().collect(),
+        },
+        Verb::Stop(args) => args.savepoint_path.iter_mut().collect(),
+        Verb::Run(args) => args.from_savepoint.iter_mut().collect(),
+        Verb::Plan(args) => args.against.iter_mut().collect(),
+        _ => Vec::new(),
     };
-    if let Some(folder) = folder.filter(|folder| !folder.contains("://")) {
-        let absolute = std::path::absolute(&*folder);
-        let absolute = absolute.map_err(|error| Failure::new(Exit::Usage, error))?;
-        *folder = format!("file://{}", absolute.display());
-    }
+    paths.into_iter().try_for_each(from_here)?;
     Ok(verb)
+}
+
+/// A path that is typed here, as it is found from anywhere on this machine.
+pub(crate) fn from_here(path: &mut String) -> Result<(), Failure> {
+    if !path.contains("://") {
+        let absolute = std::path::absolute(&*path);
+        let absolute = absolute.map_err(|error| Failure::new(Exit::Usage, error))?;
+        *path = format!("file://{}", absolute.display());
+    }
+    Ok(())
 }
 
 impl Terminal<'_> {
@@ -121,20 +139,20 @@ impl Terminal<'_> {
 
     /// Submits the jobs; waits for their end unless `detached`.
     async fn submit(&mut self, addresses: &str, args: &RunArgs) -> Result<(), Failure> {
-        let (mut ids, from) = (Vec::new(), args.start());
+        let (mut ids, from, host) = (Vec::new(), args.start(), &**self.host);
         for program in args.programs()? {
             // Drawn before it is sent: a submission that is sent twice is one job.
             let (id, name) = (JobId(self.ids.next_u128()), program.name.clone());
-            patiently(self.host, addresses, async |client| {
-                client.submit_from(self.host, id, program.clone(), from.clone()).await
+            patiently(host, addresses, async |client| {
+                client.submit_from(host, id, program.clone(), from.clone()).await
             })
             .await?;
             self.print(&format!("submitted {name}: job {id}"))?;
             ids.push(id);
         }
         for id in ids.into_iter().filter(|_| !args.detached) {
-            let waits = async |client: &mut Client| client.wait(self.host, id).await;
-            let line = patiently(self.host, addresses, waits).await?;
+            let waits = async |client: &mut Client| client.wait(host, id).await;
+            let line = patiently(host, addresses, waits).await?;
             self.print(&shown(&line))?;
             if line.status == JobStatus::Failed {
                 return Err(Failure::new(Exit::JobFailed, line.cause));
@@ -145,9 +163,14 @@ impl Terminal<'_> {
 
     /// Prints the jobs of a cluster.
     async fn list(&mut self, args: &ListArgs) -> Result<(), Failure> {
-        let asks = async |client: &mut Client| client.jobs(self.host).await;
-        let mut lines = patiently(self.host, &args.job_manager, asks).await?;
+        let host = &**self.host;
+        let asks = async |client: &mut Client| client.jobs(host).await;
+        let mut lines = patiently(host, &args.job_manager, asks).await?;
         lines.retain(|line| args.all || !line.status.is_final());
+        if args.json {
+            let told: Vec<_> = lines.iter().map(JobTold::from).collect();
+            return self.tell(&told, true, |_| Vec::new());
+        }
         match (lines.is_empty(), args.all) {
             (true, true) => self.print("no jobs"),
             (true, false) => self.print("no jobs run; all that there were: list -a"),
@@ -157,9 +180,39 @@ impl Terminal<'_> {
 
     /// Cancels a job of a cluster; its checkpoints are deleted.
     async fn cancel(&mut self, args: &CancelArgs) -> Result<(), Failure> {
-        let asks = async |client: &mut Client| client.cancel(self.host, &args.job).await;
-        let job = patiently(self.host, &args.job_manager, asks).await?;
+        let host = &**self.host;
+        let asks = async |client: &mut Client| client.cancel(host, &args.job).await;
+        let job = patiently(host, &args.job_manager, asks).await?;
         self.print(&format!("cancelling job {job}"))
+    }
+}
+
+/// A job as JSON tells it.
+#[derive(Debug, Serialize)]
+struct JobTold {
+    id: String,
+    name: String,
+    /// Such as `RUNNING`.
+    status: String,
+    /// From 1; 0 before the first deployment.
+    attempt: u32,
+    /// For how long the job manager has known it.
+    age_ms: u64,
+    /// Why it failed last; empty if it never did.
+    cause: String,
+}
+
+impl From<&JobLine> for JobTold {
+    fn from(line: &JobLine) -> Self {
+        let JobLine { id, name, status, attempt, age, cause } = line;
+        Self {
+            id: id.to_string(),
+            name: name.clone(),
+            status: status.to_string(),
+            attempt: attempt.0,
+            age_ms: age.as_millis() as u64,
+            cause: cause.clone(),
+        }
     }
 }
 

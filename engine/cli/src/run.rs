@@ -32,8 +32,8 @@ pub struct RunArgs {
     /// Submit to the cluster of --job-manager, `jm:6123` unless given, and do not wait for the end
     #[arg(short, long, conflicts_with = "local")]
     pub detached: bool,
-    /// Start from this savepoint, or from a checkpoint that was kept: its folder
-    #[arg(short = 's', long, value_name = "PATH", conflicts_with = "local")]
+    /// Start from this savepoint, or from a checkpoint that was kept: its folder, or a tag
+    #[arg(short = 's', long, value_name = "PATH")]
     pub from_savepoint: Option<String>,
     /// Leave state behind that no operator of the job takes up
     #[arg(short = 'n', long, requires = "from_savepoint")]
@@ -77,7 +77,8 @@ pub struct RunArgs {
     pub on_bad_record: Option<String>,
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) =
         text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, found {text:?}"))?;
     Ok((name.to_owned(), value.to_owned()))
@@ -106,11 +107,6 @@ impl RunArgs {
     /// # Errors
     /// [`Exit::Usage`] if a setting is for a job that is not run.
     pub fn programs(&self) -> Result<Vec<Program>, Failure> {
-        let named = |job: &String| {
-            let (name, version) = job.split_once('@').unwrap_or((job, "v1"));
-            Program { version: version.to_owned(), ..Program::named(name) }
-        };
-        let mut programs: Vec<_> = self.jobs.iter().map(named).collect();
         let path = |path: &PathBuf| path.display().to_string();
         let flags = [
             ("parallelism", self.parallelism.map(|parallelism| parallelism.to_string())),
@@ -120,22 +116,37 @@ impl RunArgs {
             ("on_bad_record", self.on_bad_record.clone()),
         ];
         let flags = flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        for (name, value) in self.set.iter().cloned().chain(flags) {
-            let (job, name) =
-                name.split_once('.').map_or((None, &*name), |(job, n)| (Some(job), n));
-            let mut meant = false;
-            for program in programs.iter_mut().filter(|p| job.is_none_or(|job| p.name == job)) {
-                program.settings.insert(name.to_owned(), value.clone());
-                meant = true;
-            }
-            if !meant {
-                let job = job.unwrap_or_default();
-                let words = format!("--set {job}.{name}: no job {job:?} is run here");
-                return Err(Failure::new(Exit::Usage, words));
-            }
-        }
-        Ok(programs)
+        described(&self.jobs, self.set.iter().cloned().chain(flags))
     }
+}
+
+/// The programs of these jobs, each with the settings that are meant for it.
+///
+/// # Errors
+/// [`Exit::Usage`] if a setting is for none of them.
+pub(crate) fn described(
+    jobs: &[String],
+    settings: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<Program>, Failure> {
+    let named = |job: &String| {
+        let (name, version) = job.split_once('@').unwrap_or((job, "v1"));
+        Program { version: version.to_owned(), ..Program::named(name) }
+    };
+    let mut programs: Vec<_> = jobs.iter().map(named).collect();
+    for (name, value) in settings {
+        let (job, name) = name.split_once('.').map_or((None, &*name), |(job, n)| (Some(job), n));
+        let mut meant = false;
+        for program in programs.iter_mut().filter(|p| job.is_none_or(|job| p.name == job)) {
+            program.settings.insert(name.to_owned(), value.clone());
+            meant = true;
+        }
+        if !meant {
+            let job = job.unwrap_or_default();
+            let words = format!("--set {job}.{name}: no job {job:?} is run here");
+            return Err(Failure::new(Exit::Usage, words));
+        }
+    }
+    Ok(programs)
 }
 
 /// Runs jobs in this process to their end, to Ctrl-C, or for as long as was asked.
@@ -152,12 +163,16 @@ pub(crate) fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Fai
     if let Some(input) = &args.input {
         check_input(input)?;
     }
+    let mut from = args.start();
+    from.iter_mut().try_for_each(|from| remote::from_here(&mut from.path))?;
     local::run(LocalRun {
         jobs,
         slots: graphs.iter().map(JobGraph::slots).sum(),
         programs,
         data: graphs.iter().any(writes_series).then(|| args.data.clone()),
+        from,
         checkpoints: args.data.join("checkpoints"),
+        savepoints: args.data.join("savepoints"),
         span: args.span,
         ports: (args.port, args.db_port),
     })

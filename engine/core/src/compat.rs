@@ -253,9 +253,9 @@ impl Comparison {
                     of.iter().map(|uid| format!("{:?}", uid.0)).collect::<Vec<_>>().join(" and of ")
                 )),
                 Fate::Lost if !from.allow_non_restored => reasons.push(format!(
-                    "no operator takes up state {state:?} of {:?} ({entries} entries): give one that \
-                     uid, or .was({:?}), or leave it behind with --allow-non-restored-state",
-                    uid.0, uid.0
+                    "no operator takes up state {state:?} of {:?} ({}): give one that uid, or \
+                     .was({:?}), or leave it behind with --allow-non-restored-state",
+                    uid.0, counted(*entries), uid.0
                 )),
                 _ => {}
             }
@@ -286,7 +286,8 @@ impl fmt::Display for Comparison {
                 Fate::New | Fate::Unknown => write!(f, "{fate:<9} {}", name(line))?,
                 _ => {
                     let name = name(line);
-                    write!(f, "{fate:<9} {name:<wide$}  {entries} entries, {bytes} bytes")?;
+                    let entries = counted(*entries);
+                    write!(f, "{fate:<9} {name:<wide$}  {entries}, {bytes} bytes")?;
                 }
             }
             match fate {
@@ -307,6 +308,10 @@ impl fmt::Display for Comparison {
         }
         self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
+}
+
+fn counted(entries: u64) -> String {
+    format!("{entries} {}", if entries == 1 { "entry" } else { "entries" })
 }
 
 impl fmt::Display for Fate {

@@ -187,13 +187,11 @@ impl Sim {
     /// What is printed of a failure.
     pub async fn type_in(&self, line: &str) -> Result<String, ScriptError> {
         let failed = |failure: slackwater_cli::exit::Failure| ScriptError(failure.to_string());
-        let line = match line.contains("--job-manager") {
-            true => line.to_owned(),
-            false => format!("{line} --job-manager {}", addresses(JOB_MANAGERS_MAX)),
-        };
-        let verb = slackwater_cli::typed(&line).map_err(failed)?;
+        let verb =
+            slackwater_cli::typed_near(line, &addresses(JOB_MANAGERS_MAX)).map_err(failed)?;
         let (ids, mut out) = (self.typist(), Vec::new());
-        let mut terminal = Terminal { host: &*self.host, ids, out: &mut out };
+        let mut terminal =
+            Terminal { host: &self.host, programs: &*self.catalogue, ids, out: &mut out };
         perform(&mut terminal, &verb).await.map_err(failed)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }

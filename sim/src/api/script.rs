@@ -19,7 +19,7 @@ use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
 use slackwater_core::savepoint::StartFrom;
 use slackwater_dataflow::stream::{Env, Settings};
-use slackwater_dataflow::task::PlanError;
+use slackwater_dataflow::task::{PlanError, Programs};
 use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::wire::handshake::Handshake;
@@ -103,6 +103,8 @@ pub struct Sim {
     drawn: Rc<Cell<u32>>,
     /// What runs as the jobs that were submitted here.
     programs: Rc<RefCell<BTreeMap<JobId, Program>>>,
+    /// What can be run.
+    pub(super) catalogue: Arc<dyn Programs>,
 }
 
 impl Sim {
@@ -242,17 +244,19 @@ impl Sim {
     }
 }
 
-/// Runs the script of this name on the client node.
-pub(crate) fn action(name: &str) -> Action {
-    let name = name.to_owned();
+/// Runs the script of this name on the client node, which knows this catalogue.
+pub(crate) fn action(name: &str, catalogue: &Arc<dyn Programs>) -> Action {
+    let (name, catalogue) = (name.to_owned(), Arc::clone(catalogue));
     let main: Main = Arc::new(move |host| {
         let (name, script) = (name.clone(), scripts().get(&name).cloned());
+        let catalogue = Arc::clone(&catalogue);
         Box::pin(async move {
             let sim = Sim {
                 host: Arc::clone(&host),
                 script: name.as_str().into(),
                 drawn: Rc::default(),
                 programs: Rc::default(),
+                catalogue,
             };
             let ended = match script {
                 Some(script) => script(sim).await,

@@ -136,6 +136,7 @@ pub fn world(cell: &Cell, seed: u64, faults: &[Drawn], programs: &Arc<dyn Progra
 
 /// The same with a cluster of the caller's, whose databases outlive the world.
 pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluster) -> World {
+    let catalogue = Arc::clone(&cluster.programs);
     let mut world = bare(cell, seed, cluster, Duration::ZERO);
     for (index, program) in (0u32..).zip(&cell.programs) {
         // One after the other, so that the first job of the file is the first of the cluster.
@@ -144,9 +145,9 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
         world = world.at(at, submit(&label, program.clone()));
     }
     if let Some(script) = &cell.document.script {
-        world = world.at(Duration::ZERO, script::action(script.get_ref()));
+        world = world.at(Duration::ZERO, script::action(script.get_ref(), &catalogue));
     }
-    world = persons(cell, world);
+    world = persons(cell, world, catalogue);
     world = faults.iter().filter(|fault| !fault.is_directed()).fold(world, add);
     if let Some(story) = Story::of(faults, seed) {
         world = world.directed_by(Box::new(story));
@@ -158,10 +159,10 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
 }
 
 /// A world in which persons know what to type.
-fn persons(cell: &Cell, world: World) -> World {
+fn persons(cell: &Cell, world: World, programs: Arc<dyn Programs>) -> World {
     let (document, words) = (&cell.document, super::step::jobs_by_word(&cell.document));
     let job_managers = befall::nodes_of(Role::JobManager, &document.cluster);
-    let memory = Memory::new(words, job_managers);
+    let memory = Memory::new(words, job_managers, programs);
     let steps = person::types(cell.steps.lines.clone(), &memory);
     let all = steps.into_iter().chain(super::act::mains(document, &memory));
     all.fold(world, |world, (step, main)| world.line(step, main))

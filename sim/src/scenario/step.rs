@@ -203,8 +203,11 @@ fn verb(file: &File, part: &StepPart) -> Result<Option<Verb>, Mistake> {
         Ok(Verb::Run(args)) if args.local => {
             mistake("a step runs on the cluster: leave out --local".to_owned())
         }
-        Ok(verb) if verb.asks_a_cluster() => Ok(Some(verb)),
-        Ok(_) => mistake("a step asks a cluster: `run`, `list`, `cancel`, `savepoint`…".to_owned()),
+        Ok(verb) if verb.runs_nothing_here() => Ok(Some(verb)),
+        Ok(_) => mistake(
+            "a step asks a cluster or a store: `run`, `list`, `cancel`, `savepoint`, `plan`…"
+                .to_owned(),
+        ),
         Err(_) if part.fails || part.exit.is_some_and(|code| code != 0) => Ok(None),
         Err(failure) => mistake(failure.message.lines().next().unwrap_or_default().to_owned()),
     }

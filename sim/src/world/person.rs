@@ -9,6 +9,7 @@ use slackwater_cli::Verb;
 use slackwater_cli::remote::{Terminal, perform};
 use slackwater_core::fact::Fact;
 use slackwater_core::id::JobId;
+use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
 
 use super::Main;
@@ -30,12 +31,13 @@ pub struct Line {
 }
 
 /// What the persons of one world remember, by word.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Memory {
     kept: Arc<Mutex<BTreeMap<String, String>>>,
     /// By word: the label of a job that the scenario submits by itself.
     labels: Arc<BTreeMap<String, String>>,
     job_managers: u32,
+    programs: Arc<dyn Programs>,
 }
 
 /// Who types lines, one after the other.
@@ -57,9 +59,13 @@ struct Place {
 
 impl Memory {
     /// Who knows the jobs that were submitted under labels ([`super::cluster::submit`]), each by a
-    /// word, and that there are so many job managers.
-    pub fn new(labels: BTreeMap<String, String>, job_managers: u32) -> Self {
-        Self { kept: Arc::default(), labels: Arc::new(labels), job_managers }
+    /// word, that there are so many job managers, and which programs there are.
+    pub fn new(
+        labels: BTreeMap<String, String>,
+        job_managers: u32,
+        programs: Arc<dyn Programs>,
+    ) -> Self {
+        Self { kept: Arc::default(), labels: Arc::new(labels), job_managers, programs }
     }
 
     fn keep(&self, word: &str, what: String) {
@@ -95,7 +101,7 @@ pub fn types(lines: Vec<Line>, memory: &Memory) -> BTreeMap<String, Main> {
         let person = Arc::clone(&person);
         let main: Main = Arc::new(move |host| {
             let person = Arc::clone(&person);
-            Box::pin(async move { person.go_on(&*host, [index]).await })
+            Box::pin(async move { person.go_on(&host, [index]).await })
         });
         (step, main)
     };
@@ -108,7 +114,7 @@ pub fn types_at_once(lines: Vec<Line>, memory: &Memory) -> Main {
     let memory = memory.clone();
     Arc::new(move |host| {
         let person = Person::new(lines.clone(), &memory, true);
-        Box::pin(async move { person.go_on(&*host, 0..person.lines.len()).await })
+        Box::pin(async move { person.go_on(&host, 0..person.lines.len()).await })
     })
 }
 
@@ -118,7 +124,7 @@ impl Person {
     }
 
     /// The moment of some lines has come: types what can be typed now.
-    async fn go_on(&self, host: &dyn Host, due: impl IntoIterator<Item = usize>) {
+    async fn go_on(&self, host: &Arc<dyn Host>, due: impl IntoIterator<Item = usize>) {
         locked(&self.place).due.extend(due);
         while let Some(index) = self.take() {
             let is_good = self.type_line(host, index).await;
@@ -143,14 +149,15 @@ impl Person {
     }
 
     /// Types a line and reads the answer: whether it was a good one.
-    async fn type_line(&self, host: &dyn Host, index: usize) -> bool {
+    async fn type_line(&self, host: &Arc<dyn Host>, index: usize) -> bool {
         let Line { step, text, with, keep, job } = &self.lines[index];
-        let line = self.memory.fill(host, text);
+        let line = self.memory.fill(&**host, text);
         host.tell(Fact::StepBegan { step: step.clone(), line: line.clone() });
         let ids = host.random(&format!("job-id/{step}/{index}"));
         let (first, mut out) = (JobId(ids.clone().next_u128()), Vec::new());
-        let mut terminal = Terminal { host, ids, out: &mut out };
-        let ended = match slackwater_cli::typed(&self.where_it_is(&line)) {
+        let programs = &*self.memory.programs;
+        let mut terminal = Terminal { host, programs, ids, out: &mut out };
+        let ended = match slackwater_cli::typed_near(&line, &addresses(self.memory.job_managers)) {
             Ok(verb) => perform(&mut terminal, &given(verb, with.as_ref())).await,
             Err(failure) => Err(failure),
         };
@@ -169,26 +176,21 @@ impl Person {
         host.tell(Fact::StepDone { step: step.clone(), code, said });
         code == 0
     }
-
-    /// A line in a shell that knows where the cluster is.
-    fn where_it_is(&self, line: &str) -> String {
-        match line.contains("--job-manager") {
-            true => line.to_owned(),
-            false => format!("{line} --job-manager {}", addresses(self.memory.job_managers)),
-        }
-    }
 }
 
-/// A `run` with the version and the settings that the scenario gives it.
+/// A `run` or a `plan` with the version and the settings that the scenario gives it.
 pub(crate) fn given(verb: Verb, with: Option<&(String, Vec<(String, String)>)>) -> Verb {
     let (mut verb, Some((version, settings))) = (verb.clone(), with) else { return verb };
-    if let Verb::Run(args) = &mut verb {
-        for job in args.jobs.iter_mut().filter(|job| !job.contains('@')) {
-            job.push_str(&format!("@{version}"));
-        }
-        // What is typed has the last word.
-        args.set.splice(0..0, settings.iter().cloned());
+    let (jobs, set) = match &mut verb {
+        Verb::Run(args) => (args.jobs.as_mut_slice(), &mut args.set),
+        Verb::Plan(args) => (std::slice::from_mut(&mut args.job), &mut args.set),
+        _ => return verb,
+    };
+    for job in jobs.iter_mut().filter(|job| !job.contains('@')) {
+        job.push_str(&format!("@{version}"));
     }
+    // What is typed has the last word.
+    set.splice(0..0, settings.iter().cloned());
     verb
 }
 

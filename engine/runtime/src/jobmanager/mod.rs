@@ -28,6 +28,8 @@ use crate::store::{Store, StoreError};
 use crate::wire::handshake::Handshake;
 use crate::wire::session::Heartbeat;
 
+pub use self::savepoints::fits;
+
 /// The port that a job manager listens on by default.
 pub const PORT: u16 = 6123;
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::compat::compare;
 use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, TriggerId};
@@ -107,16 +108,28 @@ impl Desk {
 /// With what a job of this graph starts, if it can.
 fn start(found: Found, from: &StartFrom, graph: &JobGraph) -> Result<Start, String> {
     let Found { folder, metadata, .. } = found;
-    if graph.checkpoints.is_none() {
-        return Err(format!(
-            "{folder}: a job without checkpoints takes up none: start it with checkpoint=10s, or with \
-             checkpoint=manual"
-        ));
-    }
-    let fits = compare(&metadata, graph).verdict(from);
+    let fits = fits(&metadata, graph, from);
     fits.map_err(|reasons| format!("{folder} does not fit the job: {}", reasons.join("; ")))?;
     let reset_watermarks = from.reset_watermarks;
     Ok(Start { folder, metadata: Box::new(metadata), reset_watermarks })
+}
+
+/// Whether a job of this graph may start like this from what has this metadata.
+///
+/// # Errors
+/// Every reason why not.
+pub fn fits(
+    metadata: &CheckpointMetadata,
+    graph: &JobGraph,
+    from: &StartFrom,
+) -> Result<(), Vec<String>> {
+    let mut reasons = compare(metadata, graph).verdict(from).err().unwrap_or_default();
+    if graph.checkpoints.is_none() {
+        let why = "a job without checkpoints takes up none: start it with checkpoint=10s, or with \
+                   checkpoint=manual";
+        reasons.insert(0, why.to_owned());
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
 /// Whether the folder that savepoints are put in can be used.

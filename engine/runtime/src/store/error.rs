@@ -25,6 +25,8 @@ pub enum Trouble {
     Damaged(String),
     /// What a person names is no savepoint, nor a checkpoint that was kept.
     NoSavepoint(String),
+    /// Nothing was done, for a reason that a person can lift.
+    Declined(String),
     /// Whole, but another job's, attempt's or checkpoint's.
     Foreign(String),
     /// Written in a format that this version does not know.
@@ -95,6 +97,7 @@ impl StoreError {
             | Trouble::Newer { .. } => true,
             Trouble::Address(_)
             | Trouble::NoSavepoint(_)
+            | Trouble::Declined(_)
             | Trouble::Fenced(_)
             | Trouble::Refused(_)
             | Trouble::Transient(_) => false,
@@ -157,6 +160,7 @@ impl fmt::Display for StoreError {
             }
             Trouble::Damaged(why) => write!(f, "{path} is damaged: {why}"),
             Trouble::NoSavepoint(why) => write!(f, "{path} is no savepoint: {why}"),
+            Trouble::Declined(why) => write!(f, "{path}: {why}"),
             Trouble::Foreign(why) => write!(f, "{path} is foreign: {why}"),
             Trouble::Newer { found, supported } => write!(
                 f,

@@ -23,6 +23,8 @@ fn a_person_types_what_the_engine_knows() {
         "cancel $wave",
         "savepoint $job",
         "stop --drain $job",
+        "savepoint show $job",
+        "plan wave --against $job",
         "run -d wave",
         "run -d wave@v1",
     ] {
@@ -36,7 +38,7 @@ fn what_cannot_be_typed_is_refused_by_name() {
         ("savepoint", "required arguments were not provided"),
         ("cancel $jobb", "nobody has told what $jobb is by then"),
         ("run --local wave", "leave out --local"),
-        ("series export --series x", "a step asks a cluster"),
+        ("series export --series x", "a step asks a cluster or a store"),
         ("lsit", "unrecognized subcommand 'lsit'"),
         ("run -d wvae", "unknown program \"wvae\""),
         ("run -d wave --set stps=3", "stps"),

@@ -42,7 +42,7 @@ pub enum Removed {
 /// Deletes the savepoint in a folder, or the tag, if the path is a tag's.
 ///
 /// # Errors
-/// Any [`StoreError`]: [`Trouble::NoSavepoint`] if it is none, [`Trouble::Refused`] if it is more than
+/// Any [`StoreError`]: [`Trouble::NoSavepoint`] if it is none, [`Trouble::Declined`] if it is more than
 /// the person is ready to lose.
 ///
 /// # Cancel safety
@@ -69,8 +69,9 @@ pub async fn remove(host: &Arc<dyn Host>, path: &str, ready: Ready) -> Result<Re
                 return Err(error);
             }
             if !ready.for_half {
-                let why = format!("{error}: --half deletes what there is of it");
-                return Err(StoreError::new(folder, Trouble::Refused(why)));
+                let why =
+                    format!("no whole savepoint ({error}): --half deletes what there is of it");
+                return Err(StoreError::new(folder, Trouble::Declined(why)));
             }
         }
     }
@@ -79,7 +80,7 @@ pub async fn remove(host: &Arc<dyn Host>, path: &str, ready: Ready) -> Result<Re
     let names: Vec<Tag> = names.into_iter().filter(|tag| tag.named.savepoint == name).collect();
     if let (Some(tag), false) = (names.first(), ready.for_tags) {
         let why = format!("the tag {} names it: --force deletes both", tag.name);
-        return Err(StoreError::new(folder, Trouble::Refused(why)));
+        return Err(StoreError::new(folder, Trouble::Declined(why)));
     }
     let (ours, stays): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_of_a_savepoint);
     let metadata = ours.iter().filter(|object| object.path == METADATA_FILE);
@@ -130,6 +131,6 @@ fn is_of_a_savepoint(object: &Listed) -> bool {
 }
 
 fn belongs_to_its_job(folder: &str) -> StoreError {
-    let why = "it is a checkpoint, which belongs to its job: `cancel` deletes those of a job";
-    StoreError::new(folder, Trouble::Refused(why.into()))
+    let why = "a checkpoint belongs to its job, which deletes it: `cancel JOB` does";
+    StoreError::new(folder, Trouble::Declined(why.into()))
 }

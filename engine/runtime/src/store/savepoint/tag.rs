@@ -174,7 +174,7 @@ pub async fn all(host: &Arc<dyn Host>, parent: &str) -> Result<Tags, StoreError>
 /// answer.
 ///
 /// # Errors
-/// Any [`StoreError`]: [`Trouble::Refused`] if the name is another's, or cannot be one, or if it is
+/// Any [`StoreError`]: [`Trouble::Declined`] if the name is another's, or cannot be one, or if it is
 /// a checkpoint, which its job deletes.
 ///
 /// # Cancel safety
@@ -187,10 +187,10 @@ pub async fn put(
 ) -> Result<Option<String>, StoreError> {
     let (parent, savepoint) = parted(&found.folder)?;
     let path = format!("{parent}/{TAGS}/{name}");
-    let refuse = |why: String| Err(StoreError::new(path.as_str(), Trouble::Refused(why)));
+    let refuse = |why: String| Err(StoreError::new(path.as_str(), Trouble::Declined(why)));
     if found.metadata.kind == CheckpointKind::Checkpoint {
-        let why = "it is a checkpoint, which its job deletes: take a savepoint, and tag that";
-        return Err(StoreError::new(found.folder.as_str(), Trouble::Refused(why.into())));
+        let why = "a checkpoint is deleted by its job: take a savepoint, and tag that";
+        return Err(StoreError::new(found.folder.as_str(), Trouble::Declined(why.into())));
     }
     if let Err(why) = may_be_called(name) {
         return refuse(why);
@@ -218,7 +218,7 @@ pub async fn put(
             Ok(before.map(|before| format!("{parent}/{}", before.savepoint)))
         }
         Some(before) => refuse(format!(
-            "the tag {name} is there already, and names {parent}/{}: --force moves it",
+            "the tag is there already, and names {parent}/{}: --force moves it",
             before.savepoint
         )),
         None => refuse("a tag that cannot be read is there already: --force replaces it".into()),
@@ -229,7 +229,7 @@ fn may_be_called(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
         return Err(format!(
-            "{name:?} is no name for a tag: letters, digits, and -_.+ but no . at its beginning"
+            "{name:?} is no name for a tag: letters, digits and -_.+ make one, and no . begins it"
         ));
     }
     match [TAGS, slackwater_core::savepoint::METADATA_FILE].contains(&name) {

@@ -146,7 +146,7 @@ fn a_tag_is_not_taken_away_from_a_savepoint_unless_a_person_says_so() {
             (desk.savepoint("savepoint-1", 1).await, desk.savepoint("savepoint-2", 2).await);
         desk.tag(&first, "good", false).await.expect("a new tag");
         let refused = desk.tag(&second, "good", false).await.expect_err("another's").to_string();
-        assert!(refused.contains("is there already, and names"), "{refused}");
+        assert!(refused.contains("the tag is there already, and names"), "{refused}");
         assert!(refused.contains("savepoint-1: --force moves it"), "{refused}");
         assert_eq!(desk.tag(&second, "good", true).await, Ok(Some(first.clone())));
         let found = find(&desk.host, &desk.at("good")).await.expect("the second");
@@ -271,7 +271,11 @@ fn what_is_no_savepoint_is_not_removed_by_mistake() {
             ("", every, "is no savepoint: did you mean"),
             ("none", every, "is no savepoint: "),
             ("savepoint-2", Ready::default(), "--half deletes what there is of it"),
-            ("jobs/00000000000000000000000000000007/chk-3", every, "belongs to its job"),
+            (
+                "jobs/00000000000000000000000000000007/chk-3",
+                every,
+                "a checkpoint belongs to its job",
+            ),
         ] {
             let refused = remove(&desk.host, &desk.at(path), ready).await;
             let refused = refused.expect_err(path).to_string();
