@@ -80,6 +80,11 @@ impl Complete {
         }
     }
 
+    /// Whether it is a savepoint in the memory of a job manager.
+    pub(super) fn lies_nowhere(&self) -> bool {
+        self.saved.as_ref().is_some_and(|saved| saved.folder.is_none())
+    }
+
     /// The folder of its files, with the slash.
     fn folder(&self) -> Option<String> {
         match &self.saved {

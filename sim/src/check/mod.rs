@@ -49,6 +49,8 @@ mod watermark;
 mod wave;
 mod window_sums;
 
+pub(crate) use steps::submitted;
+
 pub use evidence::{Evidence, LedgerEntry, Reading, Visible};
 pub(crate) use evidence::{float, rows};
 pub use exchange::{Crossed, crossed};

@@ -40,14 +40,19 @@ impl<'a> Step<'a> {
 
     /// The job that it submitted.
     pub(super) fn job(&self) -> Option<JobId> {
-        let line = self.said.lines().find(|line| line.starts_with("submitted"))?;
-        line.rsplit("job ").next()?.split_whitespace().next()?.parse().ok()
+        submitted(self.said)
     }
 
     /// What stands on the last line: of a savepoint its path.
     pub(super) fn path(&self) -> &'a str {
         self.said.lines().last().unwrap_or_default()
     }
+}
+
+/// The job that a person is told of by `run -d`.
+pub(crate) fn submitted(said: &str) -> Option<JobId> {
+    let line = said.lines().find(|line| line.starts_with("submitted"))?;
+    line.rsplit("job ").next()?.split_whitespace().next()?.parse().ok()
 }
 
 /// The job that a scenario calls so: by the step that submits it, or `job` for the first.

@@ -108,8 +108,11 @@ impl<'a> TickWindows<'a> {
                 if metadata.ending == Some(Ending::Stop) {
                     self.stopped.insert(job);
                 }
-                let open = self.open_at(metadata);
-                self.saved.insert((job, metadata.checkpoint), open);
+                // The log does not say what one in the memory of a job manager is made of.
+                if !metadata.vertices.is_empty() {
+                    let open = self.open_at(metadata);
+                    self.saved.insert((job, metadata.checkpoint), open);
+                }
             }
             LogEvent::Submitted { from: Some(start), .. } => {
                 let of = (start.metadata.job, start.metadata.checkpoint);

@@ -17,7 +17,42 @@ pub(super) fn troubles(document: &Document, journal: &Journal) -> Vec<Trouble> {
     let steps = document.step.iter().filter_map(|part| step(part, journal));
     let acts = document.fault.iter().filter(|part| part.deed.get_ref().is_a_persons());
     let acts = acts.filter_map(|part| act(part.name.get_ref(), journal));
-    steps.chain(acts).collect()
+    let jobs = document.step.iter().filter_map(|part| fails(part, journal));
+    steps.chain(acts).chain(jobs).collect()
+}
+
+/// The jobs that steps submit of which the scenario says that they fail.
+pub(super) fn failing(document: &Document, journal: &Journal) -> BTreeSet<JobId> {
+    let fails = |part: &&StepPart| part.job.as_ref().is_some_and(|job| job.fails.is_some());
+    let steps = document.step.iter().filter(fails);
+    steps.filter_map(|part| submits(part.name.get_ref(), journal)).collect()
+}
+
+/// What is wrong with a job that a step submits and that must fail.
+fn fails(part: &StepPart, journal: &Journal) -> Option<Trouble> {
+    let wanted = part.job.as_ref()?.fails.as_ref()?;
+    let (name, own) = (part.name.get_ref(), submits(part.name.get_ref(), journal)?);
+    let failed = journal.entries().iter().find_map(|entry| match &entry.fact {
+        Fact::JobStatusChanged { job, to: JobStatus::Failed, cause, .. } if *job == own => {
+            Some((entry, cause))
+        }
+        _ => None,
+    });
+    let job = format!("the job of step {name:?} wants to fail with {wanted:?}");
+    match failed {
+        Some((_, cause)) if cause.contains(wanted) => None,
+        Some((entry, cause)) => {
+            let what = format!("{job}, and failed with: {cause}");
+            Some(Trouble::new(Class::Broken, what).shown_by(entry))
+        }
+        None => Some(Trouble::new(Class::Broken, format!("{job}, and did not"))),
+    }
+}
+
+/// The job that a step submitted.
+fn submits(name: &str, journal: &Journal) -> Option<JobId> {
+    let (_, _, said) = answer(name, journal)?;
+    crate::check::submitted(said)
 }
 
 /// What is wrong with the answer to a step; one that never came is told with the faults.
@@ -29,8 +64,8 @@ fn step(part: &StepPart, journal: &Journal) -> Option<Trouble> {
         let what = format!("step {name:?} was under way since {at:.3} s when the world ended");
         return Some(Trouble::new(Class::Stuck, what).shown_by(began));
     };
-    let wants = match (part.exit, part.fails) {
-        (Some(exit), _) if code != u32::from(exit) => Some(format!("exit code {exit}")),
+    let wants = match (&part.exit, part.fails) {
+        (Some(exit), _) if !exit.allows(code) => Some(exit.to_string()),
         (None, true) if code == 0 => Some("a failure".to_owned()),
         (None, false) if code != 0 => Some("exit code 0".to_owned()),
         _ => part.says.0.iter().find(|text| !said.contains(*text)).map(|text| format!("{text:?}")),

@@ -4,7 +4,7 @@
 
 use super::drawn::{Drawn, Moment};
 use super::resolve::Cell;
-use crate::world::{Cue, Run, World, fact};
+use crate::world::{Cue, Mark, Run, World, fact};
 
 /// A fault whose window never opened.
 #[derive(Clone, Debug)]
@@ -64,11 +64,21 @@ fn find(faults: &[Drawn], place: usize, world: &impl Fn(&[Drawn]) -> World) -> O
         return None;
     };
     let others: Vec<Drawn> = faults.iter().filter(|other| !is_open(other)).cloned().collect();
-    let mark = |world: World, probe: &String| match fact(probe, fields, 1) {
-        Cue::Fact(watch) => world.mark(watch),
-        Cue::Step(_) => world,
+    let watch = |probe: &String| match fact(probe, fields, 1) {
+        Cue::Fact(watch) => Some(watch),
+        Cue::Step(_) => None,
     };
-    let run: Run = [from, to].into_iter().fold(world(&others), mark).run();
+    let (first, mut opens, mut closes) = (watch(from)?, watch(from)?, watch(to)?);
+    let mut is_open = false;
+    // The window closes with the first such fact behind the one that opens it.
+    let last: Mark = Box::new(move |entry| match is_open {
+        true => closes(entry),
+        false => {
+            is_open = opens(entry);
+            false
+        }
+    });
+    let run: Run = world(&others).mark(first).mark(last).run();
     // Behind the marks of a sweep.
     let [.., Some(first), Some(last)] = run.marks[..] else { return None };
     let steps = last.checked_sub(first).filter(|steps| *steps > 0)?;

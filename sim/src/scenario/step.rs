@@ -3,6 +3,7 @@
 //! begins with version and settings of the `[job]` of the same program; the step's own go over them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +46,9 @@ pub struct StepPart {
     /// Whether the command must fail, whatever its exit code.
     #[serde(default)]
     pub fails: bool,
-    /// The exit code that the command must have; 0 unless given.
+    /// The exit code that the command must have, or those of which it must have one; 0 unless given.
     #[serde(default)]
-    pub exit: Option<u8>,
+    pub exit: Option<Exit>,
     /// What is printed becomes this word, with a `$` before it.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
@@ -55,6 +56,38 @@ pub struct StepPart {
     /// Of a `run`: what the job is called, and which version and settings it has.
     #[serde(default)]
     pub job: Option<StepJob>,
+}
+
+/// `exit = 8`, or `exit = [0, 8]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "an exit code, or a list of them")]
+pub enum Exit {
+    /// This one.
+    One(u8),
+    /// One of these.
+    Of(Vec<u8>),
+}
+
+impl Exit {
+    /// Whether a command may end with this code.
+    pub(super) fn allows(&self, code: u32) -> bool {
+        match self {
+            Self::One(one) => u32::from(*one) == code,
+            Self::Of(codes) => codes.iter().any(|one| u32::from(*one) == code),
+        }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(one) => write!(f, "exit code {one}"),
+            Self::Of(codes) => {
+                let codes: Vec<String> = codes.iter().map(u8::to_string).collect();
+                write!(f, "exit code {}", codes.join(" or "))
+            }
+        }
+    }
 }
 
 /// When a job is submitted.
@@ -84,6 +117,9 @@ pub struct StepJob {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Setting>")]
     pub set: BTreeMap<Spanned<String>, Spanned<Setting>>,
+    /// That it must fail, with this in the cause.
+    #[serde(default)]
+    pub fails: Option<String>,
 }
 
 /// `says = "RUNNING"`, or a list.
@@ -208,7 +244,7 @@ fn verb(file: &File, part: &StepPart) -> Result<Option<Verb>, Mistake> {
             "a step asks a cluster or a store: `run`, `list`, `cancel`, `savepoint`, `plan`…"
                 .to_owned(),
         ),
-        Err(_) if part.fails || part.exit.is_some_and(|code| code != 0) => Ok(None),
+        Err(_) if part.fails || part.exit.as_ref().is_some_and(|exit| !exit.allows(0)) => Ok(None),
         Err(failure) => mistake(failure.message.lines().next().unwrap_or_default().to_owned()),
     }
 }
@@ -257,7 +293,7 @@ fn runs(
     let wrong = |why: String| Mistake::new(file, part.run.span(), why);
     let Verb::Run(args) = verb else { return Ok(Vec::new()) };
     let run = args.programs().map_err(|failure| wrong(failure.message))?;
-    let must_fail = part.fails || part.exit.is_some_and(|code| code != 0);
+    let must_fail = part.fails || part.exit.as_ref().is_some_and(|exit| !exit.allows(0));
     for program in run.iter().filter(|_| !must_fail) {
         programs.plan(program).map_err(|error| wrong(error.to_string()))?;
     }

@@ -56,6 +56,7 @@ pub(super) fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble>
             troubles.push(Trouble::new(Class::Harness, format!("the world broke: {why}")));
         }
     }
+    let failing = super::answer::failing(&cell.document, &run.journal);
     for entry in run.journal.entries() {
         let at = entry.time.as_secs_f64();
         let node = run.journal.name(entry.node);
@@ -64,7 +65,9 @@ pub(super) fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble>
                 let what = format!("at {at:.3} s on {node}: {task}: {message}");
                 troubles.push(Trouble::new(Class::Panicked, what).shown_by(entry));
             }
-            Fact::JobStatusChanged { job, to: JobStatus::Failed, cause, .. } if !may_fail => {
+            Fact::JobStatusChanged { job, to: JobStatus::Failed, cause, .. }
+                if !may_fail && !failing.contains(job) =>
+            {
                 let what = format!("at {at:.3} s job {job} FAILED: {cause}");
                 troubles.push(Trouble::new(Class::Broken, what).shown_by(entry));
             }

@@ -15,7 +15,7 @@ use slackwater_runtime::host::{
     Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain,
 };
 
-use slackwater_runtime::store::StoreError;
+use slackwater_runtime::store::{StoreError, Trouble};
 use tokio::task::AbortHandle;
 
 use super::gate::Gate;
@@ -108,6 +108,10 @@ impl Host for SimHost {
 
     fn store(&self, url: &str) -> Result<Objects, StoreError> {
         // One store for all: a world is a network in which every address leads to the same place.
+        if let Some((scheme, _)) = url.split_once("://").filter(|(scheme, _)| !known(scheme)) {
+            let why = format!("no store has the scheme {scheme:?}: expected file:///folder");
+            return Err(StoreError::new(url, Trouble::Address(why)));
+        }
         let objects = SimStore::new(&self.realm, &self.node);
         Ok(match folder_of(url) {
             None => Arc::new(objects),
@@ -144,6 +148,12 @@ impl Host for SimHost {
 fn spawn_local(gate: Gate) -> AbortHandle {
     tokio::task::spawn_local(gate).abort_handle()
 }
+
+/// Whether a store has this scheme.
+fn known(scheme: &str) -> bool {
+    matches!(scheme, "file" | "memory")
+}
+
 /// The folder of the world's one store to which an address leads; `None`: its root, where the
 /// cluster keeps what it has, and checkpoints lie that nobody gave a place.
 fn folder_of(url: &str) -> Option<&str> {

@@ -65,7 +65,8 @@ pub(super) fn cuts(run: &Evidence<'_>) -> (Looked, Option<Broken>) {
         let Some((job, _, appended)) = archive.note(&entry.fact) else { continue };
         sources.append(job, &appended.event);
         let Some(complete) = completes(job, &appended) else { continue };
-        if archive.is_damaged(&complete) {
+        // The log names what lay in the memory of a job manager, and has no state of it.
+        if archive.is_damaged(&complete) || complete.lies_nowhere() {
             continue;
         }
         looked.checkpoints += 1;

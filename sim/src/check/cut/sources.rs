@@ -14,6 +14,7 @@ use slackwater_core::fact::Fact;
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId};
 use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
+use slackwater_core::savepoint::Ending;
 use slackwater_core::time::{EventTime, parse_span};
 
 use super::Parts;
@@ -132,7 +133,8 @@ impl Sources {
     pub(super) fn append(&mut self, job: JobId, event: &LogEvent) {
         self.lineage.append(job, event);
         match event {
-            LogEvent::Saved { metadata, .. } => {
+            // The log does not say what one in the memory of a job manager is made of.
+            LogEvent::Saved { metadata, .. } if !metadata.vertices.is_empty() => {
                 self.saved.insert((job, metadata.checkpoint), self.before_it(metadata));
             }
             LogEvent::Submitted { from: Some(start), .. } => {
@@ -197,7 +199,11 @@ impl Sources {
         let idle = self.idle.contains_key(&(metadata.job, (*uid).to_owned()));
         let least = all.iter().copied().min().unwrap_or(i64::MIN);
         let most = if idle { all.into_iter().max().unwrap_or(i64::MIN) } else { held };
-        cut.watermark = (least, most.max(least));
+        // Of a job that is drained event time has come to its end.
+        cut.watermark = match metadata.ending {
+            Some(Ending::Drain) => (i64::MAX, i64::MAX),
+            _ => (least, most.max(least)),
+        };
         scan_of(&cut, sections())?;
         Ok(cut)
     }

@@ -21,6 +21,9 @@ use crate::world::realm::Realm;
 /// How long an operation takes each way, in microseconds.
 const WAY: std::ops::RangeInclusive<u64> = 300..=4_000;
 
+/// Of what lies below this folder nothing can be changed.
+const READ_ONLY: &str = "readonly/";
+
 /// The objects of a world, shared by all its nodes.
 pub(in crate::world) struct Objects(Mutex<State>);
 
@@ -261,6 +264,9 @@ impl State {
         if let Some(refused) = self.refusal(node) {
             return Err(refused);
         }
+        if deed.path().starts_with(READ_ONLY) {
+            return Err(denied(deed.path()));
+        }
         match deed {
             Deed::Delete { path } => {
                 self.objects.remove(&path).ok_or_else(|| missing(&path))?;
@@ -309,4 +315,9 @@ fn missing(path: &str) -> Error {
 /// Why, in the words of the store.
 pub(super) fn cause(error: &Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn denied(path: &str) -> Error {
+    let source = "permission denied".into();
+    Error::PermissionDenied { path: path.to_owned(), source }
 }

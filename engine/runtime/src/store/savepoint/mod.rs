@@ -15,14 +15,15 @@ use bytes::Bytes;
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::savepoint::METADATA_FILE;
 
+use super::layout::is_state_name;
 use super::{Created, Store, StoreError, Trouble};
 use crate::host::Host;
 
 pub use load::{Completion, Found, find, load};
 pub use tag::TAGS;
 
-/// Puts the metadata of a savepoint into its folder, which makes it one; again is harmless. What else
-/// lies there, of attempts that died, is deleted then.
+/// Puts the metadata of a savepoint into its folder, which makes it one; again is harmless. State that
+/// it does not name, of attempts that died, is deleted then; what is called otherwise is not ours.
 ///
 /// # Errors
 /// Any [`StoreError`]; [`Trouble::Fenced`] if other metadata lies there.
@@ -46,7 +47,7 @@ pub async fn publish(
     }
     let ours: BTreeSet<&str> = metadata.files().map(|file| file.path.as_str()).collect();
     for stray in store.list("").await.map_err(named)? {
-        if stray.path != METADATA_FILE && !ours.contains(stray.path.as_str()) {
+        if is_state_name(&stray.path) && !ours.contains(stray.path.as_str()) {
             store.delete(&stray.path).await.map_err(named)?;
         }
     }
@@ -76,7 +77,8 @@ pub async fn publish_again(
     publish(host, folder, metadata).await.map(|()| true)
 }
 
-/// Deletes what a savepoint that never completed left in its folder; nothing, if it is one.
+/// Deletes the state that a savepoint which never completed left in its folder; nothing, if it is one,
+/// and nothing that is not called as the engine calls state.
 ///
 /// # Errors
 /// Any [`StoreError`].
@@ -90,7 +92,7 @@ pub async fn sweep(host: &Arc<dyn Host>, folder: &str) -> Result<(), StoreError>
     if listed.iter().any(|object| object.path == METADATA_FILE) {
         return Ok(());
     }
-    for object in listed {
+    for object in listed.into_iter().filter(|object| is_state_name(&object.path)) {
         store.delete(&object.path).await.map_err(named)?;
     }
     Ok(())
