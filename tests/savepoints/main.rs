@@ -1,8 +1,10 @@
 //! Savepoints as git: what a person types to look after those that are there, and what is answered.
 //! Nothing is reached around: the golden savepoints lie in a folder, the binary is typed, its words
-//! are read. How one is taken and gone on from is in the scenarios and in `tests/walkthrough.rs`.
+//! are read. How one is taken and gone on from is in the scenarios and, with processes, in [`cluster`].
 
 #![expect(clippy::disallowed_methods, reason = "the binary is tried as a person runs it")]
+
+mod cluster;
 
 use std::fs;
 use std::path::{Path, PathBuf};

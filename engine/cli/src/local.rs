@@ -39,6 +39,8 @@ use crate::watch::{Headline, Watch};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How many threads the slots are spread over at most.
 const WORKERS_MAX: u32 = 8;
+/// How long others may still ask for the savepoints that were taken.
+const LAST_ANSWERS: Duration = Duration::from_millis(600);
 /// How long a cancelled job may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -120,6 +122,10 @@ async fn drive(
     let client = Client::connect(host.as_ref(), &cluster.address, handshake).await;
     let mut session = Session { client: client?, host: Arc::clone(&host), run, tally, store };
     let ended = session.follow(stopped).await;
+    if !session.tally.counts().savepoints.is_empty() {
+        // Whoever has ended a job with a savepoint elsewhere is about to ask how far it is.
+        host.sleep(LAST_ANSWERS).await;
+    }
     cluster.stop();
     session.report(&ended?)
 }

@@ -18,6 +18,7 @@ use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError}
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
 use crate::exit::{Exit, Failure};
+use crate::remote::from_here;
 
 /// The arguments of `jobmanager`.
 #[derive(Clone, Debug, Args)]
@@ -64,10 +65,13 @@ pub struct TaskManagerArgs {
 /// # Errors
 /// [`Exit::Environment`] if its port is taken.
 pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
+    // Task managers and clients are told of them, and stand in folders of their own.
+    let (mut store, mut savepoints) = (args.store.clone(), args.savepoints.clone());
+    store.iter_mut().chain(&mut savepoints).try_for_each(from_here)?;
     let config = JobManagerConfig {
         port: args.port,
-        store: args.store.clone(),
-        savepoints: args.savepoints.clone(),
+        store,
+        savepoints,
         lease_timeout: args.lease_timeout,
         ..Default::default()
     };

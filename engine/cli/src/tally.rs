@@ -30,6 +30,8 @@ pub struct Counts {
     pub points: u64,
     /// Checkpoints that completed, and how long the last took and how large it was.
     pub checkpoints: Checkpoints,
+    /// The folders of the savepoints that were taken.
+    pub savepoints: Vec<String>,
     /// How often a job started again after a failure.
     pub restarts: u32,
     /// How many latency markers took so many milliseconds.
@@ -88,6 +90,7 @@ impl Tally {
                 (counts.checkpoints.last_took, counts.checkpoints.last_bytes) = (duration, bytes);
             }
             Fact::CheckpointAborted { .. } => counts.checkpoints.aborted += 1,
+            Fact::SavepointCompleted { path, .. } => counts.savepoints.push(path),
             Fact::RestartCounted { .. } => counts.restarts += 1,
             Fact::LatencyMeasured { millis, .. } => *counts.latency.entry(millis).or_default() += 1,
             Fact::Panicked { task, message } => {
@@ -141,6 +144,9 @@ impl fmt::Display for Counts {
         if self.checkpoints != Checkpoints::default() {
             write!(f, "\n  {:>9} {}", "", self.checkpoints)?;
         }
+        for path in &self.savepoints {
+            write!(f, "\n  {:>9} savepoint {path}", "")?;
+        }
         if self.restarts > 0 {
             write!(f, "\n  {:>9} restarts", self.restarts)?;
         }
@@ -162,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checkpoints_restarts_and_latency_are_counted_and_said() {
+    fn checkpoints_savepoints_restarts_and_latency_are_counted_and_said() {
         let tally = Tally::default();
         let quiet = tally.counts().to_string();
         assert_eq!(quiet, "          0 late\n          0 skipped");
@@ -177,6 +183,8 @@ mod tests {
             bytes: 345,
         });
         tally.hear(Fact::CheckpointAborted { job, attempt, checkpoint, cause: "late".into() });
+        let path = "file:///kept/savepoint-1".to_owned();
+        tally.hear(Fact::SavepointCompleted { job, attempt, checkpoint, path, bytes: 345 });
         tally.hear(Fact::RestartCounted { job, attempt, restarts: 1 });
         for millis in 1..=200 {
             let marker = LatencyMarker { source: subtask, sent: ProcessingTime::from_millis(0) };
@@ -185,6 +193,7 @@ mod tests {
         let said = tally.counts().to_string();
         let rest = said.strip_prefix(&quiet).expect("the same before");
         let expected = "\n            1 checkpoints, the last 12 ms and 345 bytes, 1 given up\
+                        \n            savepoint file:///kept/savepoint-1\
                         \n          1 restarts\
                         \n            latency: 100 ms at p50, 198 ms at p99";
         assert_eq!(rest, expected);
