@@ -21,9 +21,11 @@ const CHECK: &str = "check scenarios/03-sine.toml --seed 7 --journal target/sine
 const REPLAY: &str = "replay scenarios/05-crash-without-checkpoints.toml --report target/pages";
 const PROBES: &str = "probes checkpoint";
 const SCHEMA: &str = "schema";
+const SHOW: &str = "savepoint show --verify tests/golden/format-2/oscon";
+const PLAN: &str = "plan oscon@v2 --set checkpoint=1s -p 4 --against tests/golden/format-2/oscon";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     (
         "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
         "tests/walkthrough.rs, for a shorter time",
@@ -40,6 +42,7 @@ const ELSEWHERE: [(&str, &str); 9] = [
         "as above",
     ),
     ("cargo run --release -- check scenarios/crash-every-step-ledger.toml", "as above"),
+    ("cargo run --release -- check scenarios/savepoints-as-git.toml", "as above"),
     (
         "cargo run --release -p slackwater-clicks -- check examples/clicks/scenarios",
         "its own tests, file by file",
@@ -83,7 +86,7 @@ fn every_command_is_run_by_somebody() {
     let readme = fs::read_to_string(project().join("README.md")).expect("there is a README");
     let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let lines = blocks.flat_map(str::lines).map(|line| line.split("  #").next().unwrap_or(line));
-    let here = [OSCON, EXPORT, FLIGHTS, CHECK, REPLAY, PROBES, SCHEMA];
+    let here = [OSCON, EXPORT, FLIGHTS, CHECK, REPLAY, PROBES, SCHEMA, SHOW, PLAN];
     let here = here.map(|arguments| format!("{RUN}{arguments}"));
     let mut told: Vec<&str> = lines.map(str::trim).collect();
     let mut run: Vec<&str> = here.iter().map(String::as_str).collect();
@@ -113,6 +116,19 @@ fn events_and_schema_are_told() {
     assert!(!probes.contains("slot.freed"), "only what was asked for");
     let schema: serde_json::Value = serde_json::from_str(&output(&folder, SCHEMA)).expect("JSON");
     assert!(schema["properties"].get("fault").is_some());
+}
+
+#[test]
+fn a_savepoint_is_shown_and_planned_against() {
+    let folder = folder("savepoint");
+    let shown = output(&folder, SHOW);
+    assert!(
+        shown.contains("every checksum is right") && shown.contains("sawtooth  scan"),
+        "{shown}"
+    );
+    let planned = output(&folder, PLAN);
+    assert!(planned.contains("migrated  sawtooth.scan"), "{planned}");
+    assert!(planned.ends_with("it fits: nothing is lost\n"), "{planned}");
 }
 
 #[test]
