@@ -219,7 +219,9 @@ pub(super) fn with(
     typed: &str,
     own: Option<&StepJob>,
 ) -> Option<(String, Vec<(String, String)>)> {
-    let is_run = |program: &str| typed.split_whitespace().any(|word| word == program);
+    let name = |word: &str| word.split_once('@').map_or(word.len(), |(name, _)| name.len());
+    let is_run =
+        |program: &str| typed.split_whitespace().any(|word| &word[..name(word)] == program);
     let base = document.job.0.iter().find(|job| is_run(job.program.get_ref()));
     let versions =
         [own.and_then(|own| own.version.as_ref()), base.and_then(|b| b.version.as_ref())];
