@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the binary is tried as a person runs it")]
 
 mod cluster;
+mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};

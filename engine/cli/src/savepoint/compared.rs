@@ -350,3 +350,69 @@ fn words(what: &str, moved: &Moved<String>) -> Option<String> {
 fn indented(line: String) -> String {
     format!("  {line}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(name: &str, schema: &str, entries: u64) -> State {
+        State {
+            name: name.into(),
+            schema: schema.into(),
+            fingerprint: String::new(),
+            keyed: true,
+            entries,
+            bytes: entries * 10,
+        }
+    }
+
+    fn operator(uid: &str, parallelism: u32, states: Vec<State>) -> Operator {
+        let (uid, splits) = (uid.to_owned(), Vec::new());
+        Operator { uid, parallelism, finished: 0, states, splits, watermark_ms: None }
+    }
+
+    /// What becomes of an operator, as a person reads it.
+    fn told(from: Operator, to: Operator) -> Vec<String> {
+        super::operator("saw".into(), Some(&from), Some(&to)).text()
+    }
+
+    #[test]
+    fn what_changed_is_told_state_by_state_and_field_by_field() {
+        let from = vec![state("scan", "Saw {step: u32}", 4), state("old", "u8", 1)];
+        let to = vec![state("scan", "Saw {step: u64, turns: u64}", 6), state("new", "u8", 2)];
+        assert_eq!(
+            told(operator("saw", 1, from), operator("saw", 4, to)),
+            [
+                "~ operator \"saw\"",
+                "  ~ subtasks 1 -> 4 (+3)",
+                "  ~ state \"scan\": entries 4 -> 6 (+2); bytes 40 -> 60 (+20)",
+                "      field step was u32 and is u64 now",
+                "      field turns: u64 is not in it",
+                "  + state \"new\": 2 entries, 20 bytes",
+                "  - state \"old\": 1 entry, 10 bytes",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_split_that_moved_and_a_watermark_that_came_are_told() {
+        let split = |offset| Split { split: 3, offset, greatest_ms: None };
+        let at = |offset, watermark_ms| Operator {
+            splits: vec![split(offset)],
+            watermark_ms,
+            ..operator("saw", 1, Vec::new())
+        };
+        assert_eq!(
+            told(at(7, None), at(5, Some(1_000))),
+            [
+                "~ operator \"saw\"",
+                "  ~ split 3: offset 7 -> 5 (-2)",
+                "  ~ watermark: none -> 1000"
+            ]
+        );
+        assert_eq!(
+            told(at(7, Some(400)), at(7, Some(1_000))).last().map(String::as_str),
+            Some("  ~ watermark: 400 -> 1000 (+600 ms)")
+        );
+    }
+}

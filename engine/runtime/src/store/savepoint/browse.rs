@@ -85,8 +85,10 @@ pub async fn shelf(host: &Arc<dyn Host>, folder: &str) -> Result<Shelf, StoreErr
                 let damaged = at_a_glance(&found, &own);
                 shelf.whole.push(Whole { name: name.to_owned(), found, damaged });
             }
-            // Somebody has removed it meanwhile.
-            Err(error) if *error.trouble() == Trouble::Missing => {}
+            // Somebody removes it at this moment.
+            Err(error) if *error.trouble() == Trouble::Missing => {
+                shelf.broken.extend(half(name, &own));
+            }
             Err(error) if error.is_damage() => {
                 shelf.broken.push(broken(name, error.to_string(), &own));
             }
@@ -114,10 +116,18 @@ fn by_folder(listed: &[Listed]) -> Vec<(&str, Vec<(&str, u64)>)> {
     folders
 }
 
-/// A folder that holds the state of tasks and no metadata; anything else is nobody's business.
+/// A folder that holds the state of tasks and is no savepoint; anything else is nobody's business.
 fn half(name: &str, objects: &[Listed]) -> Option<Broken> {
     let is_half = objects.iter().any(|object| layout::is_state_name(&object.path));
-    let why = format!("half of a savepoint: no {METADATA_FILE}; being taken, or never completed");
+    let is_checkpoint = objects.iter().any(|object| layout::attempt_of(&object.path).is_some());
+    let why = match is_checkpoint {
+        true => "a checkpoint, which belongs to its job: `savepoint show` reads it".to_owned(),
+        false => {
+            format!(
+                "half of a savepoint: no {METADATA_FILE}; being taken or removed, or never completed"
+            )
+        }
+    };
     is_half.then(|| broken(name, why, objects))
 }
 

@@ -332,6 +332,11 @@ fn a_kept_checkpoint_is_one_only_if_the_log_of_its_job_says_so() {
             let (_, name) = object.path.rsplit_once('/').expect("in a folder");
             store.put(&format!("taken/away/{name}"), vec![bytes]).await.expect("room");
         }
+        let shelf = shelf(&desk.host, &desk.at(&layout::job_folder(JOB))).await.expect("a folder");
+        let told: Vec<_> =
+            shelf.broken.iter().map(|one| one.why.contains("a checkpoint,")).collect();
+        assert_eq!((shelf.whole.len(), told), (0, vec![true, true]));
+
         let away = desk.at("taken/away");
         let found = load(&desk.host, &away, None).await.expect("believed");
         assert_eq!(found.completion, Completion::NoLog);
