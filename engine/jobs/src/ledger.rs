@@ -29,6 +29,22 @@ struct Tally {
     xor: u64,
 }
 
+/// What the second version knows besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct GrossTally {
+    net: Tally,
+    /// How much was moved, in whichever direction; what was before the upgrade is not in it.
+    gross: i64,
+}
+
+impl Tally {
+    fn add(&mut self, entry: &Entry) {
+        self.count += 1;
+        self.sum += entry.amount;
+        self.xor ^= entry.id;
+    }
+}
+
 /// How many entries a transaction has.
 const ENTRIES: u64 = 4;
 /// The first second of the ledger: a fixed one, so that content never depends on a clock.
@@ -93,38 +109,78 @@ fn scramble(mut bits: u64) -> u64 {
 /// # Errors
 /// If a setting cannot be read.
 pub fn ledger(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let (keeper, entries) = begin(env, settings)?;
+    let seconds = entries.key_by(|entry| entry.account).window(tumbling(secs(1))).fold(
+        "seconds",
+        Tally::default(),
+        |tally, entry| tally.add(&entry),
+    );
+    keeper.keep(&seconds.results, "ledger-sink", |pane| row(pane, &pane.value));
+    keeper.keep(&seconds.late, "ledger-late-sink", late);
+    Ok(())
+}
+
+/// The next version of [`ledger`]: it also adds up how much was moved, and writes that to a series of
+/// its own. It takes up what the first version has left. Settings: as [`ledger`].
+///
+/// # Errors
+/// If a setting cannot be read.
+pub fn ledger_v2(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
+    let (keeper, entries) = begin(env, settings)?;
+    let seconds = entries.key_by(|entry| entry.account).window(tumbling(secs(1))).fold(
+        "seconds",
+        GrossTally::default(),
+        |tally, entry: Entry| {
+            tally.net.add(&entry);
+            tally.gross += entry.amount.abs();
+        },
+    );
+    let results = seconds.results.migrate(|net: Tally| GrossTally { net, gross: 0 });
+    keeper.keep(&results, "ledger-sink", |pane| row(pane, &pane.value.net));
+    keeper.keep(&results, "ledger-gross-sink", |pane| {
+        let fields = [("gross", pane.value.gross.into())];
+        Point::new("ledger-gross", pane.key.to_string(), pane.window.start, fields)
+    });
+    keeper.keep(&seconds.late, "ledger-late-sink", late);
+    Ok(())
+}
+
+/// What every version does first: takes the settings and reads the entries.
+fn begin(env: &Env, settings: &mut Settings) -> Result<(Keeper, Stream<Entry>), PlanError> {
     let parallelism = settings.take("parallelism", 1)?;
     env.parallelism(parallelism).chaining(settings.take("chaining", true)?);
     survival::take(env, settings, DEMO_RESTARTS)?;
     let contract = Contract::take(settings)?;
     let db = settings.take("db", series::ADDRESS.to_owned())?;
-    let entries = entries(env, settings)?;
+    Ok((Keeper { contract, db }, entries(env, settings)?))
+}
 
-    let seconds = entries.key_by(|entry| entry.account).window(tumbling(secs(1))).fold(
-        "seconds",
-        Tally::default(),
-        |tally, entry| {
-            tally.count += 1;
-            tally.sum += entry.amount;
-            tally.xor ^= entry.id;
-        },
-    );
-    let tallies = series::sink(|pane: &Pane<u32, Tally>| {
-        let Tally { count, sum, xor } = pane.value;
-        let fields = [("count", count.into()), ("sum", sum.into()), ("xor", (xor as i64).into())];
-        Point::new("ledger", pane.key.to_string(), pane.window.start, fields)
-    });
-    contract.write(&seconds.results, "ledger-sink", tallies.at(&db));
-    let late = series::sink(|entry: &Entry| {
-        let fields = [
-            ("account", i64::from(entry.account).into()),
-            ("amount", entry.amount.into()),
-            ("id", (entry.id as i64).into()),
-        ];
-        Point::new("ledger-late", format!("{:016x}", entry.id), entry.at, fields)
-    });
-    contract.write(&seconds.late, "ledger-late-sink", late.at(&db));
-    Ok(())
+/// Writes to the series database, with the contract that was asked for.
+struct Keeper {
+    contract: Contract,
+    db: String,
+}
+
+impl Keeper {
+    #[track_caller]
+    fn keep<T: Data>(&self, rows: &Stream<T>, uid: &str, point: fn(&T) -> Point) {
+        self.contract.write(rows, uid, series::sink(point).at(&self.db));
+    }
+}
+
+fn row<A>(pane: &Pane<u32, A>, tally: &Tally) -> Point {
+    let Tally { count, sum, xor } = *tally;
+    let fields = [("count", count.into()), ("sum", sum.into()), ("xor", (xor as i64).into())];
+    Point::new("ledger", pane.key.to_string(), pane.window.start, fields)
+}
+
+fn late(entry: &Entry) -> Point {
+    let fields = [
+        ("account", i64::from(entry.account).into()),
+        ("amount", entry.amount.into()),
+        ("id", (entry.id as i64).into()),
+    ];
+    Point::new("ledger-late", format!("{:016x}", entry.id), entry.at, fields)
 }
 
 fn entries(env: &Env, settings: &mut Settings) -> Result<Stream<Entry>, PlanError> {

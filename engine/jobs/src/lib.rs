@@ -17,6 +17,7 @@ pub fn catalog() -> Catalog {
         .job("sensor-simulator", "v1", oscon::sensor_simulator)
         .job("oscon-log", "v1", oscon::oscon_log)
         .job("ledger", "v1", ledger::ledger)
+        .job("ledger", "v2", ledger::ledger_v2)
         .job("flights", "v1", flights::flights)
 }
 

@@ -147,8 +147,6 @@ fn an_upgrade_from_a_savepoint_loses_no_click_and_counts_none_twice() {
     let settings = |parallelism| [("clicks", 400), ("visitors", 100), ("parallelism", parallelism)];
     let report = check(clicks, settings(2))
         .version("v2", clicks_v2)
-        .without("legal_states")
-        .without("census")
         .cluster(jm(1), tm(2).slots(2))
         .seeds(0..4)
         .until_finished_within(secs(600))
@@ -180,8 +178,6 @@ fn an_upgrade_from_a_savepoint_loses_no_click_and_counts_none_twice() {
 fn a_job_is_rescaled_and_upgraded_while_it_runs() {
     check(clicks, DEFAULTS)
         .version("v2", clicks_v2)
-        .without("legal_states")
-        .without("census")
         .cluster(jm(1), tm(2).slots(2))
         .seeds(0..2)
         .script(|sim| async move {

@@ -48,6 +48,7 @@ pub struct Checking {
     script: Option<String>,
     expect: Vec<Table>,
     without: Vec<String>,
+    jobs_may_fail: bool,
 }
 
 impl Checking {
@@ -73,6 +74,7 @@ impl Checking {
             script: None,
             expect: Vec::new(),
             without: Vec::new(),
+            jobs_may_fail: false,
         };
         checking.cluster(jm(1), tm(1)).net(ms(1)..ms(30))
     }
@@ -139,6 +141,13 @@ impl Checking {
     /// Lets each run go on for so long when its end has come: time to tidy up in. Default: a second.
     pub fn rest(mut self, span: Duration) -> Self {
         self.rest = span;
+        self
+    }
+
+    /// A job may end as FAILED, for a script to see and to go on from; else that is a failure of the
+    /// check.
+    pub fn jobs_may_fail(mut self) -> Self {
+        self.jobs_may_fail = true;
         self
     }
 
@@ -303,11 +312,15 @@ impl Checking {
     /// time come within `horizon`, if it does not say itself how long it runs.
     pub(super) fn document(&self, seeds: Option<&[u64]>, horizon: Duration) -> Table {
         let story = format!("Made by the test {:?}.", self.name);
+        let mut run = document::run(seeds.unwrap_or(&self.seeds), self.until, self.rest);
+        if self.jobs_may_fail {
+            run.insert("jobs_may_fail".to_owned(), true.into());
+        }
         let mut all = table([
             ("format", 1.into()),
             ("title", self.name.as_str().into()),
             ("story", story.into()),
-            ("run", document::run(seeds.unwrap_or(&self.seeds), self.until, self.rest).into()),
+            ("run", run.into()),
         ]);
         match &self.script {
             Some(script) => all.insert("script".into(), script.as_str().into()),

@@ -3,9 +3,11 @@
 //! Looks into none: what a program makes of one is the engine's to say. Plain submitting and waiting
 //! is in [`super::script`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use slackwater_cli::remote::{Terminal, perform};
+use slackwater_core::checkpoint::{CheckpointMetadata, DEFAULT_STORAGE};
 use slackwater_core::id::{JobId, TriggerId};
 use slackwater_core::random::RandomStream;
 use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
@@ -13,9 +15,11 @@ use slackwater_dataflow::stream::{Env, Settings};
 use slackwater_dataflow::task::PlanError;
 use slackwater_runtime::client::Wanted;
 use slackwater_runtime::host::Host;
+use slackwater_runtime::store::savepoint::{find, load};
+use slackwater_runtime::store::{Store, StoreError, layout};
 
 use super::script::{ScriptError, Sim};
-use crate::world::cluster::{JOB_MANAGERS_MAX, addresses};
+use crate::world::cluster::{JOB_MANAGERS_MAX, STORE, addresses};
 
 /// The folder in which a script's savepoints are made unless it names one: of the store that every
 /// node of a world reaches.
@@ -179,6 +183,50 @@ impl Sim {
         let savepoint = self.stop(job).await?;
         self.wait(job).await?;
         self.start(program, Some(savepoint.from)).await
+    }
+
+    /// The checkpoints of a job that lie in their folder now, oldest first: those that its `storage`
+    /// keeps of a job that runs, or has failed. A job that runs deletes older ones.
+    ///
+    /// # Errors
+    /// If the folder cannot be read; of a job that this script has not submitted.
+    pub async fn kept_checkpoints(&self, job: JobId) -> Result<Vec<Savepoint>, ScriptError> {
+        let program = self.program_of(job)?;
+        let storage = program.settings.get("storage").map_or(DEFAULT_STORAGE, String::as_str);
+        let failed = |error: StoreError| ScriptError(error.to_string());
+        let Some(store) = Store::open_existing(&self.host, storage).map_err(failed)? else {
+            return Ok(Vec::new());
+        };
+        let listed = store.list(&layout::job_folder(job)).await.map_err(failed)?;
+        let is_metadata = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            layout::attempt_of(name).is_some()
+        };
+        let whole = listed.iter().filter(|object| is_metadata(&object.path));
+        let kept: BTreeSet<_> = whole.filter_map(|o| layout::checkpoint_of(&o.path)).collect();
+        // Metadata is written before the log says that a checkpoint completed.
+        let logs = Store::open_existing(&self.host, STORE).map_err(failed)?;
+        let mut complete = Vec::new();
+        for checkpoint in kept {
+            let folder = format!("{storage}/{}", layout::checkpoint_folder(job, checkpoint));
+            if load(&self.host, &folder, logs.as_ref()).await.is_ok() {
+                complete.push(Savepoint::at(folder));
+            }
+        }
+        Ok(complete)
+    }
+
+    /// What a savepoint, or a checkpoint that was kept, says of itself: its operators and their
+    /// states, where its sources were, how far event time.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub async fn look_into(
+        &self,
+        savepoint: &Savepoint,
+    ) -> Result<CheckpointMetadata, ScriptError> {
+        let found = find(&self.host, savepoint.path()).await;
+        found.map(|found| found.metadata).map_err(|error| ScriptError(error.to_string()))
     }
 
     /// Types a command of the engine at the client, such as `list -a`, and gives what is printed.

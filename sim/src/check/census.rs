@@ -38,6 +38,9 @@ struct Census<'a> {
     tasks: BTreeMap<Execution, u16>,
     /// Nodes that are stopped.
     paused: BTreeSet<u16>,
+    /// Nodes that are down: one that is killed at a step tells what else it does in that step, and
+    /// does nothing more.
+    down: BTreeSet<&'a str>,
     transactions: BTreeSet<&'a str>,
     /// By transaction: the checkpoint that it was prepared for.
     prepared: BTreeMap<&'a str, CheckpointId>,
@@ -136,8 +139,10 @@ impl<'a> Census<'a> {
             }
             Fact::TaskStatusChanged { task, to, .. } => {
                 self.seen += 1;
+                let name = run.journal.nodes().get(usize::from(node));
+                let lives = !name.is_some_and(|name| self.down.contains(name.as_str()));
                 match to {
-                    TaskStatus::Deploying | TaskStatus::Running => {
+                    TaskStatus::Deploying | TaskStatus::Running if lives => {
                         self.tasks.insert(*task, node);
                     }
                     _ => {
@@ -147,7 +152,9 @@ impl<'a> Census<'a> {
             }
             Fact::NodeDown { how: Down::Pause, .. } => drop(self.paused.insert(node)),
             Fact::NodeResumed { .. } => drop(self.paused.remove(&node)),
+            Fact::NodeStarted { node, .. } => drop(self.down.remove(node.as_str())),
             Fact::NodeDown { node: name, .. } => {
+                self.down.insert(name);
                 self.tasks.retain(|_, on| run.journal.nodes().get(usize::from(*on)) != Some(name));
             }
             Fact::TransactionStaged { id, .. } => {

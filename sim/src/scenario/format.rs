@@ -79,8 +79,7 @@ pub struct Document {
 pub struct RunPart {
     /// `"0..16"`, a list, `"fresh"` or `"corpus"`.
     pub seeds: SeedsPart,
-    /// The seeds of a test, where time is dear; and of a file whose seeds are fresh or a corpus, all
-    /// that a check plays.
+    /// The seeds of a test, where time is dear; all that a check plays of fresh ones or a corpus.
     #[serde(default)]
     pub pinned: Option<Seeds>,
     /// How much a search may spend on the file unless it is told.
@@ -91,8 +90,10 @@ pub struct RunPart {
     /// Reached, it is a failure, never a pass.
     pub limit: Limit,
     /// How long the world goes on when the end has come: time to tidy up in.
-    #[serde(default)]
     pub rest: Option<Span>,
+    /// Whether a job may end as FAILED: that is no failure of the story then.
+    #[serde(default)]
+    pub jobs_may_fail: bool,
     /// Which seeds are run twice: `"all"` or `"1/8"`; the first one always is.
     #[serde(default)]
     pub determinism: Option<Share>,
@@ -103,8 +104,7 @@ impl RunPart {
     pub fn listed(&self) -> &[u64] {
         match (&self.seeds, &self.pinned) {
             (SeedsPart::Listed(seeds), _) => &seeds.0,
-            (SeedsPart::Fresh | SeedsPart::Corpus, Some(pinned)) => &pinned.0,
-            (SeedsPart::Fresh | SeedsPart::Corpus, None) => &[0],
+            (_, pinned) => pinned.as_ref().map_or(&[0], |pinned| &pinned.0),
         }
     }
 

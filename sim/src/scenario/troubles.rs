@@ -38,7 +38,8 @@ pub(super) fn unprepared(prepared: &Prepared, has_faults: bool) -> Vec<Trouble> 
 pub(super) fn troubles(cell: &Cell, run: &Run, faults: &[Drawn]) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     // A damaged checkpoint may leave a job no other way out: the check says whether it was right.
-    let may_fail = cell.expectations.iter().any(|e| e.check.name == "damage_refused");
+    let is_refused = cell.expectations.iter().any(|e| e.check.name == "damage_refused");
+    let may_fail = is_refused || cell.document.run.jobs_may_fail;
     let is_timed = matches!(cell.document.run.stop, Stop::Time(_));
     let steps = cell.document.run.limit.steps;
     match &run.end {

@@ -1,0 +1,72 @@
+//! The promise of savepoints: whatever a person does with them, and whatever crashes meanwhile, the
+//! output is that of an undisturbed run. Any program of savepoints, cancels, stops, starts from any of
+//! them or from a checkpoint that a failed job kept, at any parallelism and in the next version.
+//! What the output must be is computed here, from the entries alone ([`model`]); what a program is,
+//! and how one that failed is typed again, is [`program`], and how it is played [`player`].
+//!
+//! `PROPTEST_CASES=5000 cargo test --release --test savepoint_programs` tries so many programs,
+//! `PROPTEST_RNG_SEED=7` other ones; `SLACKWATER_PROGRAM='…'` plays one, as a failure prints it.
+
+mod model;
+mod player;
+mod program;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use player::play;
+use program::{Program, programs};
+
+/// How many programs are tried unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 24;
+
+/// Programs that broke the promise once.
+const FOUND: &[&str] = &[];
+
+#[expect(clippy::disallowed_methods, reason = "the arguments of a test are libtest's, not ours")]
+fn asked(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|text| !text.is_empty())
+}
+
+fn config() -> ProptestConfig {
+    let cases = asked("PROPTEST_CASES").and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let max_shrink_time = 120_000;
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        max_shrink_time,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_program_of_savepoints_gives_the_output_of_an_undisturbed_run(program in programs()) {
+        play(&program).map_err(TestCaseError::fail)?;
+    }
+}
+
+#[test]
+fn what_broke_the_promise_once_keeps_it() {
+    let asked = asked("SLACKWATER_PROGRAM");
+    for text in FOUND.iter().copied().chain(asked.as_deref()) {
+        let program: Program = text.parse().unwrap_or_else(|why| panic!("{text}: {why}"));
+        play(&program).unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+#[test]
+fn a_program_is_typed_as_it_is_printed() {
+    let texts = [
+        "seed 7 idempotent",
+        "seed 0 two_phase; 1200 savepoint; 0 cancel; 10 start newest p8 v2 fragile; 300 crash tm-1 700",
+        "seed 1 two_phase; 0 start nothing p1 v1; 90 stop; 40 start 3 p2 v1; 5 crash jm 2000; \
+         crash tm-2 1500 at 2 savepoint.triggered",
+    ];
+    for text in texts {
+        let program: Program = text.parse().expect("a program");
+        assert_eq!(program.to_string(), text);
+    }
+}
