@@ -285,6 +285,11 @@ fn a_savepoint_goes_only_if_a_person_means_it_and_then_as_a_whole() {
     desk.good("savepoint tag sp/ledger l");
     let untagged = desk.good("savepoint rm sp/l");
     assert_eq!(untagged, "removed the tag l; file://DESK/sp/ledger stays\n");
+    fs::create_dir_all(desk.at("sp/tags")).expect("room");
+    fs::write(desk.at("sp/tags/torn"), "x").expect("room");
+    let torn = desk.refused("savepoint rm sp/torn", 2);
+    assert!(torn.contains("sp/tags/torn: no whole tag") && torn.contains("--half"), "{torn}");
+    desk.good("savepoint rm --half sp/tags/torn");
     desk.cut("sp/ledger/_metadata");
     desk.good("savepoint rm --half sp/ledger");
     assert_eq!(desk.good("savepoint list sp"), "no savepoints\n");

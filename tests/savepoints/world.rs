@@ -63,8 +63,7 @@ fn cut_short(line: &'static str, after_ms: u64, then: &'static [&'static str]) -
     let cluster = Cluster::new(Arc::new(slackwater_jobs::catalog())).task_managers(1, 1);
     let world = cluster.on(World::new(7).limit(secs(5)).store(kept()));
     drop(world.at(ms(100), Action::Run { node: CLIENT.to_owned(), main }).run());
-    let heard = heard.lock().expect("one thread").clone();
-    heard
+    heard.lock().expect("one thread").clone()
 }
 
 #[test]

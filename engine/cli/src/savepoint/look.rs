@@ -218,6 +218,7 @@ impl Terminal<'_> {
                 let folder = tag.folder();
                 self.print(&format!("removed the tag {}; {folder} stays", tag.name))
             }
+            Removed::BrokenTag(path) => self.print(&format!("removed {path}")),
             Removed::Savepoint { folder, objects: (objects, bytes), tags, stays } => {
                 let objects = many(objects, "object");
                 self.print(&format!("removed {folder}: {objects}, {bytes} bytes"))?;

@@ -37,6 +37,8 @@ pub enum Removed {
     },
     /// A tag; the savepoint that it named stays.
     Tag(Tag),
+    /// A tag that could not be read, at this path.
+    BrokenTag(String),
 }
 
 /// Deletes the savepoint in a folder, or the tag, if the path is a tag's.
@@ -49,9 +51,14 @@ pub enum Removed {
 /// If dropped, some of it is deleted, and it is no savepoint any more.
 pub async fn remove(host: &Arc<dyn Host>, path: &str, ready: Ready) -> Result<Removed, StoreError> {
     let folder = load::folder_of(path)?;
-    if let Some(tag) = tag_at(host, folder).await? {
-        tag::forget(host, &tag).await?;
-        return Ok(Removed::Tag(tag));
+    match tag_at(host, folder).await {
+        Ok(None) => {}
+        Ok(Some(tag)) => {
+            tag::forget(host, &tag.parent, &tag.name).await?;
+            return Ok(Removed::Tag(tag));
+        }
+        Err(error) if error.is_damage() => return broken_tag(host, error, ready).await,
+        Err(error) => return Err(error),
     }
     if load::checkpoint_at(folder).is_some() {
         return Err(belongs_to_its_job(folder));
@@ -90,7 +97,7 @@ pub async fn remove(host: &Arc<dyn Host>, path: &str, ready: Ready) -> Result<Re
         store.delete(&object.path).await.map_err(|error| error.within(folder))?;
     }
     for tag in &names {
-        tag::forget(host, tag).await?;
+        tag::forget(host, &tag.parent, &tag.name).await?;
     }
     let bytes = ours.iter().map(|object| object.length).sum();
     Ok(Removed::Savepoint {
@@ -107,6 +114,22 @@ async fn tag_at(host: &Arc<dyn Host>, path: &str) -> Result<Option<Tag>, StoreEr
     let holds_any = |(_, objects): (Store, Vec<Listed>)| !objects.is_empty();
     let is_folder = path != tag.path() && contents(host, path).await.is_ok_and(holds_any);
     Ok((!is_folder).then_some(tag))
+}
+
+/// Deletes a tag that cannot be read: it names nothing that could be lost.
+async fn broken_tag(
+    host: &Arc<dyn Host>,
+    error: StoreError,
+    ready: Ready,
+) -> Result<Removed, StoreError> {
+    let path = error.path().to_owned();
+    if !ready.for_half {
+        let why = format!("no whole tag ({error}): --half deletes it");
+        return Err(StoreError::new(path, Trouble::Declined(why)));
+    }
+    let (tags, name) = tag::parted(&path)?;
+    tag::forget(host, tag::parted(tags)?.0, name).await?;
+    Ok(Removed::BrokenTag(path))
 }
 
 /// What lies in a folder.

@@ -238,15 +238,14 @@ fn may_be_called(name: &str) -> Result<(), String> {
     }
 }
 
-/// Takes a name away. Nothing else is touched.
+/// Takes a name of a folder's savepoints away. Nothing else is touched.
 ///
 /// # Errors
 /// Any [`StoreError`].
 ///
 /// # Cancel safety
 /// If dropped, it may be gone, now or later.
-pub async fn forget(host: &Arc<dyn Host>, tag: &Tag) -> Result<(), StoreError> {
-    let store = Store::open(Arc::clone(host), &tag.parent)?;
-    let gone = store.delete(&format!("{TAGS}/{}", tag.name)).await;
-    gone.map_err(|error| error.within(&tag.parent))
+pub async fn forget(host: &Arc<dyn Host>, parent: &str, name: &str) -> Result<(), StoreError> {
+    let store = Store::open(Arc::clone(host), parent)?;
+    store.delete(&format!("{TAGS}/{name}")).await.map_err(|error| error.within(parent))
 }
