@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use slackwater_core::fact::{Fact, JobStatus};
-use slackwater_core::id::{CheckpointId, JobId};
+use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId};
 use slackwater_core::time::EventTime;
 
 use super::archive::{Archive, Saved, completes};
@@ -38,13 +38,15 @@ struct Ledger<'a> {
     archive: Archive<'a>,
     /// By job: the checkpoints that its log completes, and the savepoints that end it.
     complete: BTreeMap<JobId, BTreeSet<CheckpointId>>,
+    /// The newest of them, by the attempt whose parts they are made of.
+    newest: BTreeMap<(JobId, JobEpoch, Attempt), CheckpointId>,
     /// Its other savepoints: nothing is committed for one, unless a job begins with it.
     saved: BTreeMap<JobId, BTreeSet<CheckpointId>>,
     transactions: BTreeMap<&'a str, Transaction>,
     /// Jobs that were cancelled: what they wrote, the job after them may write again.
     cancelled: BTreeSet<JobId>,
-    /// Once there is one: the rows that were written since.
-    since: BTreeSet<(&'a str, &'a str, EventTime)>,
+    /// Once there is one: the rows that were written since, each by the job of its transaction.
+    since: BTreeMap<(&'a str, &'a str, EventTime), Option<JobId>>,
     /// Rows that are in no transaction, and those that were written over another.
     rows: u64,
     overwritten: u64,
@@ -62,6 +64,10 @@ fn judge(run: &Evidence<'_>, _args: &Args) -> Outcome {
                 false => &mut ledger.complete,
             };
             of.entry(job).or_default().insert(complete.checkpoint);
+            if complete.saved.as_ref().is_none_or(|saved| !goes_on(saved)) {
+                let attempt = (job, complete.epoch, complete.attempt);
+                ledger.newest.insert(attempt, complete.checkpoint);
+            }
         }
         let step = ledger.step(&entry.fact, entry.time);
         wrong = wrong.or(step.err().map(|why| Broken::by(entry, why)));
@@ -87,7 +93,7 @@ impl<'a> Ledger<'a> {
             Fact::PointWritten { point, writer, differs, overwrote, transaction } => {
                 self.rows += 1;
                 let key = (point.series.as_str(), point.key.as_str(), point.time);
-                let is_anothers = !self.cancelled.is_empty() && self.since.insert(key);
+                let is_anothers = !self.cancelled.is_empty() && self.is_anothers(key, transaction);
                 let (overwrote, differs) = (*overwrote && !is_anothers, *differs && !is_anothers);
                 self.overwritten += u64::from(overwrote);
                 if differs {
@@ -103,8 +109,10 @@ impl<'a> Ledger<'a> {
                 }
                 Ok(())
             }
-            Fact::JobStatusChanged { job, to: JobStatus::Canceled, .. } => {
-                if self.cancelled.insert(*job) {
+            Fact::JobStatusChanged { job, to, .. } => {
+                // Who is cancelled settles what it has prepared while the next one may run already.
+                let is_going = matches!(to, JobStatus::Cancelling | JobStatus::Canceled);
+                if is_going && self.cancelled.insert(*job) {
                     self.since.clear();
                 }
                 Ok(())
@@ -134,6 +142,13 @@ impl<'a> Ledger<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a row may stand where one of another job stood: no job writes its own again.
+    fn is_anothers(&mut self, key: (&'a str, &'a str, EventTime), transaction: &str) -> bool {
+        let job = job_of(transaction);
+        let before = self.since.insert(key, job);
+        before.is_none_or(|before| before != job)
     }
 
     fn commit(
@@ -191,6 +206,7 @@ impl<'a> Ledger<'a> {
             }
             let what = match (due(id, checkpoint), transaction.aborted) {
                 (false, _) => return None,
+                (true, None) if self.is_spared(id, checkpoint) => return None,
                 (true, Some(_)) if !self.was_complete(id, checkpoint) => return None,
                 (true, Some(_)) => "was aborted",
                 (true, None) => "was never committed",
@@ -199,11 +215,26 @@ impl<'a> Ledger<'a> {
         })
     }
 
+    /// Whether a transaction stays for a savepoint and for nothing else: its attempt died before it
+    /// completed a checkpoint that lists it.
+    fn is_spared(&self, id: &str, checkpoint: CheckpointId) -> bool {
+        let Some((job, attempt)) = job_of(id).zip(attempt_of(id)) else { return false };
+        let listed = self.newest.get(&(job, attempt.0, attempt.1));
+        let saved = self.saved.get(&job).and_then(BTreeSet::last);
+        saved >= Some(&checkpoint) && listed.is_none_or(|listed| *listed < checkpoint)
+    }
+
     /// Whether the very checkpoint of a transaction completed.
     fn was_complete(&self, id: &str, checkpoint: CheckpointId) -> bool {
         let complete = job_of(id).and_then(|job| self.complete.get(&job));
         complete.is_some_and(|of_job| of_job.contains(&checkpoint))
     }
+}
+
+/// The term and the attempt in a transaction's name: `JOB/SINK/INDEX/e1a2/NUMBER`.
+fn attempt_of(id: &str) -> Option<(JobEpoch, Attempt)> {
+    let (epoch, attempt) = id.rsplit('/').nth(1)?.strip_prefix('e')?.split_once('a')?;
+    Some((JobEpoch(epoch.parse().ok()?), Attempt(attempt.parse().ok()?)))
 }
 
 /// The job that a transaction's name begins with.

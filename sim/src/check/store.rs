@@ -39,6 +39,8 @@ struct Shelf<'a> {
     pending: BTreeSet<(JobId, CheckpointId)>,
     checkpoints: u64,
     crashes: u64,
+    /// Leaders that lived to see another.
+    deposed: u64,
     deleted: u64,
 }
 
@@ -96,6 +98,10 @@ impl<'a> Shelf<'a> {
             }
             Fact::SavepointFailed { job, checkpoint, .. } => {
                 self.pending.remove(&(*job, *checkpoint));
+                Ok(())
+            }
+            Fact::LeaderLost { .. } => {
+                self.deposed += 1;
                 Ok(())
             }
             Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
@@ -220,7 +226,8 @@ impl<'a> Shelf<'a> {
     }
 
     /// The files in folders of checkpoints that no retained one names and no pending one may; and
-    /// those of half a savepoint, unless a crash is to blame.
+    /// those of half a savepoint, unless a crash is to blame, or a change of leaders in the middle of
+    /// it: the next one knows only what the log completes.
     fn orphans(&self) -> Vec<&'a str> {
         let named: BTreeSet<&str> = self
             .retained
@@ -233,7 +240,8 @@ impl<'a> Shelf<'a> {
                 !damaged && !named.contains(*path) && !self.pending.contains(&(job, checkpoint))
             }
             Place::Savepoint(_) => {
-                self.crashes == 0 && !self.saved.iter().any(|(of, _)| is_of(of, true, path))
+                self.crashes + self.deposed == 0
+                    && !self.saved.iter().any(|(of, _)| is_of(of, true, path))
             }
             _ => false,
         };

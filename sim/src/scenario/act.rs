@@ -9,14 +9,27 @@ use crate::fault::Fault;
 use crate::world::Main;
 use crate::world::person::{self, Line, Memory};
 
+/// What the path of a savepoint is remembered as.
+const SAVEPOINT: &str = "savepoint";
+
+/// How many lines a deed types, if all are answered well.
+pub(super) fn length(deed: Deed) -> usize {
+    lines(deed, "JOB").len()
+}
+
 /// What a deed types, in order, about the job of this program.
 fn lines(deed: Deed, program: &str) -> Vec<String> {
     let (cancel, run) = ("cancel $job".to_owned(), format!("run -d {program}"));
+    let (savepoint, stop) = ("savepoint $job".to_owned(), "stop $job".to_owned());
+    let resume = format!("run -d -s ${SAVEPOINT} {program}");
     match deed {
         Deed::List => vec!["list -a".to_owned()],
         Deed::CancelResubmit => vec![cancel, run],
         Deed::CancelTwiceResubmit => vec![cancel.clone(), cancel, run],
         Deed::SubmitCancel => vec![run, "cancel $other".to_owned()],
+        Deed::Savepoint => vec![savepoint],
+        Deed::StopResume => vec![stop, resume],
+        Deed::SavepointCancelResume => vec![savepoint, cancel, resume],
         _ => Vec::new(),
     }
 }
@@ -36,12 +49,16 @@ pub(super) fn mains(document: &Document, memory: &Memory) -> Vec<(String, Main)>
         let line = |text: String| Line {
             step: name.clone(),
             with: step::with(document, &text, None),
-            text,
-            keep: None,
+            keep: prints_a_path(&text).then(|| format!("{name}/{SAVEPOINT}")),
+            text: text.replace(&format!("${SAVEPOINT}"), &format!("${name}/{SAVEPOINT}")),
             job: if deed == Deed::SubmitCancel { "other" } else { "job" }.to_owned(),
         };
         let lines = lines(deed, program).into_iter().map(line).collect();
         (name.clone(), person::types_at_once(lines, memory))
     });
     mains.collect()
+}
+
+fn prints_a_path(line: &str) -> bool {
+    line.starts_with("savepoint ") || line.starts_with("stop ")
 }

@@ -1,22 +1,24 @@
 //! What persons were answered, held against what the steps of a scenario state.
 //! Types nothing and waits for nothing but facts. What is typed is in [`super::step`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::JobId;
 
+use super::act;
+use super::fault::FaultPart;
 use super::format::Document;
 use super::step::StepPart;
 use super::verdict::{Class, Trouble};
 use crate::journal::{Entry, Journal};
-use crate::world::{Mark, Watch};
+use crate::world::{Mark, Watch, person};
 
 /// What is wrong with the answers of a run.
 pub(super) fn troubles(document: &Document, journal: &Journal) -> Vec<Trouble> {
     let steps = document.step.iter().filter_map(|part| step(part, journal));
     let acts = document.fault.iter().filter(|part| part.deed.get_ref().is_a_persons());
-    let acts = acts.filter_map(|part| act(part.name.get_ref(), journal));
+    let acts = acts.filter_map(|part| of_act(part.name.get_ref(), journal));
     let jobs = document.step.iter().filter_map(|part| fails(part, journal));
     steps.chain(acts).chain(jobs).collect()
 }
@@ -76,16 +78,15 @@ fn step(part: &StepPart, journal: &Journal) -> Option<Trouble> {
     Some(Trouble::new(Class::Broken, what).shown_by(entry))
 }
 
-/// What a person did who is a fault may find nobody who leads, or a job that has ended by then; no
-/// other answer is a good one.
-fn act(name: &str, journal: &Journal) -> Option<Trouble> {
-    let bad = journal.entries().iter().find_map(|entry| match &entry.fact {
-        Fact::StepDone { step, code, said } if step == name && ![0, 2, 7].contains(code) => {
-            Some((entry, code, said))
-        }
+/// What a person did who is a fault may find nobody who leads, a job that has ended by then, or one
+/// that can give no savepoint now; no other answer is a good one.
+fn of_act(name: &str, journal: &Journal) -> Option<Trouble> {
+    // Some lines are tried again: what counts is what came of it.
+    let last = journal.entries().iter().rev().find_map(|entry| match &entry.fact {
+        Fact::StepDone { step, code, said } if step == name => Some((entry, code, said)),
         _ => None,
     });
-    let (entry, code, said) = bad?;
+    let (entry, code, said) = last.filter(|(_, code, _)| ![0, 2, 7, 8].contains(*code))?;
     let what = format!("{name:?} ended with {code}: {}", said.trim_end());
     Some(Trouble::new(Class::Broken, what).shown_by(entry))
 }
@@ -101,12 +102,15 @@ fn answer<'a>(name: &str, journal: &'a Journal) -> Option<(&'a Entry, u32, &'a s
     })
 }
 
-/// Whether every step has been answered and every job has ended, of which there are so many at least.
+/// Whether every step has been answered, nobody is in the middle of something, and every job has
+/// ended, of which there are so many at least.
 pub(super) fn all_is_done(jobs: usize, document: &Document) -> Watch {
     let mut open: BTreeSet<String> =
         document.step.iter().map(|part| part.name.get_ref().clone()).collect();
+    let mut acts = Acts::of(document);
     let (mut submitted, mut ended) = (BTreeSet::<JobId>::new(), BTreeSet::<JobId>::new());
     Box::new(move |entry| {
+        acts.see(&entry.fact);
         match &entry.fact {
             Fact::StepDone { step, .. } => drop(open.remove(step)),
             Fact::JobSubmitted { job, .. } => drop(submitted.insert(*job)),
@@ -114,8 +118,48 @@ pub(super) fn all_is_done(jobs: usize, document: &Document) -> Watch {
             Fact::JobRefused { job, .. } => drop(ended.insert(*job)),
             _ => return false,
         }
-        open.is_empty() && ended.len() >= jobs && submitted.is_subset(&ended)
+        let all_ended = ended.len() >= jobs && submitted.is_subset(&ended);
+        open.is_empty() && acts.begun.is_empty() && all_ended
     })
+}
+
+/// What persons who are faults are in the middle of.
+struct Acts {
+    /// How many lines each types.
+    lines: BTreeMap<String, usize>,
+    /// How many lines of those that have begun are not answered, and whether the one that was typed
+    /// last is typed again if need be.
+    begun: BTreeMap<String, (usize, bool)>,
+}
+
+impl Acts {
+    fn of(document: &Document) -> Self {
+        let acts = document.fault.iter().filter(|part| part.deed.get_ref().is_a_persons());
+        let lines = |part: &FaultPart| act::length(*part.deed.get_ref());
+        let lines = acts.map(|part| (part.name.get_ref().clone(), lines(part))).collect();
+        Self { lines, begun: BTreeMap::new() }
+    }
+
+    fn see(&mut self, fact: &Fact) {
+        match fact {
+            Fact::StepBegan { step, line } => {
+                let lines = self.lines.remove(step).map(|lines| (lines, false));
+                self.begun.extend(lines.map(|lines| (step.clone(), lines)));
+                if let Some((_, again)) = self.begun.get_mut(step) {
+                    *again = person::resumes(line);
+                }
+            }
+            Fact::StepDone { step, code, .. } => {
+                let Some((left, again)) = self.begun.get_mut(step) else { return };
+                *left -= usize::from(*code == 0);
+                // Who was not answered well does no more, but for what cannot be left so.
+                if *left == 0 || (*code != 0 && !*again) {
+                    self.begun.remove(step);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// When so many jobs have run.

@@ -301,9 +301,13 @@ pub(super) fn deeds(
         }
         Deed::StoreFull => (store(StoreFault::Full), healed()),
         Deed::StoreTear => (store(StoreFault::Tear { node }), Vec::new()),
-        Deed::List | Deed::CancelResubmit | Deed::CancelTwiceResubmit | Deed::SubmitCancel => {
-            one(super::act::deed(part))
-        }
+        Deed::List
+        | Deed::CancelResubmit
+        | Deed::CancelTwiceResubmit
+        | Deed::SubmitCancel
+        | Deed::Savepoint
+        | Deed::StopResume
+        | Deed::SavepointCancelResume => one(super::act::deed(part)),
         Deed::StoreFlip => (store(StoreFault::Flip { object: object(), bit }), Vec::new()),
         Deed::StoreDelete => (store(StoreFault::Delete { object: object() }), Vec::new()),
         Deed::StoreForeign => (store(StoreFault::Foreign { object: object() }), Vec::new()),

@@ -235,13 +235,23 @@ pub enum Deed {
     /// A second person submits another such job and cancels that one again.
     #[serde(rename = "submit+cancel")]
     SubmitCancel,
+    /// A second person takes a savepoint of the job.
+    Savepoint,
+    /// A second person stops the job with a savepoint and starts it from there.
+    #[serde(rename = "stop+resume")]
+    StopResume,
+    /// A second person takes a savepoint, cancels the job and starts it from there.
+    #[serde(rename = "savepoint+cancel+resume")]
+    SavepointCancelResume,
 }
 
 impl Deed {
     /// Whether it is something that a person types.
     pub fn is_a_persons(self) -> bool {
         use Deed::*;
-        matches!(self, List | CancelResubmit | CancelTwiceResubmit | SubmitCancel)
+        let asks = matches!(self, List | Savepoint);
+        let ends = matches!(self, CancelResubmit | CancelTwiceResubmit | SubmitCancel);
+        asks || ends || matches!(self, StopResume | SavepointCancelResume)
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use slackwater_cli::Verb;
 use slackwater_cli::remote::{Terminal, perform};
@@ -127,7 +128,14 @@ impl Person {
     async fn go_on(&self, host: &Arc<dyn Host>, due: impl IntoIterator<Item = usize>) {
         locked(&self.place).due.extend(due);
         while let Some(index) = self.take() {
-            let is_good = self.type_line(host, index).await;
+            let mut is_good = self.type_line(host, index).await;
+            for _ in 0..RESUMES.0 {
+                if is_good || !self.gives_up || !resumes(&self.lines[index].text) {
+                    break;
+                }
+                host.sleep(RESUMES.1).await;
+                is_good = self.type_line(host, index).await;
+            }
             let mut place = locked(&self.place);
             place.is_busy = false;
             if self.gives_up && !is_good {
@@ -176,6 +184,15 @@ impl Person {
         host.tell(Fact::StepDone { step: step.clone(), code, said });
         code == 0
     }
+}
+
+/// How often a person tries again to start from a savepoint, and how long after.
+const RESUMES: (u32, Duration) = (20, Duration::from_secs(3));
+
+/// Whether a line starts a job from a savepoint: who has stopped a job for it does not leave it so,
+/// though the store cannot be reached just then.
+pub(crate) fn resumes(line: &str) -> bool {
+    line.starts_with("run ") && line.split(' ').any(|word| word == "-s")
 }
 
 /// A `run` or a `plan` with the version and the settings that the scenario gives it.

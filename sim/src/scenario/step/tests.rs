@@ -81,3 +81,12 @@ fn a_calm_names_nodes_that_are_there() {
         assert!(mistake.contains(told), "{wrong}: {mistake}");
     }
 }
+
+#[test]
+fn what_people_do_beside_the_story_are_faults() {
+    for deed in ["list", "cancel+resubmit", "savepoint", "stop+resume", "savepoint+cancel+resume"] {
+        let fault =
+            format!("[[fault]]\nname = \"act\"\nwhen = {{ at = \"1s\" }}\ndo = \"{deed}\"\n");
+        assert!(read(&with(&fault)).is_ok(), "{deed}: {:?}", read(&with(&fault)).err());
+    }
+}
