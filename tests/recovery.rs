@@ -9,9 +9,10 @@ use slackwater::prelude::*;
 use slackwater_core::fact::{Detail, Fact, JobStatus};
 use slackwater_core::id::{Attempt, CheckpointId};
 use slackwater_dataflow::task::{Plan, PlanError, Programs};
+use slackwater_runtime::store::{Store, jobs, layout};
 use slackwater_sim::fault::Fault;
-use slackwater_sim::world::cluster::{Cluster, cancel, submit};
-use slackwater_sim::world::{Run, World};
+use slackwater_sim::world::cluster::{Cluster, STORE, cancel, submit};
+use slackwater_sim::world::{Main, Run, World};
 
 /// The demo jobs, each with a checkpoint every second.
 struct EverySecond(Catalog);
@@ -259,4 +260,41 @@ fn a_cancel_that_was_confirmed_holds_under_the_next_leader() {
         interrupted += usize::from(cancelling.len() == 1 && resumed.len() == 1);
     }
     assert!(interrupted > 0, "no leader died between the request and the end");
+}
+
+/// Writes what nobody can read where the leader will write next into the log of the only job.
+fn vandal() -> Main {
+    Arc::new(|host| {
+        Box::pin(async move {
+            host.sleep(secs(10)).await;
+            let store = Store::open(Arc::clone(&host), STORE).expect("the store opens");
+            let job = jobs(&store).await.expect("the store answers")[0];
+            let entries = store.list(&layout::log_folder(job)).await.expect("the store answers");
+            let next = layout::log_entry(job, entries.len() as u64 + 1);
+            let torn = b"half of an ent".to_vec();
+            store.put(&next, vec![torn.into()]).await.expect("the store takes it");
+        })
+    })
+}
+
+#[test]
+fn a_leader_that_finds_the_next_place_of_its_log_damaged_steps_down_and_another_goes_on() {
+    for seed in 0..5 {
+        let run = world(durable(2, 1), seed).node("vandal", vandal()).run();
+        let causes = told(&run, |fact| match fact {
+            Fact::LeaderLost { cause, .. } => Some(cause.clone()),
+            _ => None,
+        });
+        let [(lost, cause)] = &causes[..] else { panic!("{causes:?}") };
+        assert!(cause.contains("/log/0000") && cause.contains("is truncated"), "{cause}");
+        let elected = told(&run, |fact| match fact {
+            Fact::LeaderElected { epoch } => Some(*epoch),
+            _ => None,
+        });
+        assert!(elected.len() == 2 && elected[1].0 > *lost, "{elected:?}");
+        // What it was about to write was told to nobody: the checkpoint before it is the newest.
+        never_back(&run);
+        assert_eq!(restored(&run).len(), 1, "{:?}", restored(&run));
+        assert_eq!(running(&run).len(), 2, "{:?}", running(&run));
+    }
 }

@@ -100,10 +100,6 @@ impl<'a> Shelf<'a> {
                 self.pending.remove(&(*job, *checkpoint));
                 Ok(())
             }
-            Fact::LeaderLost { .. } => {
-                self.deposed += 1;
-                Ok(())
-            }
             Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
                 self.crashes += 1;
                 self.all_whole()

@@ -269,6 +269,7 @@ pub(super) fn deeds(
     let healed = || store(StoreFault::Heal);
     let object = || object(part);
     let one_way = part.ways.as_ref().is_some_and(|ways| *ways.get_ref() == Ways::OneWay);
+    let typed = || one(super::act::deed(part));
     match *part.deed.get_ref() {
         Deed::Crash => (crash(part, node.clone()), start()),
         Deed::PowerLoss => (vec![Fault::PowerLoss { node: node.clone() }], start()),
@@ -301,13 +302,8 @@ pub(super) fn deeds(
         }
         Deed::StoreFull => (store(StoreFault::Full), healed()),
         Deed::StoreTear => (store(StoreFault::Tear { node }), Vec::new()),
-        Deed::List
-        | Deed::CancelResubmit
-        | Deed::CancelTwiceResubmit
-        | Deed::SubmitCancel
-        | Deed::Savepoint
-        | Deed::StopResume
-        | Deed::SavepointCancelResume => one(super::act::deed(part)),
+        Deed::List | Deed::Savepoint | Deed::StopResume | Deed::SavepointCancelResume => typed(),
+        Deed::CancelResubmit | Deed::CancelTwiceResubmit | Deed::SubmitCancel => typed(),
         Deed::StoreFlip => (store(StoreFault::Flip { object: object(), bit }), Vec::new()),
         Deed::StoreDelete => (store(StoreFault::Delete { object: object() }), Vec::new()),
         Deed::StoreForeign => (store(StoreFault::Foreign { object: object() }), Vec::new()),
