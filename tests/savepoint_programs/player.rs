@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slackwater_core::fact::Fact;
@@ -36,6 +37,8 @@ struct Kept {
 struct Life {
     job: JobId,
     from: Option<usize>,
+    /// How much there was to start from.
+    there: usize,
     start: Start,
 }
 
@@ -46,9 +49,62 @@ struct Story {
     kept: Vec<Kept>,
 }
 
+/// What programs came to: one that does nothing holds whatever is promised.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Met {
+    /// Starts from a savepoint that was taken of a job which then went on.
+    from_plain: u32,
+    /// Starts from a savepoint with which its job was stopped.
+    from_stop: u32,
+    /// Starts from what was not the newest.
+    from_older: u32,
+    /// Starts at another parallelism than the job that left the state.
+    rescales: u32,
+    /// Starts of the second version with state of the first.
+    upgrades: u32,
+}
+
+impl AddAssign for Met {
+    fn add_assign(&mut self, other: Self) {
+        self.from_plain += other.from_plain;
+        self.from_stop += other.from_stop;
+        self.from_older += other.from_older;
+        self.rescales += other.rescales;
+        self.upgrades += other.upgrades;
+    }
+}
+
+impl Met {
+    /// Whether so many programs have come to enough of everything.
+    pub fn is_enough_of(&self, programs: u32) -> bool {
+        let Self { from_plain, from_stop, from_older, rescales, upgrades } = *self;
+        let least = [from_plain, from_stop, from_older, rescales, upgrades].into_iter().min();
+        least >= Some(programs / 12)
+    }
+}
+
+impl Story {
+    fn met(&self) -> Met {
+        let mut met = Met::default();
+        for life in &self.lives {
+            let Some(index) = life.from else { continue };
+            let from = &self.kept[index];
+            let before = &self.lives[from.of].start;
+            met += Met {
+                from_plain: u32::from(!from.stopped),
+                from_stop: u32::from(from.stopped),
+                from_older: u32::from(index + 1 < life.there),
+                rescales: u32::from(before.parallelism != life.start.parallelism),
+                upgrades: u32::from(life.start.next_version && !from.is_of_v2),
+            };
+        }
+        met
+    }
+}
+
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Life { job, from, start }) in self.lives.iter().enumerate() {
+        for (number, Life { job, from, start, .. }) in self.lives.iter().enumerate() {
             let from = from.map_or("nothing".to_owned(), |kept| format!("K{kept}"));
             writeln!(f, "J{number} {job} from {from} p{}", start.parallelism)?;
         }
@@ -72,13 +128,13 @@ fn locked(story: &Shared) -> MutexGuard<'_, Story> {
     story.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Plays a program.
+/// Plays a program, and says what it came to.
 ///
 /// # Errors
 /// What broke, and how to play it again.
-pub fn play(program: &Program) -> Result<(), String> {
+pub fn play(program: &Program) -> Result<Met, String> {
     let story = Shared::default();
-    let (told, typed) = (Arc::clone(&story), program.clone());
+    let (told, typed, seen) = (Arc::clone(&story), program.clone(), Arc::clone(&story));
     let script = move |sim: Sim| {
         let (story, program) = (Arc::clone(&told), typed.clone());
         async move {
@@ -100,12 +156,12 @@ pub fn play(program: &Program) -> Result<(), String> {
         .faults(faults(program))
         .script(script)
         .eventually("the output is that of an undisturbed run", move |o| {
-            let story = locked(&story);
+            let story = locked(&seen);
             judge(o, &story, is_two_phase).map_err(|why| format!("{why}\n{story}"))
         });
     let played = left_out.into_iter().fold(checking, Checking::without).try_run();
     let replay = "cargo test --test savepoint_programs what_broke_the_promise_once";
-    played.map(|_| ()).map_err(|failure| {
+    played.map(|_| locked(&story).met()).map_err(|failure| {
         format!("{program}\n{failure}\nREPLAY   SLACKWATER_PROGRAM='{program}' {replay}\n")
     })
 }
@@ -276,7 +332,7 @@ impl Person {
                 self.sim.submit_from(&kept.savepoint, ledger_v2, settings).await?
             }
         };
-        locked(&self.story).lives.push(Life { job, from, start });
+        locked(&self.story).lives.push(Life { job, from, there: kept.len(), start });
         Ok(job)
     }
 

@@ -120,11 +120,11 @@ fn crash() -> impl Strategy<Value = Crash> {
 
 fn start() -> impl Strategy<Value = Start> {
     let from = prop_oneof![
-        3 => Just(From::Newest),
-        3 => (0..6usize).prop_map(From::Which),
+        2 => Just(From::Newest),
+        4 => (0..6usize).prop_map(From::Which),
         1 => Just(From::Nothing),
     ];
-    let rest = (1..=8u32, prop::bool::weighted(0.3), prop::bool::weighted(0.2));
+    let rest = (1..=8u32, prop::bool::weighted(0.4), prop::bool::weighted(0.2));
     (from, rest).prop_map(|(from, (parallelism, next_version, fragile))| Start {
         from,
         parallelism,
@@ -135,13 +135,13 @@ fn start() -> impl Strategy<Value = Start> {
 
 fn act() -> impl Strategy<Value = Act> {
     let deed = prop_oneof![
-        4 => Just(Deed::Savepoint),
+        6 => Just(Deed::Savepoint),
         2 => Just(Deed::Stop),
         1 => Just(Deed::Cancel),
-        3 => start().prop_map(Deed::Start),
+        6 => start().prop_map(Deed::Start),
         2 => crash().prop_map(Deed::Crash),
     ];
-    (span(ms(1_500)), deed).prop_map(|(after, deed)| Act { after, deed })
+    (span(ms(900)), deed).prop_map(|(after, deed)| Act { after, deed })
 }
 
 fn ambush() -> impl Strategy<Value = Ambush> {
@@ -154,7 +154,7 @@ fn ambush() -> impl Strategy<Value = Ambush> {
 
 /// Any program.
 pub fn programs() -> impl Strategy<Value = Program> {
-    let acts = prop::collection::vec(act(), 1..12);
+    let acts = prop::collection::vec(act(), 1..14);
     let ambushes = prop_oneof![
         1 => Just(Vec::new()),
         2 => prop::collection::vec(ambush(), 0..3),
