@@ -4,6 +4,7 @@
 //! What runs in this process is [`crate::local`]; the nodes of a cluster are [`crate::node`].
 
 use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,9 +128,21 @@ pub(crate) fn from_here(path: &mut String) -> Result<(), Failure> {
     if !path.contains("://") {
         let absolute = std::path::absolute(&*path);
         let absolute = absolute.map_err(|error| Failure::new(Exit::Usage, error))?;
-        *path = format!("file://{}", absolute.display());
+        *path = format!("file://{}", plain(&absolute).display());
     }
     Ok(())
+}
+
+/// The same path without `..`, as a shell reads it: what lies around a folder has one name.
+fn plain(absolute: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 impl Terminal<'_> {

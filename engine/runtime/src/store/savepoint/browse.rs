@@ -48,8 +48,8 @@ pub struct Broken {
 /// Looks at everything in a folder of savepoints.
 ///
 /// # Errors
-/// Any [`StoreError`]: [`Trouble::NoSavepoint`] if there is no such folder, or if it is a savepoint
-/// itself.
+/// Any [`StoreError`]: [`Trouble::NoSavepoint`] if there is no such folder, [`Trouble::Declined`] if it
+/// is a savepoint itself.
 ///
 /// # Cancel safety
 /// Nothing happens if dropped.
@@ -62,7 +62,8 @@ pub async fn shelf(host: &Arc<dyn Host>, folder: &str) -> Result<Shelf, StoreErr
     let within = |error: StoreError| error.within(folder);
     let listed = store.list("").await.map_err(within)?;
     if listed.iter().any(|object| object.path == METADATA_FILE) {
-        return refuse(format!("it is a savepoint itself: `savepoint show {folder}`"));
+        let why = format!("one savepoint, and no folder of them: `savepoint show {folder}`");
+        return Err(StoreError::new(folder, Trouble::Declined(why)));
     }
     let mut shelf = Shelf { tags: tag::all(host, folder).await?, ..Shelf::default() };
     for (name, objects) in by_folder(&listed) {

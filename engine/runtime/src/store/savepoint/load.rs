@@ -97,6 +97,10 @@ pub(super) fn folder_of(path: &str) -> Result<&str, StoreError> {
         return Err(StoreError::new(path, Trouble::NoSavepoint(why.into())));
     }
     let folder = path.trim_end_matches('/');
+    if folder.is_empty() || folder.ends_with(':') {
+        let why = "it is the root of a store, and savepoints lie in folders";
+        return Err(StoreError::new(path, Trouble::NoSavepoint(why.into())));
+    }
     Ok(match folder.rsplit_once('/') {
         Some((above, name)) if name == METADATA_FILE || layout::attempt_of(name).is_some() => above,
         _ => folder,
