@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use slackwater_dataflow::task::Programs;
 use slackwater_sim::inquest::{Budget, Extent, Inquest, Kind, Suspect, inquire};
+use slackwater_sim::report;
 use slackwater_sim::scenario::{
     CalmRuns, Class, OtherLuck, Prepared, Scenario, Turn, play, play_prepared, prepare,
 };
@@ -157,6 +158,23 @@ fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
     assert!(window.from <= window.at && window.at <= window.to && window.fault == "kill");
     let curve = inquest.baked.expect("a curve").curve;
     assert_eq!(curve.last().map(|point| point.1), Some(2), "at its end a run has failed");
+}
+
+#[test]
+fn a_failure_that_was_looked_into_is_told_in_order_and_on_one_screen() {
+    let programs = programs();
+    let scenario = Scenario::read("scenarios/weather.toml", WEATHER, &programs).expect("good");
+    let turn = Turn { cell: 0, place: 0, seed: 5 };
+    let played = play(&scenario, turn, &programs, false);
+    let inquest = looked_into(WEATHER, None, &programs);
+    let small = "slackwater replay scenarios/regress/0001.toml (written)";
+    let text = report::failure(&scenario, &played, Some((&inquest, Some(small))));
+    let mut words: Vec<&str> = text.lines().filter_map(|line| line.get(..8)).collect();
+    words.dedup();
+    let wanted = ["FAIL", "BROKE", "SHRUNK", "STORY", "BAKED IN", "NEARBY", "", "REPLAY", "SMALL"];
+    assert_eq!(words.iter().map(|word| word.trim()).collect::<Vec<_>>(), wanted, "{text}");
+    assert!(text.lines().count() <= 30, "{text}");
+    assert!(text.ends_with(&format!("SMALL    {small}")), "{text}");
 }
 
 #[test]

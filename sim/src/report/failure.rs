@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::evidence;
 use crate::check::Used;
+use crate::inquest::Inquest;
 use crate::scenario::{Class, Played, Scenario, Trouble};
 
 /// How many failures of a scenario are told.
@@ -103,27 +105,38 @@ fn speed(played: &[Played]) -> String {
 /// What went wrong with a scenario: each kind of failure once, each run in one block, with the command
 /// that replays it.
 pub fn failures(scenario: &Scenario, played: &[Played]) -> Vec<String> {
+    telling(played).into_iter().map(|played| failure(scenario, played, None)).collect()
+}
+
+/// The runs that are told of those that failed: the first of each kind.
+pub fn telling(played: &[Played]) -> Vec<&Played> {
     let mut told = BTreeSet::<(usize, Class, String)>::new();
-    let mut texts = Vec::new();
+    let mut runs = Vec::new();
     for played in played {
         let kind = |trouble: &Trouble| {
             let kind = trouble.what.split(':').next().unwrap_or_default().to_owned();
             (played.turn.cell, trouble.class, kind)
         };
         let fresh = played.all_troubles().filter(|trouble| told.insert(kind(trouble))).count();
-        if fresh > 0 && texts.len() < FAILURES_MAX {
-            texts.push(failure(scenario, played));
+        if fresh > 0 && runs.len() < FAILURES_MAX {
+            runs.push(played);
         }
     }
-    texts
+    runs
 }
 
 /// How many of the troubles, and of the faults, of a run are told.
 const LINES_MAX: usize = 6;
 
-/// What went wrong with one run: the gravest first, what befell it, how it went on around the break,
-/// and the command that replays it.
-fn failure(scenario: &Scenario, played: &Played) -> String {
+/// What went wrong with one run: the gravest first, what broke before all else, what befell it (of a run
+/// that was made small, of the small one), how it went on around the break, how rare it is, and the
+/// commands that replay it. With what was found out about it, if somebody has looked; behind that where
+/// the small run was written.
+pub fn failure(
+    scenario: &Scenario,
+    played: &Played,
+    looked: Option<(&Inquest, Option<&str>)>,
+) -> String {
     let cell = &scenario.cells[played.turn.cell].name;
     let cell = if cell.is_empty() { String::new() } else { format!(" [{cell}]") };
     let mut text = format!("FAIL     {}{cell}  seed {}", scenario.name, played.turn.seed);
@@ -134,19 +147,33 @@ fn failure(scenario: &Scenario, played: &Played) -> String {
         let _ = write!(text, "\n{:<8} {}", trouble.class, trouble.what);
     }
     more(&mut text, troubles.len(), "");
-    for fault in played.faults.iter().take(LINES_MAX) {
+    let found = looked.map(|(inquest, _)| inquest);
+    let lines = |of: fn(&Inquest) -> Vec<String>| found.map(of).unwrap_or_default();
+    let shrunk = found.and_then(|inquest| inquest.shrunk.as_ref());
+    add(&mut text, lines(evidence::first));
+    add(&mut text, lines(evidence::small));
+    let faults = if shrunk.is_some() { &[] } else { &played.faults[..] };
+    for fault in faults.iter().take(LINES_MAX) {
         let _ = write!(text, "\nFAULT    {fault}");
     }
-    more(&mut text, played.faults.len(), "faults");
-    for line in &played.story {
-        let _ = write!(text, "\nSTORY    {line}");
-    }
+    more(&mut text, faults.len(), "faults");
+    let story = shrunk.map_or(&played.story, |small| &small.played.story);
+    add(&mut text, story.iter().map(|line| format!("STORY    {line}")).collect());
+    add(&mut text, lines(evidence::rarity));
     let replay = super::replay(scenario, played);
     let _ = write!(text, "\nREPLAY   {replay}");
-    if let Some(run) = replay.strip_prefix("slackwater replay ") {
-        let _ = write!(text, "\nSMALL    slackwater shrink {run}");
+    match (looked.and_then(|(_, small)| small), replay.strip_prefix("slackwater replay ")) {
+        (Some(small), _) => add(&mut text, vec![format!("SMALL    {small}")]),
+        (None, Some(run)) => add(&mut text, vec![format!("SMALL    slackwater shrink {run}")]),
+        (None, None) => {}
     }
     text
+}
+
+fn add(text: &mut String, lines: Vec<String>) {
+    lines.into_iter().for_each(|line| {
+        let _ = write!(text, "\n{line}");
+    });
 }
 
 fn more(text: &mut String, number: usize, of: &str) {

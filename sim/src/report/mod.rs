@@ -3,6 +3,7 @@
 //! runs. Who plays is [`crate::scenario`]; who prints is [`crate::verb`].
 
 mod accepted;
+pub mod evidence;
 mod failure;
 mod order;
 mod story;
@@ -10,7 +11,7 @@ pub mod timeline;
 mod waves;
 
 pub use accepted::accepted;
-pub use failure::{failures, line};
+pub use failure::{failure, failures, line, telling};
 pub use story::story;
 
 use crate::scenario::{Played, Scenario};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use slackwater_dataflow::task::Programs;
 
+use super::look::{Keep, LookArgs, Looker};
 use super::{Refusal, files, pages, usage, verdict};
 use crate::campaign::{Checked, Extent, Partition, Record, play_all};
 use crate::report;
@@ -39,6 +40,9 @@ pub struct CheckArgs {
     /// Write the record of every run to this file, one line of JSON each
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// How long a failure is looked into.
+    #[command(flatten)]
+    pub look: LookArgs,
     /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -64,6 +68,8 @@ pub(super) fn check(
     {
         return Err(usage(format!("there is no instant {instant}: is it a sweep?")));
     }
+    let folder = args.report.clone().unwrap_or_else(scratch);
+    let mut looker = Looker::new(&args.look, Keep::In(&folder), programs);
     let mut out = std::io::stdout().lock();
     let mut gravest = None;
     // Whoever names one scenario wants to know all of it.
@@ -77,7 +83,7 @@ pub(super) fn check(
             gravest = gravest.max(Some(trouble.class));
             let _ = writeln!(out, "\n{}\n", verdict::unmet(&checked.scenario, trouble));
         }
-        for text in report::failures(&checked.scenario, &checked.played) {
+        for text in looker.failures(&checked.scenario, &checked.played)? {
             let _ = writeln!(out, "\n{text}\n");
         }
     }
@@ -92,6 +98,12 @@ pub(super) fn check(
         write_journal(path, &all)?;
     }
     Ok(gravest)
+}
+
+/// Where small runs go if nobody says so: whoever plays a story again and again while it is written does
+/// not want a new one of them among the stories each time.
+fn scratch() -> PathBuf {
+    std::env::temp_dir().join("slackwater")
 }
 
 /// A journal is that of one run.

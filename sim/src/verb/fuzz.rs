@@ -11,9 +11,9 @@ use slackwater_cli::exit::Exit;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
+use super::look::{Keep, LookArgs, Looker};
 use super::{Refusal, files, many, usage, verdict};
 use crate::campaign::{Budget, Partition, Record, fuzz as search};
-use crate::report;
 use crate::scenario::values::parse_seed;
 use crate::scenario::{Class, Scenario};
 
@@ -41,6 +41,9 @@ pub struct FuzzArgs {
     /// Write the record of every run to this file, one line of JSON each
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// How long a failure is looked into.
+    #[command(flatten)]
+    pub look: LookArgs,
 }
 
 /// Searches, and prints what was found.
@@ -66,6 +69,7 @@ pub(super) fn fuzz(
             records.iter().try_for_each(|record| writeln!(out, "{}", record.to_line()))
         })?;
     }
+    let mut looker = Looker::new(&args.look, Keep::Regress, programs);
     let mut out = std::io::stdout().lock();
     let is_share = args.partition.is_some();
     let mut gravest = found.iter().filter_map(|f| f.tally.worst()).max().and_then(Class::of_code);
@@ -80,7 +84,7 @@ pub(super) fn fuzz(
             gravest = gravest.max(Some(trouble.class));
             let _ = writeln!(out, "\n{}\n", verdict::unmet(&found.scenario, trouble));
         }
-        for text in report::failures(&found.scenario, &found.failed) {
+        for text in looker.failures(&found.scenario, &found.failed)? {
             let _ = writeln!(out, "\n{text}\n");
         }
     }

@@ -5,6 +5,7 @@
 mod check;
 pub mod files;
 mod fuzz;
+mod look;
 mod merge;
 mod pages;
 mod probes;
@@ -21,6 +22,7 @@ use slackwater_dataflow::task::Programs;
 
 pub use check::CheckArgs;
 pub use fuzz::FuzzArgs;
+pub use look::LookArgs;
 pub use merge::MergeArgs;
 pub use probes::ProbesArgs;
 pub use replay::{ReplayArgs, Which};

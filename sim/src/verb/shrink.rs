@@ -13,6 +13,7 @@ use slackwater_dataflow::task::Programs;
 
 use super::{Refusal, Which, files, replay, usage};
 use crate::inquest::{Budget, Extent, Inquest, Suspect, inquire};
+use crate::report::evidence;
 use crate::scenario::{Class, Scenario};
 
 /// What `shrink` is told.
@@ -68,7 +69,7 @@ pub(super) fn shrink(
 }
 
 /// `regress/0008`, as a title begins.
-fn name(out: &Path) -> String {
+pub(super) fn name(out: &Path) -> String {
     let plain = |path: Option<&std::ffi::OsStr>| {
         path.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     };
@@ -79,7 +80,7 @@ fn name(out: &Path) -> String {
 
 /// The next free number in the folder of small failures.
 #[expect(clippy::disallowed_methods, reason = "the harness looks at its own files, on no host")]
-fn next(scenario: &Path) -> PathBuf {
+pub(super) fn next(scenario: &Path) -> PathBuf {
     let all =
         scenario.ancestors().find(|folder| folder.file_name().is_some_and(|n| n == "scenarios"));
     let beside = || scenario.parent().unwrap_or(Path::new(""));
@@ -92,53 +93,13 @@ fn next(scenario: &Path) -> PathBuf {
 
 /// What was found out, a line each.
 fn text(scenario: &Scenario, inquest: &Inquest, out: &Path) -> String {
-    let Inquest { trouble, first, shrunk, nearby, baked, .. } = inquest;
+    let trouble = &inquest.trouble;
     let mut lines = vec![format!("{:<8} {}: {}", trouble.class, scenario.name, trouble.what)];
-    let wrong = &first.first;
-    if let Some(step) = &wrong.step {
-        lines.push(format!("FIRST    fact {} of {}: {}", step.number, first.facts, step.line));
-    }
-    if wrong.check != first.told.check {
-        let earlier = first.earlier.as_secs_f64();
-        lines.push(format!("WHY      {} ({earlier:.3} s earlier)", wrong.what));
-    }
-    if let Some(small) = shrunk {
-        let (before, after) = (small.before, small.after);
-        lines.push(format!(
-            "SHRUNK   {} -> {} faults, {} -> {} nodes, {:.1} -> {:.1} s, {} replays in {:.1} s{}",
-            before.faults,
-            after.faults,
-            before.nodes,
-            after.nodes,
-            before.length.as_secs_f64(),
-            after.length.as_secs_f64(),
-            small.replays,
-            small.took.as_secs_f64(),
-            if small.is_minimal { "" } else { " (time was up)" },
-        ));
-        small.played.faults.iter().for_each(|fault| lines.push(format!("STORY    {fault}")));
+    lines.extend(evidence::first(inquest));
+    lines.extend(evidence::small(inquest));
+    if inquest.shrunk.is_some() {
         lines.push(format!("SMALL    {} (written)", out.display()));
     }
-    if let Some(near) = nearby {
-        let (seeds, passed, alike) = (near.seeds, near.passed, near.alike);
-        lines.push(format!("NEARBY   {passed} of {seeds} other seeds pass, {alike} fail alike"));
-        if let Some(window) = &near.window {
-            let seconds = |time: Duration| time.as_secs_f64();
-            let (fault, from, to) = (&window.fault, seconds(window.from), seconds(window.to));
-            lines
-                .push(format!("         {fault:?} does it from {from:.3} s to {to:.3} s at least"));
-        }
-    }
-    if let Some(baked) = baked {
-        let point = |(time, failed): &(Duration, usize)| {
-            let share = 100 * failed / baked.worlds.max(1);
-            format!("{:.2} s {share} %", time.as_secs_f64())
-        };
-        let curve = baked.curve.iter().map(point).collect::<Vec<_>>().join("   ");
-        lines.push(format!(
-            "BAKED IN with other luck from t on, {} worlds each: {curve}",
-            baked.worlds
-        ));
-    }
+    lines.extend(evidence::rarity(inquest));
     lines.join("\n")
 }
