@@ -1,6 +1,6 @@
 //! Looks around among savepoints: what lies in a folder of them, and whether one has all its files.
 //! Never hides what is none for the sake of those that are, and never the other way around.
-//! Who finds a single one is [`super::load`].
+//! Who finds a single one is [`mod@super::load`].
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Savepoints where they lie: a folder of their own, in any store, that can be moved as it is.
 //! A folder without its metadata is no savepoint, and one with it is never changed or deleted here:
 //! the metadata is written last, and names every file relative to the folder. Who finds one is
-//! [`load`], who looks around [`browse`], who names and deletes them for a person [`tag`] and [`mod@remove`].
+//! [`load()`], who looks around [`browse`]; who names and deletes them, [`tag`] and [`mod@remove`].
 
 pub mod browse;
 pub mod load;

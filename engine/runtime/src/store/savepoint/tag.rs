@@ -1,6 +1,6 @@
 //! Tags: names that persons give to savepoints, in a folder beside them that moves with them.
 //! A tag names a folder beside its own, and which checkpoint of which job lay there: it never stands
-//! for another one that came in its place. Who follows a tag is [`super::load`].
+//! for another one that came in its place. Who follows a tag is [`mod@super::load`].
 
 use std::sync::Arc;
 
