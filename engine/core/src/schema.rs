@@ -4,7 +4,9 @@
 
 mod diff;
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -29,6 +31,12 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+thread_local! {
+    /// The schemas of types that were traced before: a type never changes its own, and every
+    /// snapshot asks for those of its states.
+    static KNOWN: RefCell<BTreeMap<TypeId, Schema>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// The shape of a type: field names and types, nothing of its path or its documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
@@ -45,7 +53,17 @@ impl Schema {
     ///
     /// # Errors
     /// If `T` cannot be traced: untagged enums and `deserialize_any` have no fixed shape.
-    pub fn of<T: DeserializeOwned>() -> Result<Self, SchemaError> {
+    pub fn of<T: DeserializeOwned + 'static>() -> Result<Self, SchemaError> {
+        let of = TypeId::of::<T>();
+        if let Some(known) = KNOWN.with_borrow(|known| known.get(&of).cloned()) {
+            return Ok(known);
+        }
+        let schema = Self::traced::<T>()?;
+        KNOWN.with_borrow_mut(|known| known.insert(of, schema.clone()));
+        Ok(schema)
+    }
+
+    fn traced<T: DeserializeOwned>() -> Result<Self, SchemaError> {
         let mut tracer = Tracer::new(TracerConfig::default());
         let refuse = |reason: String| SchemaError { type_name: type_name::<T>(), reason };
         let (root, _) =
@@ -208,7 +226,7 @@ mod tests {
         Box { side: Option<u8> },
     }
 
-    fn text<T: DeserializeOwned>() -> String {
+    fn text<T: DeserializeOwned + 'static>() -> String {
         Schema::of::<T>().expect("traceable").text
     }
 

@@ -174,7 +174,7 @@ impl Upgrade {
 }
 
 /// A state of this name with entries of `K` and `S`.
-pub(crate) fn declared<K: DeserializeOwned, S: DeserializeOwned>(
+pub(crate) fn declared<K: DeserializeOwned + 'static, S: DeserializeOwned + 'static>(
     name: &str,
     keyed: bool,
 ) -> StateInfo {
