@@ -308,9 +308,11 @@ impl AgainstTold {
 
     fn text(&self) -> Vec<String> {
         let Self { path, checkpoint, job, .. } = self;
+        // Its name and not its path: what is printed is kept beside the code, on any machine.
+        let name = path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name);
+        let program = self.program.title();
         let mut lines = vec![
-            format!("against {path}"),
-            format!("checkpoint {checkpoint} of {}, job {job}", self.program.title()),
+            format!("against {name}: checkpoint {checkpoint} of {program}, job {job}"),
             String::new(),
         ];
         lines.extend(self.comparison.lines().map(str::to_owned));

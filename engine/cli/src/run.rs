@@ -50,8 +50,8 @@ pub struct RunArgs {
     /// that write series know `sink` (`idempotent`, `two_phase` or `naive`)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
-    /// With --local: the folder for the series database, and for checkpoints. They outlive a failed
-    /// task and not this process: a cluster whose jobs do is `jobmanager --store`
+    /// With --local: the folder for the series database, for savepoints, and for checkpoints. Those
+    /// outlive a failed task and not this process: a cluster whose jobs do is `jobmanager --store`
     #[arg(long, value_name = "DIR", default_value = "slackwater-data")]
     pub data: PathBuf,
     /// Stop by itself after this time, such as `5s`
