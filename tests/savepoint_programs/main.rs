@@ -74,8 +74,8 @@ fn a_program_is_typed_as_it_is_printed() {
     let texts = [
         "seed 7 idempotent",
         "seed 0 two_phase; 1200 savepoint; 0 cancel; 10 start newest p8 v2 fragile; 300 crash tm-1 700",
-        "seed 1 two_phase; 0 start nothing p1 v1; 90 stop; 40 start 3 p2 v1; 5 crash jm 2000; \
-         crash tm-2 1500 at 2 savepoint.triggered",
+        "seed 1 two_phase; 0 start nothing p1 v1; 90 stop; 40 start 3 p2 v1; 5 pause jm 2000; \
+         dark tm-2 1500 at 2 savepoint.triggered",
     ];
     for text in texts {
         let program: Program = text.parse().expect("a program");

@@ -15,7 +15,7 @@ use slackwater_jobs::ledger::{ledger, ledger_v2};
 use slackwater_sim::{check, prelude::*};
 
 use crate::model::{self, Place, Tally, cut, is_behind, rows};
-use crate::program::{Act, Ambush, Crash, Deed, From, Program, Start};
+use crate::program::{Act, Ambush, Crash, Deed, From, How, Program, Start};
 
 /// Something that a job can start from.
 #[derive(Clone, Debug)]
@@ -168,7 +168,14 @@ pub fn play(program: &Program) -> Result<Met, String> {
 
 /// What befalls the cluster: crashes at their nominal times, as if a person took no time.
 fn faults(program: &Program) -> Faults {
-    let crash = |Crash { node, down }: &Crash| Fault::crash(*node).lasts(*down).may_miss();
+    let crash = |Crash { how, node, down }: &Crash| {
+        let fault = match how {
+            How::Crash => Fault::crash(*node),
+            How::Dark => Fault::power_loss(*node),
+            How::Pause => Fault::pause(*node),
+        };
+        fault.lasts((*down).max(ms(10))).may_miss()
+    };
     let mut now = ms(0);
     let mut all = Vec::new();
     for Act { after, deed } in &program.acts {

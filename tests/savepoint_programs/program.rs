@@ -74,10 +74,35 @@ pub enum From {
     Nothing,
 }
 
+/// What befalls a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crash {
+    pub how: How,
     pub node: &'static str,
     pub down: Duration,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Its process is killed, and starts again.
+    Crash,
+    /// It loses its power, and what was not synced.
+    Dark,
+    /// It stands still, and goes on as if nothing had been.
+    Pause,
+}
+
+impl How {
+    const ALL: [(&'static str, Self); 3] =
+        [("crash", Self::Crash), ("dark", Self::Dark), ("pause", Self::Pause)];
+
+    fn word(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, how)| *how == self).map_or("crash", |(word, _)| word)
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == word).map(|(_, how)| how)
+    }
 }
 
 /// A crash at the n-th fact of a probe.
@@ -114,8 +139,13 @@ fn span(longest: Duration) -> impl Strategy<Value = Duration> {
 }
 
 fn crash() -> impl Strategy<Value = Crash> {
+    let how = prop_oneof![4 => Just(How::Crash), 1 => Just(How::Dark), 1 => Just(How::Pause)];
     let node = prop_oneof![3 => 0..3usize, 1 => Just(3usize)];
-    (node, span(ms(2_000))).prop_map(|(node, down)| Crash { node: NODES[node], down })
+    (how, node, span(ms(2_000))).prop_map(|(how, node, down)| Crash {
+        how,
+        node: NODES[node],
+        down,
+    })
 }
 
 fn start() -> impl Strategy<Value = Start> {
@@ -195,7 +225,7 @@ impl fmt::Display for Program {
 
 impl fmt::Display for Crash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "crash {} {}", self.node, self.down.as_millis())
+        write!(f, "{} {} {}", self.how.word(), self.node, self.down.as_millis())
     }
 }
 
@@ -219,10 +249,10 @@ impl FromStr for Program {
             Self { seed: number(seed)?, two_phase, acts: Vec::new(), ambushes: Vec::new() };
         for part in parts {
             match part[..] {
-                ["crash", node, down, "at", nth, probe] => {
+                [how, node, down, "at", nth, probe] => {
                     let probe = PROBES.into_iter().find(|known| *known == probe);
                     let probe = probe.ok_or_else(|| format!("nobody crashes at {part:?}"))?;
-                    let (crash, nth) = (crash_of(node, down)?, number(nth)?);
+                    let (crash, nth) = (crash_of(how, node, down)?, number(nth)?);
                     program.ambushes.push(Ambush { crash, nth, probe });
                 }
                 [after, ref deed @ ..] => {
@@ -241,7 +271,7 @@ fn deed_of(words: &[&str]) -> Result<Deed, String> {
         ["savepoint"] => Deed::Savepoint,
         ["stop"] => Deed::Stop,
         ["cancel"] => Deed::Cancel,
-        ["crash", node, down] => Deed::Crash(crash_of(node, down)?),
+        [how, node, down] => Deed::Crash(crash_of(how, node, down)?),
         ["start", from, parallelism, version @ ("v1" | "v2"), rest @ ..] => {
             let from = match *from {
                 "newest" => From::Newest,
@@ -256,9 +286,11 @@ fn deed_of(words: &[&str]) -> Result<Deed, String> {
     })
 }
 
-fn crash_of(node: &str, down: &str) -> Result<Crash, String> {
+fn crash_of(how: &str, node: &str, down: &str) -> Result<Crash, String> {
+    let how = How::of(how).ok_or_else(|| format!("nobody knows how to {how:?}"))?;
     let node = NODES.into_iter().find(|known| *known == node);
-    Ok(Crash { node: node.ok_or("crash tm-1, tm-2, tm-3 or jm")?, down: ms(number(down)?) })
+    let node = node.ok_or("a node is tm-1, tm-2, tm-3 or jm")?;
+    Ok(Crash { how, node, down: ms(number(down)?) })
 }
 
 fn number<N: FromStr>(text: &str) -> Result<N, String> {
