@@ -22,8 +22,21 @@ use program::{Program, programs};
 /// How many programs are tried unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 24;
 
-/// Programs that broke the promise once.
-const FOUND: &[&str] = &[];
+/// Programs that broke a promise once, or what is held against them.
+const FOUND: &[&str] = &[
+    // What was prepared for a checkpoint that the cancel cut short stayed in the database for good.
+    "seed 78 two_phase; 870 cancel",
+    "seed 154 two_phase; 180 start newest p2 v2; 1030 savepoint; 0 start newest p2 v1; \
+     740 crash tm-2 0; 370 cancel",
+    // A task that its node told of in the step in which it was killed counted as running.
+    "seed 613 idempotent; 140 stop; 250 start newest p1 v1; 330 savepoint; 420 savepoint; \
+     1270 savepoint; crash tm-1 0 at 1 checkpoint.restored",
+    // The job goes back to before its savepoint, and then somebody starts from that.
+    "seed 0 two_phase; 680 savepoint; 190 crash tm-1 810; 820 cancel; \
+     crash jm 0 at 5 checkpoint.snapshot.taken",
+    "seed 588 two_phase; 370 crash jm 1510; 20 savepoint; 0 stop; 0 start 0 p4 v2; \
+     crash jm 600 at 3 checkpoint.completed",
+];
 
 #[expect(clippy::disallowed_methods, reason = "the arguments of a test are libtest's, not ours")]
 fn asked(variable: &str) -> Option<String> {
@@ -47,7 +60,7 @@ fn any_program_of_savepoints_gives_the_output_of_an_undisturbed_run() {
     let cases = config.cases;
     let mut runner = TestRunner::new(config);
     let tried = runner.run(&programs(), |program| {
-        let own = play(&program).map_err(TestCaseError::fail)?;
+        let own = play("any_program", &program).map_err(TestCaseError::fail)?;
         *met.lock().expect("no test panics with it") += own;
         Ok(())
     });
@@ -65,7 +78,9 @@ fn what_broke_the_promise_once_keeps_it() {
     let asked = asked("SLACKWATER_PROGRAM");
     for text in FOUND.iter().copied().chain(asked.as_deref()) {
         let program: Program = text.parse().unwrap_or_else(|why| panic!("{text}: {why}"));
-        drop(play(&program).unwrap_or_else(|why| panic!("{why}")));
+        if let Err(why) = play("what_broke", &program) {
+            panic!("{why}");
+        }
     }
 }
 
