@@ -11,6 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use slackwater_core::id::{Attempt, CheckpointId, JobEpoch};
+use slackwater_core::joblog::LogEvent;
+use slackwater_core::program::Program;
+use slackwater_runtime::store::LogEntry;
 use tempfile::TempDir;
 
 /// A folder with savepoints in it: `sp/ledger` and `sp/oscon`, and the binary.
@@ -107,6 +111,41 @@ fn a_checkpoint_that_was_kept_is_shown_as_well() {
     let refused = desk.refused("savepoint tag chk/chk-3 mine", 2);
     assert!(refused.contains("take a savepoint, and tag that"), "{refused}");
     assert!(desk.refused("savepoint rm chk/chk-3", 2).contains("belongs to its job"));
+}
+
+#[test]
+fn a_kept_checkpoint_that_the_log_beside_it_does_not_know_is_no_start() {
+    let desk = Desk::new();
+    let job = "b6cedc9a52842b1fc55d76d11fd71826";
+    let chk = format!("store/jobs/{job}/chk-3");
+    desk.bring("format-1/oscon", &chk);
+    let log = desk.at(&format!("store/jobs/{job}/log"));
+    fs::create_dir_all(&log).expect("room");
+    let (attempt, checkpoint) = (Attempt(1), CheckpointId(3));
+    let events = [
+        LogEvent::Submitted { program: Program::named("oscon"), from: None },
+        LogEvent::Completed { checkpoint, attempt, ids_below: CheckpointId(4) },
+    ];
+    let (job, epoch) = (job.parse().expect("an id"), JobEpoch(1));
+    let write = |number: u64| {
+        let event = events[number as usize - 1].clone();
+        let sealed = LogEntry { job, number, epoch, event }.seal().expect("plain data");
+        fs::write(log.join(format!("{number:012}")), sealed).expect("room");
+    };
+    let run = format!("run oscon --local --set checkpoint=1s --set wave=25 -p 2 --for 1s -s {chk}");
+    let plan = format!("plan oscon --set checkpoint=1s --set wave=25 -p 2 --against {chk}");
+    write(1);
+    let shown = desk.good(&format!("savepoint show {chk}"));
+    assert!(shown.contains("complete    no: the log of its job says nothing of it"), "{shown}");
+    for line in [&run, &plan] {
+        let refused = desk.refused(line, 3);
+        assert!(refused.contains("does not say that it ever completed"), "{line}: {refused}");
+    }
+    write(2);
+    let shown = desk.good(&format!("savepoint show {chk}"));
+    assert!(shown.contains("complete    yes: the log of its job says so"), "{shown}");
+    assert!(desk.good(&plan).contains("unknown   window"), "format 1 names operators only");
+    assert!(desk.good(&run).contains("oscon CANCELED"));
 }
 
 #[test]
