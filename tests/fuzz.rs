@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use slackwater_dataflow::task::Programs;
 use slackwater_sim::campaign::{Budget, Found, fuzz};
-use slackwater_sim::report;
 use slackwater_sim::verb::files::load_all;
+use slackwater_sim::verb::look::{Care, failures};
 
 /// Seeds of each swarm.
 const SEEDS: u64 = 12;
@@ -23,7 +23,7 @@ fn a_fixed_budget_of_swarm_seeds_breaks_no_promise() {
     let budget =
         Budget { first: 0, seeds: Some(SEEDS), time: None, failures: usize::MAX, partition: None };
     for Found { scenario, tally, failed } in fuzz(swarms, &budget, &programs, &|_| {}) {
-        let failures = report::failures(&scenario, &failed);
+        let failures = failures(&scenario, &failed, &Care::of_a_test(), &programs);
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
         let unmet = tally.unmet(&scenario);
         assert!(unmet.is_empty(), "{}: {unmet:?}", scenario.path);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_dataflow::task::Programs;
-use slackwater_sim::inquest::{Budget, Extent, Inquest, Kind, Suspect, inquire};
+use slackwater_sim::inquest::{Budget, Extent, Inquest, Kind, Range, Suspect, inquire};
 use slackwater_sim::report;
 use slackwater_sim::scenario::{
     CalmRuns, Class, OtherLuck, Prepared, Scenario, Turn, play, play_prepared, prepare,
@@ -132,7 +132,7 @@ fn looked_into(text: &str, instant: Option<usize>, programs: &Arc<dyn Programs>)
     let turn = Turn { cell: 0, place: 0, seed: 5 };
     let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
     let name = "regress/0001".to_owned();
-    let extent = Extent { shrink: Some(budget), name, seeds: 2, worlds: 2 };
+    let extent = Extent { shrink: Some(budget), name, seeds: 2, worlds: 2, time: Duration::MAX };
     let suspect = Suspect { scenario: &scenario, turn, instant };
     inquire(suspect, &extent, programs).expect("it fails")
 }
@@ -155,7 +155,10 @@ fn of_many_faults_the_guilty_one_is_left_in_a_file_that_fails_alike() {
     let nearby = inquest.nearby.expect("its neighbours");
     assert_eq!((nearby.seeds, nearby.passed, nearby.alike), (2, 0, 2), "the kill is in the file");
     let window = nearby.window.expect("one fault at a time");
-    assert!(window.from <= window.at && window.at <= window.to && window.fault == "kill");
+    let Range::Times { at, from, to } = window.range else {
+        panic!("a kill at a time: {window:?}")
+    };
+    assert!(from <= at && at <= to && window.fault == "kill");
     let curve = inquest.baked.expect("a curve").curve;
     assert_eq!(curve.last().map(|point| point.1), Some(2), "at its end a run has failed");
 }

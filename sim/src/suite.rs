@@ -10,10 +10,10 @@ use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use slackwater_dataflow::task::Programs;
 
 use crate::campaign::{Checked, Extent, play_all};
-use crate::inquest::{self, Suspect, inquire};
 use crate::report;
-use crate::scenario::{Played, Scenario};
+use crate::scenario::Scenario;
 use crate::verb::files::{NIGHTLY, load_all};
+use crate::verb::look::in_a_test;
 
 /// Tests every scenario file of a folder, and ends the process as libtest does.
 ///
@@ -135,7 +135,7 @@ fn trial(stories: &Stories, index: usize) -> Trial {
 fn told(stories: &Stories, index: usize) -> Result<(), Failed> {
     let checked = stories.checked(index);
     let Checked { scenario, played } = checked;
-    let mut failures = failures(scenario, played, &stories.0.programs);
+    let mut failures = in_a_test(scenario, played, &stories.0.programs);
     failures.extend(checked.unmet().into_iter().map(|unmet| unmet.what));
     if !failures.is_empty() {
         return Err(Failed::from(failures.join("\n\n")));
@@ -151,17 +151,4 @@ fn told(stories: &Stories, index: usize) -> Result<(), Failed> {
     let report = report::accepted(scenario, played);
     settings.bind(|| insta::assert_snapshot!(scenario.name.as_str(), report));
     Ok(())
-}
-
-/// What is wrong, with what broke before all else in the first run that fails: one more run of it, and
-/// no search, for which a test has no time.
-fn failures(scenario: &Scenario, played: &[Played], programs: &Arc<dyn Programs>) -> Vec<String> {
-    let look = |place: usize, played: &Played| {
-        let instant = played.instant.as_ref().map(|instant| instant.number);
-        let suspect = Suspect { scenario, turn: played.turn, instant };
-        let extent = inquest::Extent { shrink: None, name: String::new(), seeds: 0, worlds: 0 };
-        let inquest = (place == 0).then(|| inquire(suspect, &extent, programs)).flatten();
-        report::failure(scenario, played, inquest.as_ref().map(|inquest| (inquest, None)))
-    };
-    report::telling(played).into_iter().enumerate().map(|(place, run)| look(place, run)).collect()
 }

@@ -4,7 +4,7 @@
 //! from [`super::checking`].
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::report;
 use crate::scenario::values::Seeds;
 use crate::scenario::{Played, Scenario};
+use crate::verb::files::aside;
 
 /// Other seeds than the test's: `7`, `0x2f1c` or `0..1000`.
 const SEED: &str = "SLACKWATER_SEED";
@@ -97,7 +98,7 @@ impl std::error::Error for Failure {}
 pub(super) fn run(checking: &Checking, shrink: Shrink) -> Result<Report, Failure> {
     let programs = checking.programs();
     let name = file_name(&checking.name);
-    let path = folder().join(format!("{name}.toml"));
+    let path = aside().join(format!("{name}.toml"));
     let seeds = asked(SEED).map(|text| Seeds::parse(&text)).transpose();
     let seeds = seeds.map_err(|why| Failure(format!("{SEED}: {why}")))?.map(|seeds| seeds.0);
     let horizon = horizon(checking, &programs);
@@ -172,7 +173,8 @@ fn file_of(
     let suspect = Suspect { scenario, turn: bad.turn, instant };
     let budget = Budget { time: SHRINK_MAX, ..Budget::default() };
     let name = scenario.name.clone();
-    let extent = inquest::Extent { shrink: Some(budget), name, seeds: 0, worlds: 0 };
+    let (shrunk, time) = (Some(budget), SHRINK_MAX);
+    let extent = inquest::Extent { shrink: shrunk, name, seeds: 0, worlds: 0, time };
     let small = (shrink == Shrink::Yes).then(|| inquire(suspect, &extent, programs)).flatten();
     if let Some(small) = small.and_then(|inquest| inquest.shrunk) {
         let (before, after) = (small.before, small.after);
@@ -206,14 +208,6 @@ fn file_name(name: &str) -> String {
 #[expect(clippy::disallowed_methods, reason = "the arguments of a test are libtest's, not ours")]
 fn asked(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|text| !text.is_empty())
-}
-
-/// Where a test leaves its scenario files: beside what cargo built, which nobody commits.
-fn folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
-    let target = program.ancestors().skip(1).find(marked).map(Path::to_owned);
-    target.unwrap_or_else(std::env::temp_dir).join("slackwater")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the harness reads its own files, on no host")]

@@ -11,6 +11,7 @@ use slackwater_core::time::ms;
 use slackwater_dataflow::task::Programs;
 use toml::{Table, Value};
 
+use super::clock::Clock;
 use super::document::{elements, number, shown, time_of, with};
 use super::kind::{Kind, worst};
 use super::trial::{Budget, Trial};
@@ -51,6 +52,8 @@ pub struct Extent {
     pub seeds: usize,
     /// How many worlds are played for each time from which on luck is another; 0: none.
     pub worlds: usize,
+    /// How long all of it may take, by the clock on the wall; what is begun is ended.
+    pub time: Duration,
 }
 
 /// Looks into a run; `None` if nothing is wrong with it.
@@ -60,6 +63,8 @@ pub fn inquire(
     programs: &Arc<dyn Programs>,
 ) -> Option<Inquest> {
     let Suspect { scenario, turn, .. } = suspect;
+    let clock = Clock::start();
+    let is_over = || clock.elapsed() >= extent.time;
     let prepared = prepare(scenario, turn, programs, &CalmRuns::default());
     let instant = suspect.instant_of(&prepared);
     let at = (turn, instant.clone());
@@ -79,12 +84,13 @@ pub fn inquire(
         smallest(&trial, (suspect, &extent.name), document, &played)
     });
     let (shrunk, window) = small.map_or((None, None), |(shrunk, window)| (Some(shrunk), window));
-    let seeds = (&kind, extent.seeds);
-    let nearby = (extent.seeds > 0).then(|| neighbours::nearby(suspect, seeds, programs));
-    let nearby = nearby.map(|nearby| super::Nearby { window, ..nearby });
+    let seeds = (&kind, extent.seeds, &is_over as &dyn Fn() -> bool);
+    let nearby = neighbours::nearby(suspect, seeds, programs);
+    let nearby = (nearby.seeds > 0).then_some(super::Nearby { window, ..nearby });
     let end = length(&played);
     let worlds = (&kind, extent.worlds, (trouble.at.unwrap_or(end), end));
-    let baked = (extent.worlds > 0).then(|| neighbours::baked(suspect, worlds, programs));
+    let is_asked = extent.worlds > 0 && !is_over();
+    let baked = is_asked.then(|| neighbours::baked(suspect, worlds, (programs, &is_over)));
     Some(Inquest { trouble, kind, first, shrunk, nearby, baked })
 }
 

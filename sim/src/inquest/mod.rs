@@ -134,23 +134,29 @@ pub struct Nearby {
     pub passed: usize,
     /// How many fail alike.
     pub alike: usize,
-    /// If the small run has one fault at a time: when else it does the same.
+    /// Of the last fault of the small run at a time or a step: when else it does the same.
     pub window: Option<Window>,
 }
 
-/// The times around that of a fault at which it breaks the same.
+/// Around a fault's own moment, those at which it breaks the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The fault.
     pub fault: String,
-    /// Its own time, since every job ran.
-    pub at: Duration,
-    /// The earliest that was found to fail.
-    pub from: Duration,
-    /// The latest that was found to fail.
-    pub to: Duration,
+    /// From when to when.
+    pub range: Range,
     /// Whether it passes before and after them.
     pub is_bounded: bool,
+}
+
+/// Moments around one of them: its own, the earliest and the latest that were found to fail.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Range {
+    /// Times since every job ran.
+    Times { at: Duration, from: Duration, to: Duration },
+    /// Steps of the world.
+    Steps { at: u64, from: u64, to: u64 },
 }
 
 /// From when on a failure is certain: the share of worlds that fail if luck is another from then on.

@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::document::{elements, without};
 use super::kind::Kind;
 use crate::campaign::{cores, on_all_cores};
-use crate::scenario::{CalmRuns, Class, Played, Scenario, Turn, play_prepared, prepare};
+use crate::scenario::{CalmRuns, Class, Played, Prepared, Scenario, Turn, play_prepared, prepare};
 
 /// How much may be spent.
 #[derive(Copy, Clone, Debug)]
@@ -125,6 +125,12 @@ impl<'a> Trial<'a> {
     pub(super) fn read(&self, document: &Table) -> Option<Scenario> {
         let text = toml::to_string(document).ok()?;
         Scenario::read("candidate.toml", &text, self.programs).ok()
+    }
+
+    /// What is known of the one run of a document before it is played.
+    pub(super) fn prepared(&self, document: &Table) -> Option<Prepared> {
+        let turn = Turn { cell: 0, place: 1, seed: self.seed };
+        Some(prepare(&self.read(document)?, turn, self.programs, &self.calm_runs))
     }
 
     /// Plays the one run of a scenario.

@@ -4,23 +4,50 @@
 
 use std::time::Duration;
 
-use crate::inquest::Inquest;
+use crate::inquest::{Inquest, Range, Shrunk, Step, Window};
+use crate::world::EPOCH;
 
 /// What broke first, and why a person is told of something else.
 pub fn first(inquest: &Inquest) -> Vec<String> {
     let (first, mut lines) = (&inquest.first, Vec::new());
     let wrong = &first.first;
-    if let Some(step) = &wrong.step {
-        let mut line = format!("FIRST    fact {} of {}", step.number, first.facts);
-        if let Some(time) = step.event_time {
-            line.push_str(&format!(", event time {time}"));
-        }
-        lines.push(format!("{line}: {}", step.line));
-    }
     if wrong.check != first.told.check {
         let earlier = first.earlier.as_secs_f64();
         lines.push(format!("WHY      {} ({earlier:.3} s earlier)", wrong.what));
     }
+    if let (Some(step), Some(at)) = (&wrong.step, wrong.at) {
+        let Step { number, node, task, event_time, line, .. } = step;
+        let (facts, at) = (first.facts, at.as_secs_f64());
+        let mut place = format!("FIRST    fact {number} of {facts}, t = {at:.3} s");
+        if let Some(time) = event_time {
+            let since = time.as_millis().saturating_sub(EPOCH.as_millis()) as f64 / 1e3;
+            place.push_str(&format!(", event time {since:.3} s"));
+        }
+        let task = task.as_ref().map_or_else(String::new, |task| format!(" {task}"));
+        lines.push(format!("{place}, on {node}{task}\n         {}", cut(line)));
+    }
+    lines
+}
+
+/// How long a line is at most: a screen is as wide.
+const LINE_MAX: usize = 140;
+
+/// As much of a line as fits.
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LINE_MAX) {
+        Some((end, _)) => format!("{} …", line[..end].trim_end()),
+        None => line.to_owned(),
+    }
+}
+
+/// How the smallest run goes on around its break; if that is at no known time, how it ends.
+pub(super) fn story(small: &Shrunk) -> Vec<String> {
+    let Some(journal) = &small.played.journal else { return small.played.story.clone() };
+    let end = journal.entries().last().map(|entry| entry.time);
+    let story = super::story(journal, small.trouble.at.or(end));
+    let mut lines: Vec<String> = story.iter().map(|line| cut(line)).collect();
+    let what = small.trouble.what.lines().next().unwrap_or_default();
+    lines.push(format!("{}  <- here", cut(what)));
     lines
 }
 
@@ -60,11 +87,16 @@ pub fn rarity(inquest: &Inquest) -> Vec<String> {
     if let Some(near) = nearby {
         let (seeds, passed, alike) = (near.seeds, near.passed, near.alike);
         lines.push(format!("NEARBY   {passed} of {seeds} other seeds pass, {alike} fail alike"));
-        if let Some(window) = &near.window {
-            let seconds = |time: Duration| time.as_secs_f64();
-            let (fault, from, to) = (&window.fault, seconds(window.from), seconds(window.to));
-            lines
-                .push(format!("         {fault:?} does it from {from:.3} s to {to:.3} s at least"));
+        if let Some(Window { fault, range, is_bounded }) = &near.window {
+            let (from, to) = match range {
+                Range::Times { from, to, .. } => {
+                    let seconds = |time: &Duration| format!("{:.3} s", time.as_secs_f64());
+                    (seconds(from), seconds(to))
+                }
+                Range::Steps { from, to, .. } => (format!("step {from}"), format!("step {to}")),
+            };
+            let rest = if *is_bounded { ", and outside of it the run passes" } else { " at least" };
+            lines.push(format!("         {fault:?} does it from {from} to {to}{rest}"));
         }
     }
     lines

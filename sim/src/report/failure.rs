@@ -157,7 +157,7 @@ pub fn failure(
         let _ = write!(text, "\nFAULT    {fault}");
     }
     more(&mut text, faults.len(), "faults");
-    let story = shrunk.map_or(&played.story, |small| &small.played.story);
+    let story = shrunk.map_or_else(|| played.story.clone(), evidence::story);
     add(&mut text, story.iter().map(|line| format!("STORY    {line}")).collect());
     add(&mut text, lines(evidence::rarity));
     let replay = super::replay(scenario, played);

@@ -87,6 +87,8 @@ pub enum Moment {
         place: u32,
         /// Which step that is, once it is known.
         step: Option<u64>,
+        /// The first step of the window and how many there are, once they are known.
+        steps: Option<(u64, u64)>,
     },
 }
 

@@ -27,11 +27,13 @@ pub(super) fn settle(
     loop {
         let (before, mut place) = (open(faults), 0);
         while place < faults.len() {
-            if let Some(step) =
+            if let Some((first, count)) =
                 is_open(&faults[place]).then(|| find(faults, place, &world)).flatten()
-                && let Moment::Inside { step: unsettled, .. } = &mut faults[place].moment
+                && let Moment::Inside { step, steps, place, .. } = &mut faults[place].moment
             {
-                *unsettled = Some(step);
+                let into = u128::from(count - 1) * u128::from(*place) / 1_000_000;
+                *step = Some(first + u64::try_from(into).unwrap_or(0));
+                *steps = Some((first, count));
             }
             place += 1;
         }
@@ -58,9 +60,10 @@ fn open(faults: &[Drawn]) -> usize {
     faults.iter().filter(|fault| is_open(fault)).count()
 }
 
-/// The step of a window in the world of those that are settled; `None` if it never opens there.
-fn find(faults: &[Drawn], place: usize, world: &impl Fn(&[Drawn]) -> World) -> Option<u64> {
-    let Moment::Inside { from, to, fields, place: ppm, .. } = &faults[place].moment else {
+/// The first step of a window in the world of those that are settled, and how many it has; `None` if
+/// it never opens there.
+fn find(faults: &[Drawn], place: usize, world: &impl Fn(&[Drawn]) -> World) -> Option<(u64, u64)> {
+    let Moment::Inside { from, to, fields, .. } = &faults[place].moment else {
         return None;
     };
     let others: Vec<Drawn> = faults.iter().filter(|other| !is_open(other)).cloned().collect();
@@ -82,6 +85,5 @@ fn find(faults: &[Drawn], place: usize, world: &impl Fn(&[Drawn]) -> World) -> O
     // Behind the marks of a sweep.
     let [.., Some(first), Some(last)] = run.marks[..] else { return None };
     let steps = last.checked_sub(first).filter(|steps| *steps > 0)?;
-    let into = u128::from(steps - 1) * u128::from(*ppm) / 1_000_000;
-    Some(first + 1 + u64::try_from(into).unwrap_or(0))
+    Some((first + 1, steps))
 }

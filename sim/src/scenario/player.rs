@@ -11,7 +11,7 @@ use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
 
 use super::calm_runs::CalmRuns;
-use super::drawn::Drawn;
+use super::drawn::{Drawn, Moment};
 use super::format::Must;
 use super::inside::NeverOpened;
 use super::luck::OtherLuck;
@@ -63,6 +63,15 @@ impl Prepared {
             .as_ref()
             .and_then(|instants| instants.as_ref().ok())
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Of a fault inside a window: its step, the window's first one, and how many there are.
+    pub(crate) fn inside(&self, fault: &str) -> Option<(u64, (u64, u64))> {
+        let fault = self.faults.iter().find(|drawn| drawn.name == fault)?;
+        match &fault.moment {
+            Moment::Inside { step, steps, .. } => (*step).zip(*steps),
+            _ => None,
+        }
     }
 }
 

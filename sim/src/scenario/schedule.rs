@@ -117,7 +117,7 @@ pub(super) fn moment(when: &When, name: &str, seed: u64, running: Duration) -> M
                 Place::Uniform => anywhere(),
                 Place::At(ppm) => ppm,
             });
-            Moment::Inside { from, to, fields, place, step: None }
+            Moment::Inside { from, to, fields, place, step: None, steps: None }
         }
         (_, _, Some(after), _) => Moment::After { name: after.get_ref().clone(), delay },
         (.., Some(at)) => Moment::EventTime { at: draw(Some(at), "event_time"), delay },

@@ -68,7 +68,7 @@ pub(super) fn check(
     {
         return Err(usage(format!("there is no instant {instant}: is it a sweep?")));
     }
-    let folder = args.report.clone().unwrap_or_else(scratch);
+    let folder = args.report.clone().unwrap_or_else(files::aside);
     let mut looker = Looker::new(&args.look, Keep::In(&folder), programs);
     let mut out = std::io::stdout().lock();
     let mut gravest = None;
@@ -98,12 +98,6 @@ pub(super) fn check(
         write_journal(path, &all)?;
     }
     Ok(gravest)
-}
-
-/// Where small runs go if nobody says so: whoever plays a story again and again while it is written does
-/// not want a new one of them among the stories each time.
-fn scratch() -> PathBuf {
-    std::env::temp_dir().join("slackwater")
 }
 
 /// A journal is that of one run.

@@ -77,6 +77,14 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Refusal> {
     Ok(files)
 }
 
+/// Where the harness leaves what nobody asked for: beside what cargo built, which nobody commits.
+pub(crate) fn aside() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+    let target = program.ancestors().skip(1).find(marked).map(Path::to_owned);
+    target.unwrap_or_else(std::env::temp_dir).join("slackwater")
+}
+
 /// Writes a file, and the folder for it.
 ///
 /// # Errors

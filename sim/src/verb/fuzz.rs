@@ -44,6 +44,9 @@ pub struct FuzzArgs {
     /// How long a failure is looked into.
     #[command(flatten)]
     pub look: LookArgs,
+    /// Write the small runs of failures into scenarios/regress, to be played from now on
+    #[arg(long, conflicts_with = "no_shrink")]
+    pub regress: bool,
 }
 
 /// Searches, and prints what was found.
@@ -69,7 +72,9 @@ pub(super) fn fuzz(
             records.iter().try_for_each(|record| writeln!(out, "{}", record.to_line()))
         })?;
     }
-    let mut looker = Looker::new(&args.look, Keep::Regress, programs);
+    let folder = files::aside();
+    let keep = if args.regress { Keep::Regress } else { Keep::In(&folder) };
+    let mut looker = Looker::new(&args.look, keep, programs);
     let mut out = std::io::stdout().lock();
     let is_share = args.partition.is_some();
     let mut gravest = found.iter().filter_map(|f| f.tally.worst()).max().and_then(Class::of_code);

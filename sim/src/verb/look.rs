@@ -83,7 +83,9 @@ impl<'a> Looker<'a> {
         };
         let budget = Budget { time: self.args.shrink, ..Budget::default() };
         let name = shrink::name(&out);
-        let extent = Extent { shrink: Some(budget), name, seeds: 16, worlds: 8 };
+        // As long again for its neighbours.
+        let time = self.args.shrink * 2;
+        let extent = Extent { shrink: Some(budget), name, seeds: 16, worlds: 8, time };
         let instant = played.instant.as_ref().map(|instant| instant.number);
         let suspect = Suspect { scenario, turn: played.turn, instant };
         let Some(inquest) = inquire(suspect, &extent, self.programs) else {
@@ -106,6 +108,23 @@ fn is_to_shrink(played: &Played) -> bool {
     worst.is_some_and(|class| class < Class::NonDeterministic)
         && played.all_troubles().all(|trouble| trouble.class != Class::NonDeterministic)
 }
+
+/// Failures in a test, which must not take minutes to fail: of the first of them what broke first, its
+/// smallest run, left beside what cargo built, and its neighbours, as far as some seconds go.
+pub fn in_a_test(
+    scenario: &Scenario,
+    played: &[Played],
+    programs: &Arc<dyn Programs>,
+) -> Vec<String> {
+    let args = LookArgs { shrink: TEST_MAX, no_shrink: false };
+    let folder = files::aside();
+    let mut looker = Looker::new(&args, Keep::In(&folder), programs);
+    // Where nothing can be written the failure itself is told.
+    looker.failures(scenario, played).unwrap_or_else(|_| report::failures(scenario, played))
+}
+
+/// How long a test looks for a smaller run.
+const TEST_MAX: Duration = Duration::from_secs(5);
 
 fn small_name(scenario: &Scenario, played: &Played) -> PathBuf {
     PathBuf::from(format!("{}-{}-small.toml", scenario.name, played.turn.seed))

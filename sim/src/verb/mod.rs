@@ -5,7 +5,7 @@
 mod check;
 pub mod files;
 mod fuzz;
-mod look;
+pub mod look;
 mod merge;
 mod pages;
 mod probes;

@@ -50,8 +50,8 @@ pub(super) fn shrink(
     let file = &scenario.cells[turn.cell].document.shrink;
     let time = args.time.or(file.budget.map(|budget| budget.0));
     let budget = Budget { time: time.unwrap_or(Budget::default().time), ..Budget::default() };
-    let extent =
-        Extent { shrink: Some(budget), name: name(&out), seeds: args.nearby, worlds: args.worlds };
+    let (shrink, name, time) = (Some(budget), name(&out), Duration::MAX);
+    let extent = Extent { shrink, name, seeds: args.nearby, worlds: args.worlds, time };
     let suspect = Suspect { scenario: &scenario, turn, instant };
     let found = inquire(suspect, &extent, programs);
     let mut stdout = std::io::stdout().lock();

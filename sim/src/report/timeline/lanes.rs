@@ -20,6 +20,7 @@ pub(super) fn draw(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
     absences(drawing, scale, journal);
     dots(drawing, scale, journal);
     checkpoints(drawing, scale, journal);
+    super::saved::draw(drawing, scale, journal);
     faults(drawing, scale, journal);
 }
 
@@ -30,8 +31,8 @@ fn frame(drawing: &mut Drawing, scale: &Scale) {
         drawing.line(&[(x, TOP - 6.0), (x, scale.bottom())], said);
         drawing.text((x, TOP - 12.0), "tick", format!("{second} s"));
     }
-    for (name, node) in &scale.lanes {
-        let y = scale.y(*node);
+    for (place, (name, _)) in scale.lanes.iter().enumerate() {
+        let y = TOP + LANE * (place as f64 + 0.5);
         let said = Said { class: "lane", ..Said::default() };
         drawing.line(&[(MARGIN, y), (scale.width() - 12.0, y)], said);
         drawing.text((8.0, y + 4.0), "name", name);
@@ -46,10 +47,12 @@ fn attempts(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
         let odd = attempt.0 % 2 == 1;
         let class = if odd { "band odd" } else { "band even" };
         let text = format!("attempt {attempt} of job {job} ran {}", span(from, to));
-        let at = (scale.x(from), TOP);
-        let size = (scale.x(to) - scale.x(from), scale.bottom() - TOP);
-        drawing.rect(at, size, Said { class, text: &text, ..Said::default() });
-        drawing.text((at.0 + 4.0, scale.bottom() - 4.0), "attempt", format!("attempt {attempt}"));
+        // Of one job over all lanes, of several each in the lane of its own.
+        let own = scale.y_of_job(job).map(|y| (y - LANE * 0.42, LANE * 0.84));
+        let (top, height) = own.unwrap_or((TOP, scale.bottom() - TOP));
+        let (x, width) = (scale.x(from), scale.x(to) - scale.x(from));
+        drawing.rect((x, top), (width, height), Said { class, text: &text, ..Said::default() });
+        drawing.text((x + 4.0, top + height - 4.0), "attempt", format!("attempt {attempt}"));
     };
     for entry in journal.entries() {
         let Fact::JobStatusChanged { job, attempt, to, .. } = &entry.fact else { continue };
@@ -105,10 +108,10 @@ fn dots(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
         for entry in entries.iter().step_by(every) {
             let Some(class) = kind(&entry.fact) else { continue };
             let text = journal.line(entry).to_string();
-            let group = checkpoint(&entry.fact).map_or(String::new(), group);
+            let group = checkpoint(&entry.fact).map_or(String::new(), |id| group(scale, id));
             let said = Said { class, group: &group, text: &text };
             let radius = if class == "dot message" { 1.6 } else { 3.2 };
-            drawing.circle((scale.x(entry.time), scale.y(entry.node)), radius, said);
+            drawing.circle(place(scale, entry), radius, said);
         }
     }
 }
@@ -137,9 +140,35 @@ fn kind(fact: &Fact) -> Option<&'static str> {
 struct Walk<'a> {
     entries: Vec<&'a Entry>,
     completed: bool,
+    saves: bool,
 }
 
-type Id = (Attempt, CheckpointId);
+type Id = (JobId, Attempt, CheckpointId);
+
+/// Where a fact stands: in the lane of its job if it is the job's and jobs have lanes, else of its
+/// node.
+pub(super) fn place(scale: &Scale, entry: &Entry) -> (f64, f64) {
+    let own = job_of(&entry.fact).and_then(|job| scale.y_of_job(job));
+    (scale.x(entry.time), own.unwrap_or_else(|| scale.y(entry.node)))
+}
+
+/// The job of which a job manager tells.
+fn job_of(fact: &Fact) -> Option<JobId> {
+    match fact {
+        Fact::JobSubmitted { job, .. }
+        | Fact::JobStatusChanged { job, .. }
+        | Fact::JobRestored { job, .. }
+        | Fact::JobResumed { job, .. }
+        | Fact::CheckpointTriggered { job, .. }
+        | Fact::CheckpointAckReceived { job, .. }
+        | Fact::CheckpointCompleted { job, .. }
+        | Fact::CheckpointAborted { job, .. }
+        | Fact::SavepointTriggered { job, .. }
+        | Fact::SavepointCompleted { job, .. }
+        | Fact::SavepointFailed { job, .. } => Some(*job),
+        _ => None,
+    }
+}
 
 /// Each checkpoint as one line over the lanes, broken where it died; alignment as hatched bars.
 fn checkpoints(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
@@ -149,17 +178,25 @@ fn checkpoints(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
         if matches!(entry.fact, Fact::StateRestored { .. } | Fact::CheckpointSubsumed { .. }) {
             continue;
         }
-        let walk = walks.entry(id).or_insert(Walk { entries: Vec::new(), completed: false });
-        walk.completed |= matches!(entry.fact, Fact::CheckpointCompleted { .. });
+        let fresh = Walk { entries: Vec::new(), completed: false, saves: false };
+        let walk = walks.entry(id).or_insert(fresh);
+        let saved = matches!(entry.fact, Fact::SavepointCompleted { .. });
+        walk.completed |= saved || matches!(entry.fact, Fact::CheckpointCompleted { .. });
+        walk.saves |= saved || matches!(entry.fact, Fact::SavepointTriggered { .. });
         walk.entries.push(entry);
     }
     for (id, walk) in &walks {
-        let group = group(*id);
+        let group = group(scale, *id);
         let points: Vec<(f64, f64)> =
-            walk.entries.iter().map(|entry| (scale.x(entry.time), scale.y(entry.node))).collect();
+            walk.entries.iter().map(|entry| place(scale, entry)).collect();
         let word = if walk.completed { "completed" } else { "never completed" };
-        let text = format!("checkpoint {} of attempt {}: {word}", id.1, id.0);
-        let class = if walk.completed { "walk" } else { "walk broken" };
+        let what = if walk.saves { "savepoint" } else { "checkpoint" };
+        let text = format!("{what} {} of attempt {} of job {}: {word}", id.2, id.1, id.0);
+        let class = match (walk.completed, walk.saves) {
+            (true, false) => "walk",
+            (true, true) => "walk saved",
+            (false, _) => "walk broken",
+        };
         drawing.line(&points, Said { class, group: &group, text: &text });
         for entry in &walk.entries {
             let text = journal.line(entry).to_string();
@@ -170,7 +207,7 @@ fn checkpoints(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
                 let said = Said { class: "aligned", ..said };
                 drawing.rect((x, scale.y(entry.node) + 4.0), size, said);
             } else {
-                drawing.circle((scale.x(entry.time), scale.y(entry.node)), 2.0, said);
+                drawing.circle(place(scale, entry), 2.0, said);
             }
         }
         if let (Some((x, y)), false) = (points.last(), walk.completed) {
@@ -186,24 +223,32 @@ fn checkpoints(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
 /// The checkpoint of which a fact tells.
 fn checkpoint(fact: &Fact) -> Option<Id> {
     Some(match fact {
-        Fact::CheckpointTriggered { attempt, checkpoint, .. }
-        | Fact::CheckpointAckReceived { attempt, checkpoint, .. }
-        | Fact::CheckpointDeclined { attempt, checkpoint, .. }
-        | Fact::CheckpointCompleted { attempt, checkpoint, .. }
-        | Fact::CheckpointAborted { attempt, checkpoint, .. }
-        | Fact::CheckpointNotified { attempt, checkpoint, .. }
-        | Fact::CheckpointSubsumed { attempt, checkpoint, .. } => (*attempt, *checkpoint),
+        Fact::CheckpointTriggered { job, attempt, checkpoint, .. }
+        | Fact::CheckpointAckReceived { job, attempt, checkpoint, .. }
+        | Fact::CheckpointDeclined { job, attempt, checkpoint, .. }
+        | Fact::CheckpointCompleted { job, attempt, checkpoint, .. }
+        | Fact::CheckpointAborted { job, attempt, checkpoint, .. }
+        | Fact::CheckpointNotified { job, attempt, checkpoint, .. }
+        | Fact::SavepointTriggered { job, attempt, checkpoint, .. }
+        | Fact::SavepointCompleted { job, attempt, checkpoint, .. }
+        | Fact::CheckpointSubsumed { job, attempt, checkpoint, .. } => {
+            (*job, *attempt, *checkpoint)
+        }
         Fact::BarrierInjected { task, checkpoint }
         | Fact::BarrierAligned { task, checkpoint, .. }
         | Fact::SnapshotTaken { task, checkpoint, .. }
         | Fact::CheckpointAckSent { task, checkpoint }
-        | Fact::StateRestored { task, checkpoint, .. } => (task.attempt, *checkpoint),
+        | Fact::StateRestored { task, checkpoint, .. } => (task.job, task.attempt, *checkpoint),
         _ => return None,
     })
 }
 
-fn group((attempt, checkpoint): Id) -> String {
-    format!("c{attempt}-{checkpoint}")
+/// What belongs to one checkpoint lights up together.
+pub(super) fn group(scale: &Scale, (job, attempt, checkpoint): Id) -> String {
+    match scale.y_of_job(job) {
+        Some(_) => format!("c{job}-{attempt}-{checkpoint}"),
+        None => format!("c{attempt}-{checkpoint}"),
+    }
 }
 
 /// What befell the world, over all lanes, by the scenario's names.

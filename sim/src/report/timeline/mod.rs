@@ -3,6 +3,7 @@
 //! and whatever a run says is escaped. Written for `--report DIR` by [`crate::verb`].
 
 mod lanes;
+mod saved;
 mod scale;
 mod strips;
 mod svg;
@@ -62,7 +63,8 @@ pub fn page(scenario: &Scenario, played: &Played) -> Option<String> {
 
 /// What the line below the drawing says before anything is pointed at.
 const KEYS: &str = "Point at a shape, or reach it with Tab, to read its fact; click it to see what \
-                    belongs to it. Blue: checkpoints. Red: faults. Bands: attempts.";
+                    belongs to it. Blue: checkpoints. Gold: savepoints, and the jobs \
+                    that begin with one. Red: faults. Bands: attempts.";
 
 /// A page that lists pages: name, and whether the run failed.
 pub fn index(pages: &[(String, bool)]) -> String {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use slackwater_core::fact::Fact;
+use slackwater_core::id::JobId;
 use slackwater_core::time::EventTime;
 
 use crate::journal::{Journal, NodeIndex};
@@ -19,10 +21,19 @@ const WIDTH: (f64, f64) = (1_060.0, 6_000.0);
 /// How wide a second is drawn if there is room.
 const SECOND: f64 = 44.0;
 
+/// Whose a lane is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A node's.
+    Node(NodeIndex),
+    /// A job's, if there are several.
+    Job(JobId),
+}
+
 /// The places of times and lanes.
 pub(super) struct Scale {
-    /// Names of the lanes, from above, and the node of each.
-    pub(super) lanes: Vec<(String, NodeIndex)>,
+    /// Names of the lanes, from above, and whose they are.
+    pub(super) lanes: Vec<(String, Whose)>,
     /// The end of the run, in seconds.
     pub(super) end: f64,
     /// Pixels per second.
@@ -33,16 +44,18 @@ impl Scale {
     pub(super) fn of(journal: &Journal) -> Self {
         let end = journal.entries().last().map_or(1.0, |entry| entry.time.as_secs_f64()).max(1.0);
         let width = (end * SECOND).clamp(WIDTH.0, WIDTH.1);
-        let mut lanes: Vec<(String, NodeIndex)> =
-            journal.nodes().iter().cloned().zip((0..).map(NodeIndex)).collect();
+        let nodes = journal.nodes().iter().cloned().zip((0..).map(NodeIndex).map(Whose::Node));
+        let mut lanes: Vec<(String, Whose)> = nodes.chain(jobs(journal)).collect();
         // Whoever asks stands above, and what is written to below.
-        let rank = |name: &str| match name {
+        let rank = |(name, whose): &(String, Whose)| match name.as_str() {
+            _ if matches!(whose, Whose::Job(_)) => 2,
             "client" => 0,
             name if name.starts_with("jm") => 1,
-            name if name.starts_with("tm") => 2,
-            _ => 3,
+            name if name.starts_with("tm") => 3,
+            _ => 4,
         };
-        lanes.sort_by_key(|(name, index)| (rank(name), *index));
+        // In the order in which they came, within a rank.
+        lanes.sort_by_key(rank);
         Self { lanes, end, second: width / end }
     }
 
@@ -58,8 +71,17 @@ impl Scale {
 
     /// The middle of a node's lane.
     pub(super) fn y(&self, node: NodeIndex) -> f64 {
-        let place = self.lanes.iter().position(|(_, index)| *index == node).unwrap_or(0);
-        TOP + LANE * (place as f64 + 0.5)
+        self.middle(Whose::Node(node)).unwrap_or(TOP)
+    }
+
+    /// The middle of a job's lane, if jobs have lanes.
+    pub(super) fn y_of_job(&self, job: JobId) -> Option<f64> {
+        self.middle(Whose::Job(job))
+    }
+
+    fn middle(&self, whose: Whose) -> Option<f64> {
+        let place = self.lanes.iter().position(|(_, other)| *other == whose)?;
+        Some(TOP + LANE * (place as f64 + 0.5))
     }
 
     /// Below the last lane.
@@ -79,4 +101,19 @@ impl Scale {
         let step = fit.next().unwrap_or(600);
         (0..=self.end as u32).step_by(step as usize)
     }
+}
+
+/// A lane for each job, in the order of their submission; none for a job that is alone.
+fn jobs(journal: &Journal) -> Vec<(String, Whose)> {
+    let mut jobs = Vec::<(String, Whose)>::new();
+    for entry in journal.entries() {
+        let Fact::JobSubmitted { job, name, .. } = &entry.fact else { continue };
+        let id: String = job.to_string().chars().take(6).collect();
+        let lane = (format!("{name} {id}"), Whose::Job(*job));
+        // A submission is told again by whoever is asked again.
+        if !jobs.contains(&lane) {
+            jobs.push(lane);
+        }
+    }
+    if jobs.len() > 1 { jobs } else { Vec::new() }
 }
