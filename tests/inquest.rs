@@ -122,6 +122,36 @@ down = "2s"
 check = "no_loss"
 "#;
 
+/// A sink that does not flush before a barrier, killed at a step behind the barriers of a checkpoint.
+const STEP: &str = r#"format = 1
+title = "a naive sink, killed at a step"
+
+[run]
+seeds = [0]
+stop = { event_time = "10s" }
+limit = { sim = "60s" }
+
+[cluster]
+job_managers = 1
+task_managers = 1
+slots = 1
+net = { delay = "1ms..10ms" }
+
+[job]
+program = "oscon"
+set = { time = "event", wave = 10, checkpoint = "500ms", sink = "naive" }
+
+[[fault]]
+name = "kill"
+when = { inside = ["checkpoint.triggered", "checkpoint.completed"], pick = 0.98, where = { checkpoint = 4 } }
+do = "crash"
+on = { role = "task_manager", pick = 0 }
+down = "1s"
+
+[[expect]]
+check = "no_loss"
+"#;
+
 fn programs() -> Arc<dyn Programs> {
     Arc::new(slackwater_jobs::catalog())
 }
@@ -129,7 +159,8 @@ fn programs() -> Arc<dyn Programs> {
 fn looked_into(text: &str, instant: Option<usize>, programs: &Arc<dyn Programs>) -> Inquest {
     let scenario = Scenario::read("scenarios/weather.toml", text, programs);
     let scenario = scenario.unwrap_or_else(|mistake| panic!("{}", mistake.render()));
-    let turn = Turn { cell: 0, place: 0, seed: 5 };
+    let seed = scenario.cells[0].document.run.listed()[0];
+    let turn = Turn { cell: 0, place: 0, seed };
     let budget = Budget { time: Duration::from_secs(600), ..Budget::default() };
     let name = "regress/0001".to_owned();
     let extent = Extent { shrink: Some(budget), name, seeds: 2, worlds: 2, time: Duration::MAX };
@@ -178,6 +209,17 @@ fn a_failure_that_was_looked_into_is_told_in_order_and_on_one_screen() {
     assert_eq!(words.iter().map(|word| word.trim()).collect::<Vec<_>>(), wanted, "{text}");
     assert!(text.lines().count() <= 30, "{text}");
     assert!(text.ends_with(&format!("SMALL    {small}")), "{text}");
+}
+
+#[test]
+fn of_a_fault_at_a_step_the_failing_steps_are_searched() {
+    let inquest = looked_into(STEP, None, &programs());
+    let window = inquest.nearby.and_then(|nearby| nearby.window).expect("one fault at a step");
+    let Range::Steps { at, from, to } = window.range else {
+        panic!("a kill at a step: {window:?}")
+    };
+    assert!(from <= at && at <= to && window.fault == "kill", "{window:?}");
+    assert!(from < to, "behind the barrier every step loses the same: {window:?}");
 }
 
 #[test]

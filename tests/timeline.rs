@@ -12,10 +12,13 @@ use slackwater_sim::scenario::{Played, Scenario, play, turns};
 use slackwater_sim::verb::files::read;
 
 fn killed() -> (Scenario, Played) {
+    played("scenarios/event-time-kill.toml", 1)
+}
+
+fn played(path: &str, cell: usize) -> (Scenario, Played) {
     let programs: Arc<dyn Programs> = Arc::new(slackwater_jobs::catalog());
-    let path = Path::new("scenarios/event-time-kill.toml");
-    let scenario = read(path, &programs).expect("the scenario is read");
-    let turn = turns(&scenario, Some(&[0])).remove(1);
+    let scenario = read(Path::new(path), &programs).expect("the scenario is read");
+    let turn = turns(&scenario, Some(&[0])).remove(cell);
     let played = play(&scenario, turn, &programs, true);
     (scenario, played)
 }
@@ -54,6 +57,17 @@ fn no_fault_no_attempt_and_no_checkpoint_is_left_out() {
     for judged in &played.judged {
         assert!(html.contains(judged.check), "no verdict of {}", judged.check);
     }
+}
+
+#[test]
+fn several_jobs_have_lanes_and_each_is_led_to_from_its_savepoint() {
+    let (scenario, played) = played("scenarios/07-side-by-side.toml", 0);
+    let html = page(&scenario, &played).expect("the journal was kept");
+    let count = |what: &str| html.matches(what).count();
+    assert_eq!(count("class=\"savepoint\""), 1, "one is complete");
+    assert_eq!(count("class=\"resumed\""), 2, "two jobs begin with it");
+    assert_eq!(count("class=\"name\" x=\"8.00\"") - count(">oscon "), 8, "other lanes and strips");
+    assert_eq!(count(">oscon "), 3, "a lane for each job");
 }
 
 #[test]

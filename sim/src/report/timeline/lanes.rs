@@ -163,6 +163,8 @@ fn job_of(fact: &Fact) -> Option<JobId> {
         | Fact::CheckpointAckReceived { job, .. }
         | Fact::CheckpointCompleted { job, .. }
         | Fact::CheckpointAborted { job, .. }
+        | Fact::CheckpointDeclined { job, .. }
+        | Fact::CheckpointNotified { job, .. }
         | Fact::SavepointTriggered { job, .. }
         | Fact::SavepointCompleted { job, .. }
         | Fact::SavepointFailed { job, .. } => Some(*job),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use slackwater_core::fact::Fact;
-use slackwater_core::id::VertexId;
+use slackwater_core::id::{JobId, VertexId};
 use slackwater_core::time::EventTime;
 
 use super::scale::{MARGIN, Scale};
@@ -34,14 +34,14 @@ pub(super) fn draw(
 
 /// Event time upwards, virtual time to the right: how far each operator is behind the diagonal.
 fn watermarks(drawing: &mut Drawing, scale: &Scale, journal: &Journal, top: f64) -> f64 {
-    let mut stairs = BTreeMap::<VertexId, Vec<(Duration, f64)>>::new();
+    let mut stairs = BTreeMap::<(JobId, VertexId), Vec<(Duration, f64)>>::new();
     let mut slowest = BTreeMap::new();
     for entry in journal.entries() {
         let Fact::WatermarkAdvanced { task, watermark } = &entry.fact else { continue };
         if *watermark == EventTime::MAX || *watermark == EventTime::MIN {
             continue;
         }
-        let vertex = task.subtask.vertex;
+        let vertex = (task.job, task.subtask.vertex);
         slowest.insert((vertex, task.attempt, task.subtask.index), Scale::seconds(*watermark));
         let of = slowest.iter().filter(|((v, a, _), _)| (*v, *a) == (vertex, task.attempt));
         let least = of.map(|(_, seconds)| *seconds).fold(f64::INFINITY, f64::min);
@@ -62,7 +62,7 @@ fn watermarks(drawing: &mut Drawing, scale: &Scale, journal: &Journal, top: f64)
         let said = Said { class: "clock", text: "event time = virtual time", ..Said::default() };
         drawing.line(&[(MARGIN, y(0.0)), (scale.x(end), y(scale.end))], said);
     }
-    for (number, (vertex, corners)) in stairs.iter().enumerate() {
+    for (number, ((job, vertex), corners)) in stairs.iter().enumerate() {
         let every = corners.len().div_ceil(CORNERS_MAX).max(1);
         let mut points = Vec::new();
         for (time, seconds) in corners.iter().step_by(every) {
@@ -70,7 +70,8 @@ fn watermarks(drawing: &mut Drawing, scale: &Scale, journal: &Journal, top: f64)
             points.extend(points.last().map(|(_, before): &(f64, f64)| (x, *before)));
             points.push((x, y(*seconds)));
         }
-        let (class, text) = (format!("stairs s{}", number % 4), format!("watermark of {vertex}"));
+        let (class, text) =
+            (format!("stairs s{}", number % 4), format!("watermark of {vertex} of job {job}"));
         drawing.line(&points, Said { class: &class, text: &text, ..Said::default() });
         if let Some((x, y)) = points.last() {
             let place = 14.0 * (number as f64 + 1.0);
