@@ -9,7 +9,7 @@ use std::sync::Arc;
 use slackwater_dataflow::task::Programs;
 use slackwater_sim::campaign::{Budget, Found, fuzz};
 use slackwater_sim::verb::files::load_all;
-use slackwater_sim::verb::look::{Care, failures};
+use slackwater_sim::verb::look::in_a_test;
 
 /// Seeds of each swarm.
 const SEEDS: u64 = 12;
@@ -23,7 +23,7 @@ fn a_fixed_budget_of_swarm_seeds_breaks_no_promise() {
     let budget =
         Budget { first: 0, seeds: Some(SEEDS), time: None, failures: usize::MAX, partition: None };
     for Found { scenario, tally, failed } in fuzz(swarms, &budget, &programs, &|_| {}) {
-        let failures = failures(&scenario, &failed, &Care::of_a_test(), &programs);
+        let failures = in_a_test(&scenario, &failed, &programs);
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
         let unmet = tally.unmet(&scenario);
         assert!(unmet.is_empty(), "{}: {unmet:?}", scenario.path);
