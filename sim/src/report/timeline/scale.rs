@@ -11,7 +11,7 @@ use crate::journal::{Journal, NodeIndex};
 use crate::world::EPOCH;
 
 /// How wide the names of lanes are.
-pub(super) const MARGIN: f64 = 92.0;
+pub(super) const MARGIN: f64 = 108.0;
 /// How high a lane is.
 pub(super) const LANE: f64 = 46.0;
 /// Where the first lane begins.
