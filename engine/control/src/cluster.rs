@@ -2,6 +2,8 @@
 //! Never executes: it answers each message with commands, in the order in which they must happen.
 //! Jobs are [`crate::job`], slots are [`crate::slots`]; the executor is `runtime::jobmanager`.
 
+mod told;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ use crate::recovery::Recovered;
 use crate::slots::{OfferedWorker, Slot, SlotPool, subtasks_of_slot};
 
 pub use crate::command::Command;
-pub use crate::view::JobView;
+pub use crate::view::{JobDetail, JobSummary, JobView, TaskManagerView};
 
 /// Why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl Cluster {
         (program, from): (Program, Option<Start>),
         graph: JobGraph,
     ) -> Result<Vec<Command>, Refusal> {
+        self.out.at(now);
         if let Some(index) = self.find(id) {
             let same = self.jobs[index].plan().program == program;
             return if same {
@@ -86,6 +89,7 @@ impl Cluster {
 
     /// Takes a job over from an earlier job manager; one that is known already stays as it is.
     pub fn resume(&mut self, now: Duration, job: &Recovered, findings: Findings) -> Vec<Command> {
+        self.out.at(now);
         if self.find(job.job).is_none() {
             let Findings { graph, complete, fenced_until } = findings;
             let (id, epoch, program) = (job.job, self.epoch, job.program.clone());
@@ -110,6 +114,7 @@ impl Cluster {
         slots: u32,
         workers: Vec<OfferedWorker>,
     ) -> Vec<Command> {
+        self.out.at(now);
         if self.pool.contains(&id) {
             self.drop_task_manager(now, &id, ("it registered anew", now));
         }
@@ -130,6 +135,7 @@ impl Cluster {
         cause: &str,
         fenced_until: Duration,
     ) -> Vec<Command> {
+        self.out.at(now);
         if self.pool.contains(id) {
             self.drop_task_manager(now, id, (cause, fenced_until));
         }
@@ -216,6 +222,7 @@ impl Cluster {
         let Some(index) = self.find(id) else {
             return Err(Refusal(format!("no job {id}")));
         };
+        self.out.at(now);
         match self.jobs[index].cancel(now, &mut self.out) {
             Ok(wish) => {
                 self.grant(index, wish);
@@ -326,6 +333,7 @@ impl Cluster {
         job: JobId,
         take: impl FnOnce(&mut Job, &mut Outbox) -> Wish,
     ) -> Vec<Command> {
+        self.out.at(now);
         if let Some(index) = self.find(job) {
             let wish = take(&mut self.jobs[index], &mut self.out);
             self.grant(index, wish);
@@ -351,6 +359,7 @@ impl Cluster {
 
     /// Moves every job that can move, in the order of submission.
     fn advance(&mut self, now: Duration) -> Vec<Command> {
+        self.out.at(now);
         for index in 0..self.jobs.len() {
             let wish = self.jobs[index].advance(now, &mut self.out);
             self.grant(index, wish);

@@ -188,27 +188,40 @@ pub enum Command {
 
 /// The commands that a message has led to, so far.
 #[derive(Debug, Default)]
-pub struct Outbox(Vec<Command>);
+pub struct Outbox {
+    commands: Vec<Command>,
+    now: Duration,
+}
 
 impl Outbox {
+    /// From here on, what is decided is decided at `now`.
+    pub fn at(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// When what is decided now is decided.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
     /// Appends a fact.
     pub fn tell(&mut self, fact: Fact) {
-        self.0.push(Command::Tell(fact));
+        self.commands.push(Command::Tell(fact));
     }
 
     /// Appends a command.
     pub fn push(&mut self, command: Command) {
-        self.0.push(command);
+        self.commands.push(command);
     }
 
     /// Empties the list.
     pub fn take(&mut self) -> Vec<Command> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.commands)
     }
 }
 
 impl Extend<Command> for Outbox {
     fn extend<T: IntoIterator<Item = Command>>(&mut self, commands: T) {
-        self.0.extend(commands);
+        self.commands.extend(commands);
     }
 }

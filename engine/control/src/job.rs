@@ -7,6 +7,7 @@ mod settling;
 mod snapshots;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,11 +21,11 @@ pub use self::lasting::Complete;
 use self::lasting::Lasting;
 use self::settling::Settling;
 pub use self::snapshots::RestoreFailed;
+use self::told::Life;
 use crate::checkpoint::{Coordinator, Plan};
 use crate::command::{Command, Outbox, Placement};
 use crate::restart::RestartBudget;
 use crate::tasks::{Tasks, is_over};
-use crate::view::JobView;
 
 /// As what a new leader may find a job: waiting, cut short or ended.
 const FOUND: &[JobStatus] = {
@@ -98,6 +99,7 @@ pub struct Job {
     delay: Option<Duration>,
     fatal: bool,
     cause: String,
+    life: Life,
     /// In RESTARTING: not before this.
     not_before: Duration,
     /// Task managers of the job manager before this one, which may still run tasks of the job.
@@ -130,6 +132,7 @@ impl Job {
             delay: None,
             fatal: false,
             cause: String::new(),
+            life: Life::from(now),
             not_before: Duration::ZERO,
             awaited: BTreeSet::new(),
             strays: BTreeSet::new(),
@@ -152,23 +155,6 @@ impl Job {
     /// Its state.
     pub fn status(&self) -> JobStatus {
         self.status
-    }
-
-    /// The job as `list` shows it.
-    pub fn view(&self) -> JobView {
-        let coordinator = self.coordinator.as_ref();
-        JobView {
-            id: self.plan.job,
-            name: self.plan.graph.name.clone(),
-            status: self.status,
-            attempt: self.tasks.attempt,
-            submitted: self.submitted,
-            cause: self.cause.clone(),
-            restarts: self.restarts,
-            last_completed: coordinator.and_then(Coordinator::last_completed),
-            pending: coordinator.and_then(Coordinator::pending),
-            checkpoints: coordinator.map(Coordinator::statistics).unwrap_or_default(),
-        }
     }
 
     /// When it wants to be asked again, if it waits for time to go by.
@@ -216,8 +202,7 @@ impl Job {
     /// Unless the job wants slots.
     pub fn deploy(&mut self, placement: &[Placement], out: &mut Outbox) {
         assert!(self.wants_slots(), "a job is deployed when it waits for slots");
-        let on = |place: &Placement| (place.subtask, place.worker.task_manager.clone());
-        self.tasks.begin(placement.iter().map(on));
+        self.tasks.begin(out.now(), placement);
         let attempt = self.tasks.attempt;
         let restore = self.start(out).map(Box::new);
         let ids_below = self.coordinator.as_mut().map_or(CheckpointId(0), |coordinator| {
@@ -255,12 +240,15 @@ impl Job {
             out.tell(Fact::MessageFenced { message, cause });
             return Wish::Nothing;
         }
-        if !self.tasks.take(task.subtask, *status) {
+        if !self.tasks.take(now, task.subtask, *status) {
             return Wish::Nothing;
         }
         let runs = matches!(self.status, JobStatus::Deploying | JobStatus::Running);
         match status {
-            TaskStatus::Failed => self.fail(now, cause, *fatal, out),
+            TaskStatus::Failed => {
+                self.life.blame(task.subtask);
+                self.fail(now, cause, *fatal, out)
+            }
             // A job of which a part is gone would run for ever and never finish.
             TaskStatus::Canceled if runs => {
                 let cause = format!("task {task} was canceled and nobody asked for it");
@@ -297,7 +285,7 @@ impl Job {
         (cause, fenced_until): (&str, Duration),
         out: &mut Outbox,
     ) -> Wish {
-        if !self.tasks.end(Some(task_manager), TaskStatus::Failed) {
+        if !self.tasks.end(now, Some(task_manager), TaskStatus::Failed) {
             return Wish::Nothing;
         }
         self.strays.insert(task_manager.clone());
@@ -326,6 +314,7 @@ impl Job {
                 self.delay = self.budget.failed(now, ran);
                 self.fatal = fatal;
                 self.cause = cause.to_owned();
+                self.life.failed(now, &self.tasks, cause);
                 self.not_before = now + self.delay.unwrap_or_default();
                 self.go(JobStatus::Failing, out);
                 self.stop_tasks("the job failed", out);
@@ -347,7 +336,7 @@ impl Job {
             coordinator.stop(cause, out);
         }
         if self.held.take().is_some() {
-            self.tasks.end(None, TaskStatus::Canceled);
+            self.tasks.end(out.now(), None, TaskStatus::Canceled);
         }
         let (job, attempt) = (self.plan.job, self.tasks.attempt);
         let cancel = |task_manager| Command::Cancel { task_manager, job, attempt };
@@ -386,6 +375,7 @@ impl Job {
 
     fn go(&mut self, to: JobStatus, out: &mut Outbox) {
         let from = std::mem::replace(&mut self.status, to);
+        self.life.reached(out.now(), to);
         assert!(may_go(from, to), "a job goes from {from} to one of its exits, not to {to}");
         let tells_why =
             matches!(to, JobStatus::Failing | JobStatus::Failed | JobStatus::Restarting);

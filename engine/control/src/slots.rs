@@ -66,6 +66,18 @@ impl SlotPool {
         self.offers.iter().map(|(id, offer)| (id, offer.slots.len() as u32, offer.free() as u32))
     }
 
+    /// The exchange addresses of a task manager's workers.
+    pub fn addresses(&self, id: &TaskManagerId) -> Vec<String> {
+        let workers = self.offers.get(id).into_iter().flat_map(|offer| &offer.workers);
+        workers.map(|worker| worker.address.clone()).collect()
+    }
+
+    /// Which jobs hold slots of a task manager: one entry for each slot that is held.
+    pub fn holders(&self, id: &TaskManagerId) -> Vec<JobId> {
+        let slots = self.offers.get(id).into_iter().flat_map(|offer| &offer.slots);
+        slots.copied().flatten().collect()
+    }
+
     /// How many slots are free.
     pub fn free(&self) -> u32 {
         self.offers.values().map(Offer::free).sum::<usize>() as u32

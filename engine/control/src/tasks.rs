@@ -3,17 +3,31 @@
 //! What follows from that: [`crate::job`] and [`crate::checkpoint`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use slackwater_core::fact::TaskStatus;
 use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask, TaskManagerId};
+
+use crate::command::Placement;
 
 /// One task.
 #[derive(Debug)]
 pub struct Task {
     /// Where it runs.
     pub task_manager: TaskManagerId,
+    /// The address of its worker.
+    pub address: String,
     /// How far it has come, as last reported.
     pub status: TaskStatus,
+    /// When it took each state, on the job manager's clock.
+    pub since: BTreeMap<TaskStatus, Duration>,
+}
+
+impl Task {
+    fn go(&mut self, now: Duration, status: TaskStatus) {
+        self.status = status;
+        self.since.entry(status).or_insert(now);
+    }
 }
 
 /// All tasks of one attempt.
@@ -35,17 +49,22 @@ impl Tasks {
     }
 
     /// Begins the next attempt with these tasks, all DEPLOYING.
-    pub fn begin(&mut self, tasks: impl Iterator<Item = (Subtask, TaskManagerId)>) {
-        let task = |task_manager| Task { task_manager, status: TaskStatus::Deploying };
-        self.by_subtask = tasks.map(|(subtask, on)| (subtask, task(on))).collect();
+    pub fn begin(&mut self, now: Duration, placement: &[Placement]) {
+        let status = TaskStatus::Deploying;
+        let task = |place: &Placement| {
+            let (task_manager, address) =
+                (place.worker.task_manager.clone(), place.address.clone());
+            (place.subtask, Task { task_manager, address, status, since: [(status, now)].into() })
+        };
+        self.by_subtask = placement.iter().map(task).collect();
         self.attempt = self.attempt.next();
     }
 
     /// Takes a task's new status; `false` if it is none of these, or over already.
-    pub fn take(&mut self, subtask: Subtask, status: TaskStatus) -> bool {
+    pub fn take(&mut self, now: Duration, subtask: Subtask, status: TaskStatus) -> bool {
         match self.by_subtask.get_mut(&subtask) {
             Some(task) if !is_over(task.status) => {
-                task.status = status;
+                task.go(now, status);
                 true
             }
             _ => false,
@@ -53,11 +72,11 @@ impl Tasks {
     }
 
     /// Ends the tasks that live on this task manager, or on any for `None`; whether there was one.
-    pub fn end(&mut self, on: Option<&TaskManagerId>, status: TaskStatus) -> bool {
+    pub fn end(&mut self, now: Duration, on: Option<&TaskManagerId>, status: TaskStatus) -> bool {
         let mut any = false;
         for task in self.by_subtask.values_mut() {
             if on.is_none_or(|on| task.task_manager == *on) && !is_over(task.status) {
-                task.status = status;
+                task.go(now, status);
                 any = true;
             }
         }
@@ -67,6 +86,11 @@ impl Tasks {
     /// Whether every task's status answers.
     pub fn all(&self, answers: fn(TaskStatus) -> bool) -> bool {
         self.by_subtask.values().all(|task| answers(task.status))
+    }
+
+    /// All of them, by subtask.
+    pub fn iter(&self) -> impl Iterator<Item = (Subtask, &Task)> {
+        self.by_subtask.iter().map(|(subtask, task)| (*subtask, task))
     }
 
     /// The tasks that are not over.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slackwater_control::view::JobDetail;
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::id::{JobId, TriggerId};
 use slackwater_core::program::Program;
@@ -14,7 +15,9 @@ use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
-use crate::wire::message::{Admission, Answer, JobLine, Refused, Request, TaskManagerLine};
+use crate::wire::message::{
+    Admission, Answer, ClockReading, JobLine, Overview, Refused, Request, TaskManagerLine,
+};
 
 /// How long a client waits for a connection or an answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -238,6 +241,32 @@ impl Client {
     ) -> Result<Vec<TaskManagerLine>, ClientError> {
         match self.ask(host, &Request::TaskManagers).await? {
             Answer::TaskManagers(lines) => Ok(lines),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Jobs and task managers, with what they do.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`].
+    pub async fn overview(&mut self, host: &dyn Host) -> Result<Overview, ClientError> {
+        match self.ask(host, &Request::Overview).await? {
+            Answer::Overview(overview) => Ok(*overview),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// All that is known of a job, and the clock by which it is told; `None`: the job is not known.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`].
+    pub async fn job(
+        &mut self,
+        host: &dyn Host,
+        job: JobId,
+    ) -> Result<(ClockReading, Option<JobDetail>), ClientError> {
+        match self.ask(host, &Request::Job { job }).await? {
+            Answer::Job(clock, detail) => Ok((clock, detail.map(|detail| *detail))),
             other => Err(self.unexpected(&other)),
         }
     }

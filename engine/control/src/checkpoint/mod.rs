@@ -5,6 +5,7 @@
 pub mod history;
 mod parts;
 pub mod pending;
+mod record;
 pub mod savepoints;
 mod schedule;
 
@@ -23,6 +24,7 @@ use slackwater_core::program::Program;
 
 use self::history::History;
 use self::pending::Pending;
+use self::record::Records;
 use self::savepoints::Savepoints;
 use self::schedule::{Due, Ids, Round};
 use crate::command::{Command, Outbox};
@@ -94,6 +96,7 @@ pub struct Coordinator {
     failed_in_row: u32,
     exhausted: Option<String>,
     statistics: Statistics,
+    records: Records,
 }
 
 impl Coordinator {
@@ -113,6 +116,7 @@ impl Coordinator {
             failed_in_row: 0,
             exhausted: None,
             statistics: Statistics::default(),
+            records: Records::default(),
         })
     }
 
@@ -337,6 +341,7 @@ impl Coordinator {
     fn abort(&mut self, cause: &str, tasks: Option<&Tasks>, out: &mut Outbox) {
         let Some(pending) = self.pending.take() else { return };
         assert!(!pending.writing, "what may be complete is not ours to abort");
+        self.records.failed(out.now(), &pending, cause);
         let (job, attempt, checkpoint) = (self.plan.job, pending.attempt, pending.checkpoint);
         if pending.savepoint.is_none() {
             self.statistics.failed += 1;

@@ -21,7 +21,7 @@ impl Coordinator {
         let bytes = state.bytes();
         let taken = match self.collecting(checkpoint) {
             Ok(pending) => {
-                pending.take(task.subtask, (state, contents), &times).map_err(str::to_owned)
+                pending.take(task.subtask, (state, contents), (now, &times)).map_err(str::to_owned)
             }
             Err(cause) => Err(cause),
         };
@@ -117,6 +117,7 @@ impl Coordinator {
         let duration = now.saturating_sub(pending.triggered);
         self.ids.allow(Ids::reach_after(checkpoint));
         self.failed_in_row = 0;
+        self.records.completed(now, &pending, "");
         self.statistics.completed += 1;
         self.statistics.last_duration = duration;
         self.statistics.last = pending.times;
@@ -183,6 +184,7 @@ impl Coordinator {
     ) {
         let job = self.plan.job;
         self.tidy_up_savepoints(out);
+        self.records.discarded(&subsumed);
         for checkpoint in subsumed.iter().copied() {
             out.tell(Fact::CheckpointSubsumed { job, attempt, checkpoint });
         }

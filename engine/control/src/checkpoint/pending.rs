@@ -16,6 +16,7 @@ use slackwater_core::time::ProcessingTime;
 use super::Plan;
 use super::savepoints::Asked;
 use crate::tasks::Tasks;
+use crate::view::{CheckpointState, CheckpointView, PartView};
 
 /// How many subtasks a cause names before it only counts the others.
 const NAMED: usize = 5;
@@ -40,6 +41,8 @@ pub struct Pending {
     waiting: BTreeSet<Subtask>,
     parts: BTreeMap<Subtask, (StateHandle, Contents)>,
     finished: Vec<Subtask>,
+    /// The parts that are in, for whoever asks.
+    told: Vec<PartView>,
 }
 
 impl Pending {
@@ -61,6 +64,7 @@ impl Pending {
             waiting: tasks.live().map(|(subtask, _)| subtask).collect(),
             parts: BTreeMap::new(),
             finished: tasks.finished().collect(),
+            told: Vec::new(),
         }
     }
 
@@ -72,7 +76,7 @@ impl Pending {
         &mut self,
         subtask: Subtask,
         (state, contents): (StateHandle, Contents),
-        times: &CheckpointTimes,
+        (now, times): (Duration, &CheckpointTimes),
     ) -> Result<(), &'static str> {
         if !self.waiting.remove(&subtask) {
             let known = self.parts.contains_key(&subtask);
@@ -83,8 +87,29 @@ impl Pending {
         self.times.write = self.times.write.max(times.write);
         self.times.bytes += state.bytes();
         self.times.held += times.held;
+        let times = CheckpointTimes { bytes: state.bytes(), ..*times };
+        self.told.push(PartView { subtask, at: now, times });
         self.parts.insert(subtask, (state, contents));
         Ok(())
+    }
+
+    /// The same as others see it.
+    pub fn view(&self) -> CheckpointView {
+        CheckpointView {
+            id: self.checkpoint,
+            attempt: self.attempt,
+            state: CheckpointState::InProgress,
+            savepoint: self.savepoint.as_ref().map(|asked| asked.trigger),
+            ending: self.savepoint.as_ref().and_then(|asked| asked.ending),
+            triggered: self.triggered,
+            ended: None,
+            path: String::new(),
+            cause: String::new(),
+            discarded: false,
+            subtasks: (self.waiting.len() + self.parts.len()) as u32,
+            times: self.times,
+            parts: self.told.clone(),
+        }
     }
 
     /// Whether this subtask's part is missing.

@@ -181,6 +181,7 @@ impl Coordinator {
         out: &mut Outbox,
     ) {
         let Pending { checkpoint, attempt, .. } = pending;
+        self.records.completed(now, &pending, &asked.path);
         let job = self.plan.job;
         self.ids.allow(super::Ids::reach_after(checkpoint));
         let metadata = Box::new(pending.metadata(&self.plan));

@@ -152,6 +152,9 @@ impl Job {
         let (job, attempt) = (self.plan.job, self.tasks.attempt);
         if let Some(checkpoint) = held.restore {
             out.tell(Fact::JobRestored { job, attempt, checkpoint });
+            if let Some(coordinator) = &mut self.coordinator {
+                coordinator.took_up(out.now(), checkpoint);
+            }
         }
         out.extend(held.deployments);
     }

@@ -17,6 +17,7 @@ use slackwater_core::id::{JobId, TaskManagerId, WorkerId};
 use slackwater_core::joblog::Start;
 use slackwater_core::program::Program;
 use slackwater_core::savepoint::StartFrom;
+use slackwater_core::time::ProcessingTime;
 use slackwater_dataflow::task::Programs;
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,6 +28,7 @@ use super::longer;
 use super::places::Places;
 use super::recovery::{Found, Reader};
 use super::savepoints::Submission;
+use super::told;
 use crate::deployment::TaskReport;
 use crate::host::Host;
 use crate::store::{JobLog, StoreError};
@@ -70,6 +72,8 @@ pub(super) struct Desk {
     /// How much sooner than that a task manager stops by itself.
     fence_margin: Duration,
     pub reign: Reign,
+    /// The wall time at which this host's clock stood at zero.
+    pub clock_zero: ProcessingTime,
     /// Why the term is over, if the store has said so.
     pub deposed: Option<String>,
 }
@@ -94,6 +98,7 @@ impl Desk {
             fence_margin: silence.saturating_sub(timeout),
             reign,
             deposed: None,
+            clock_zero: told::clock_zero(&*leader.host),
         }
     }
 
@@ -233,6 +238,8 @@ impl Desk {
                 self.savepoint(&job, (trigger, target, ending))
             }
             Request::SavepointStatus { trigger } => self.savepoint_status(trigger),
+            Request::Overview => self.tell_overview(),
+            Request::Job { job } => self.tell_job(job),
             Request::Jobs => {
                 let now = self.host.elapsed();
                 Answer::Jobs(self.cluster.jobs().into_iter().map(|job| line(job, now)).collect())

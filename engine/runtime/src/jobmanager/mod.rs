@@ -11,6 +11,7 @@ mod orders;
 mod places;
 mod recovery;
 mod savepoints;
+mod told;
 
 use std::fmt;
 use std::io;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use slackwater_control::view::{JobDetail, JobSummary, TaskManagerView};
 use slackwater_core::checkpoint::{CheckpointTimes, Contents, StateHandle};
 use slackwater_core::element::Barrier;
 use slackwater_core::fact::JobStatus;
@@ -12,6 +13,7 @@ use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Sub
 use slackwater_core::message::MessageKind;
 use slackwater_core::program::Program;
 use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
+use slackwater_core::time::ProcessingTime;
 
 use super::session::Heartbeat;
 use crate::deployment::{Deployment, TaskReport};
@@ -263,6 +265,13 @@ pub enum Request {
     Jobs,
     /// All task managers.
     TaskManagers,
+    /// Jobs and task managers, with what they do.
+    Overview,
+    /// All that is known of a job.
+    Job {
+        /// Which.
+        job: JobId,
+    },
 }
 
 /// The job manager's answer to a [`Request`].
@@ -280,6 +289,31 @@ pub enum Answer {
     TaskManagers(Vec<TaskManagerLine>),
     /// The request changed nothing.
     Refused(Refused),
+    /// Jobs and task managers, with what they do.
+    Overview(Box<Overview>),
+    /// All that is known of a job; `None`: the job is not known.
+    Job(ClockReading, Option<Box<JobDetail>>),
+}
+
+/// The clock of a job manager, by which its answers tell times.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockReading {
+    /// The wall time at which the clock stood at zero, as it was known when the term began: it does
+    /// not move with the wall clock, so that what has happened keeps its time.
+    pub zero: ProcessingTime,
+    /// What the clock says now.
+    pub now: Duration,
+}
+
+/// Jobs and task managers, with what they do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The clock of all times.
+    pub clock: ClockReading,
+    /// In the order of submission.
+    pub jobs: Vec<JobSummary>,
+    /// By name.
+    pub task_managers: Vec<TaskManagerView>,
 }
 
 /// Why a request changed nothing.

@@ -1,0 +1,33 @@
+//! What the desk says of its cluster to whoever asks: an overview, all of a job.
+//! Changes nothing, and keeps nothing for it: every answer is a copy of what `control` knows.
+//! What the copies look like is `slackwater_control::view`; the questions are in [`crate::wire::message`].
+
+use slackwater_core::id::JobId;
+use slackwater_core::time::ProcessingTime;
+
+use super::desk::Desk;
+use crate::host::Host;
+use crate::wire::message::{Answer, ClockReading, Overview};
+
+/// The wall time at which a host's clock stood at zero.
+pub(super) fn clock_zero(host: &dyn Host) -> ProcessingTime {
+    let gone = i64::try_from(host.elapsed().as_millis()).unwrap_or(i64::MAX);
+    ProcessingTime::from_millis(host.wall().as_millis().saturating_sub(gone))
+}
+
+impl Desk {
+    /// Jobs and task managers, with what they do.
+    pub(super) fn tell_overview(&self) -> Answer {
+        let (jobs, task_managers) = self.cluster.overview();
+        Answer::Overview(Box::new(Overview { clock: self.clock(), jobs, task_managers }))
+    }
+
+    /// All that is known of a job.
+    pub(super) fn tell_job(&self, job: JobId) -> Answer {
+        Answer::Job(self.clock(), self.cluster.job(job).map(Box::new))
+    }
+
+    fn clock(&self) -> ClockReading {
+        ClockReading { zero: self.clock_zero, now: self.host.elapsed() }
+    }
+}
