@@ -16,6 +16,7 @@ pub mod node;
 pub mod picture;
 pub mod plan;
 pub mod remote;
+mod rest;
 pub mod run;
 pub mod savepoint;
 pub mod series;

@@ -19,6 +19,7 @@ use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
 use crate::exit::{Exit, Failure};
 use crate::remote::from_here;
+use crate::rest;
 
 /// The arguments of `jobmanager`.
 #[derive(Clone, Debug, Args)]
@@ -38,6 +39,12 @@ pub struct JobManagerArgs {
     /// stay in the memory of this process, and are lost with it
     #[arg(long, value_name = "URL")]
     pub savepoints: Option<String>,
+    /// The port that REST is served on, in the shape of Flink's: 8081 unless it is taken; 0 serves none
+    #[arg(long, value_name = "PORT")]
+    pub rest_port: Option<u16>,
+    /// A file with the token that whoever changes something over REST has to send
+    #[arg(long, value_name = "FILE")]
+    pub rest_token_file: Option<String>,
     /// With a store: how long the leader may be silent before a standby takes over
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub lease_timeout: Duration,
@@ -68,6 +75,7 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
     // Task managers and clients are told of them, and stand in folders of their own.
     let (mut store, mut savepoints) = (args.store.clone(), args.savepoints.clone());
     store.iter_mut().chain(&mut savepoints).try_for_each(from_here)?;
+    let rest = rest::config(args, (store.as_deref(), savepoints.as_deref()))?;
     let config = JobManagerConfig {
         port: args.port,
         store,
@@ -76,14 +84,17 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
         ..Default::default()
     };
     let host = RealHost::named(&args.name).map_err(environment)?;
-    let serving = real::run(host, |host| async move {
+    let serving = real::run(host, |host: Arc<dyn Host>| async move {
         let stopped = stop_asked()?;
+        let rest_host = Arc::clone(&host);
         let bound = JobManager::bind(host, config, programs).await.map_err(Failure::from)?;
         println!("the job manager listens on port {}", bound.port());
+        let serving = rest::serve(rest_host, rest, bound.port()).await?;
         tokio::select! {
             biased;
             () = stopped => Ok(()),
             ended = bound.serve() => ended.map_err(Failure::from),
+            ended = serving => ended,
         }
     });
     serving.map_err(environment)?

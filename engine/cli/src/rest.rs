@@ -1,0 +1,109 @@
+//! REST beside a job manager, as the verb `jobmanager` starts it: its port, its token.
+//! Never keeps a job manager from starting because a port is taken that nobody chose. What is
+//! answered is in `slackwater-rest`; where it is started, in [`crate::node`].
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use slackwater_rest::{PORT, Rest, RestConfig};
+use slackwater_runtime::host::disk::Disk;
+use slackwater_runtime::host::{Files, Host};
+use slackwater_runtime::wire::handshake::Handshake;
+
+use crate::exit::{Exit, Failure};
+use crate::node::JobManagerArgs;
+
+/// A token is at most this long, in bytes.
+const TOKEN_MAX: usize = 4096;
+
+/// What is to be served.
+pub(crate) struct Wanted {
+    config: RestConfig,
+    name: String,
+    /// Whether a person named the port.
+    chosen: bool,
+}
+
+/// The server as it runs, until it fails.
+type Serving = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
+
+/// What the arguments say; `None`: REST is not served.
+///
+/// # Errors
+/// [`Exit::Environment`] if the token cannot be read.
+pub(crate) fn config(
+    args: &JobManagerArgs,
+    (store, savepoints): (Option<&str>, Option<&str>),
+) -> Result<Option<Wanted>, Failure> {
+    let port = args.rest_port.unwrap_or(PORT);
+    if port == 0 {
+        return Ok(None);
+    }
+    let token = args.rest_token_file.as_deref().map(token).transpose()?;
+    let said = |key: &str, value: Option<&str>| Some((key.to_owned(), value?.to_owned()));
+    let settings = [
+        said("jobmanager.rpc.address", Some(&args.name)),
+        said("rest.port", Some(&port.to_string())),
+        said("high-availability.storageDir", store),
+        said("execution.checkpointing.savepoint-dir", savepoints),
+    ];
+    let config = RestConfig {
+        port,
+        job_manager: String::new(),
+        handshake: Handshake::default(),
+        exposed: false,
+        token,
+        settings: settings.into_iter().flatten().collect(),
+    };
+    Ok(Some(Wanted { config, name: args.name.clone(), chosen: args.rest_port.is_some() }))
+}
+
+/// Binds the port of REST beside a job manager that listens on `job_manager`, and says so.
+///
+/// # Errors
+/// [`Exit::Environment`] if the port was chosen and is taken.
+pub(crate) async fn serve(
+    host: Arc<dyn Host>,
+    wanted: Option<Wanted>,
+    job_manager: u16,
+) -> Result<Serving, Failure> {
+    let Some(Wanted { mut config, name, chosen }) = wanted else { return Ok(nothing()) };
+    config.job_manager = format!("{name}:{job_manager}");
+    config.settings.push(("jobmanager.rpc.port".into(), job_manager.to_string()));
+    let port = config.port;
+    match Rest::bind(host, config).await {
+        Ok(rest) => {
+            println!("REST is served on port {}", rest.port());
+            Ok(Box::pin(async move { rest.serve().await.map_err(|error| broken(port, &error)) }))
+        }
+        Err(error) if chosen => Err(broken(port, &error)),
+        Err(error) => {
+            eprintln!("REST is not served: port {port}: {error}: choose one with --rest-port");
+            Ok(nothing())
+        }
+    }
+}
+
+fn nothing() -> Serving {
+    Box::pin(std::future::pending())
+}
+
+fn broken(port: u16, error: &io::Error) -> Failure {
+    let words =
+        format!("REST cannot be served on port {port}: {error}: choose another --rest-port");
+    Failure::new(Exit::Environment, words)
+}
+
+fn token(path: &str) -> Result<String, Failure> {
+    let bad = |why: String| {
+        Failure::new(Exit::Environment, format!("the token in {path} cannot be used: {why}"))
+    };
+    let bytes = Disk.read_at(path, 0, TOKEN_MAX).map_err(|error| bad(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad("it is no text".into()))?;
+    match text.trim() {
+        "" => Err(bad("it is empty".into())),
+        token => Ok(token.to_owned()),
+    }
+}
