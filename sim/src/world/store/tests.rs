@@ -23,6 +23,7 @@ use slackwater_runtime::store::{
 };
 
 use crate::fault::{Fault, Object, StoreFault};
+use crate::world::cluster::STORE;
 use crate::world::{Main, Run, World};
 
 const JOB: JobId = JobId(7);
@@ -33,7 +34,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     Arc::new(move |host| {
-        let store = Store::open(Arc::clone(&host), "sim://").expect("every address is a store");
+        let store = Store::open(Arc::clone(&host), STORE).expect("it is a store");
         Box::pin(main(host, store))
     })
 }
