@@ -234,10 +234,17 @@ fn what_flinks_command_line_asks_is_answered_as_it_expects() {
             if ["03_list", "10_list_r", "13_savepoint_detached"].contains(&call.verb.as_str()) {
                 job = start(&host, names.len()).await;
             }
-            let theirs = call.path.split('/').nth(3).unwrap_or_default().split('?').next();
+            let of_job = call.path.strip_prefix("/v1/jobs/");
+            let theirs = of_job.and_then(|path| path.split(['/', '?']).next());
             let theirs = theirs.filter(|id| id.len() == 32 && !id.starts_with("0000"));
             theirs.map(|theirs| names.insert(theirs.to_owned(), job.clone()));
             let (answer, found) = replay(&*host, &call, &names).await;
+            if let (Some(theirs), Some(ours)) = (
+                call.answer["operation"]["location"].as_str(),
+                answer["operation"]["location"].as_str(),
+            ) {
+                names.insert(theirs.to_owned(), ours.to_owned());
+            }
             if let (Some(theirs), Some(ours)) =
                 (call.answer["request-id"].as_str(), answer["request-id"].as_str())
             {

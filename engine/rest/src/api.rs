@@ -14,6 +14,7 @@ use slackwater_runtime::host::Host;
 use slackwater_runtime::wire::handshake::Handshake;
 
 use crate::calls::call;
+use crate::disposal::Disposals;
 use crate::reply::{Reply, Trouble};
 use crate::route::{Meaning, Routes, decoded};
 use crate::savepoints::Refusals;
@@ -41,6 +42,7 @@ pub(crate) struct Api {
     pub host: Arc<dyn Host>,
     pub config: RestConfig,
     pub refusals: RefCell<Refusals>,
+    pub disposals: Disposals,
     triggers: RefCell<RandomStream>,
     routes: Routes,
 }
@@ -58,8 +60,9 @@ pub(crate) struct Asked<'a> {
 impl Api {
     pub fn new(host: Arc<dyn Host>, config: RestConfig) -> Self {
         let triggers = RefCell::new(host.random("rest-trigger-id"));
-        let (refusals, routes) = (RefCell::default(), Routes::new());
-        Self { host, config, refusals, triggers, routes }
+        let (refusals, disposals) = (RefCell::default(), Disposals::default());
+        let routes = Routes::new();
+        Self { host, config, refusals, disposals, triggers, routes }
     }
 
     /// Answers a request.

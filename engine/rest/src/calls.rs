@@ -6,7 +6,7 @@ use crate::api::{Api, Asked};
 use crate::ask;
 use crate::reply::{Called, Trouble, ok};
 use crate::route::Call;
-use crate::{checkpoints, cluster, detail, jobs, savepoints, vertices};
+use crate::{checkpoints, cluster, detail, disposal, jobs, savepoints, vertices};
 
 /// Answers a call.
 pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
@@ -29,6 +29,8 @@ pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::Savepoint => savepoints::savepoint(api, asked).await,
         Call::Stop => savepoints::stop(api, asked).await,
         Call::SavepointStatus => savepoints::status(api, asked).await,
+        Call::Disposal => disposal::begin(api, asked),
+        Call::DisposalStatus => disposal::status(api, asked),
         Call::Status => ask::status(api, asked).await,
         _ => of_job(api, call, asked).await,
     }

@@ -10,6 +10,7 @@ mod checkpoints;
 mod clock;
 mod cluster;
 mod detail;
+mod disposal;
 mod jobs;
 mod reply;
 mod route;

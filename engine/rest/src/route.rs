@@ -57,6 +57,8 @@ calls! {
     POST "/jobs/{jobid}/savepoints" Savepoint true,
     POST "/jobs/{jobid}/stop" Stop true,
     GET "/jobs/{jobid}/savepoints/{triggerid}" SavepointStatus false,
+    POST "/savepoint-disposal" Disposal true,
+    GET "/savepoint-disposal/{triggerid}" DisposalStatus false,
 }
 
 /// The paths that are known.

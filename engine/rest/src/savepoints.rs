@@ -156,7 +156,7 @@ async fn trigger(
 }
 
 /// A folder as stores name it: Flink also writes `file:/folder`.
-fn whole(target: &str) -> String {
+pub(crate) fn whole(target: &str) -> String {
     match target.strip_prefix("file:/") {
         Some(path) if !path.starts_with("//") => {
             format!("file:///{}", path.trim_start_matches('/'))
@@ -165,7 +165,8 @@ fn whole(target: &str) -> String {
     }
 }
 
-fn read<T: DeserializeOwned + Default>(body: &[u8], name: &str) -> Result<T, Trouble> {
+/// The body of a request, of the form that Flink calls `name`.
+pub(crate) fn read<T: DeserializeOwned + Default>(body: &[u8], name: &str) -> Result<T, Trouble> {
     if body.is_empty() {
         return Ok(T::default());
     }
@@ -185,7 +186,8 @@ fn told(status: &SavepointStatus) -> Value {
     }
 }
 
-fn failed(why: &str) -> Value {
+/// What was asked for has failed.
+pub(crate) fn failed(why: &str) -> Value {
     let class = "org.apache.flink.runtime.checkpoint.CheckpointException";
     let cause = throwable::told(class, why);
     json!({ "status": { "id": "COMPLETED" }, "operation": { "failure-cause": cause } })
