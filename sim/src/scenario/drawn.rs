@@ -182,7 +182,7 @@ impl Drawn {
     }
 
     /// The deed by which it is spoken of: that which ends a node, else the first.
-    fn main(&self) -> Option<&Fault> {
+    pub(super) fn main(&self) -> Option<&Fault> {
         let ends = |fault: &&Fault| matches!(fault, Fault::Kill { .. } | Fault::PowerLoss { .. });
         self.begin.iter().find(ends).or(self.begin.first())
     }

@@ -23,6 +23,7 @@ use super::resolve::Cell;
 use super::values::{Pick, Spans};
 use crate::api::script;
 use crate::fault::Fault;
+use crate::journal::Entry;
 use crate::world::cluster::{Cluster, submit};
 use crate::world::person::{self, Memory};
 use crate::world::{Clocks, Cue, Deeds, Delay, EPOCH, Watch, World, fact};
@@ -155,7 +156,8 @@ pub(super) fn world_of(cell: &Cell, seed: u64, faults: &[Drawn], cluster: Cluste
     if let Some(sweep) = &cell.document.sweep {
         world = super::sweep::mark(world, sweep.get_ref());
     }
-    ending(cell, world)
+    let calms = |fault: &Drawn| matches!(fault.main(), Some(Fault::Calm { .. }));
+    ending(cell, world, faults.iter().any(calms))
 }
 
 /// A world in which persons know what to type.
@@ -170,7 +172,7 @@ fn persons(cell: &Cell, world: World, programs: Arc<dyn Programs>) -> World {
 
 /// The world of a cell in which nobody submits anything, and whose clocks go on from `since`.
 pub(super) fn world_again(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
-    ending(cell, bare(cell, seed, cluster, since))
+    ending(cell, bare(cell, seed, cluster, since), false)
 }
 
 /// A world with its cast and its nature, in which nothing happens yet.
@@ -198,8 +200,8 @@ fn bare(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
     world
 }
 
-/// Lets a world end when its cell says so.
-fn ending(cell: &Cell, world: World) -> World {
+/// Lets a world end when its cell says so, and if there is to be a calm in it, not before.
+fn ending(cell: &Cell, world: World, calms: bool) -> World {
     let world = world.rest(cell.document.run.rest.map_or(Duration::ZERO, |rest| rest.0));
     match cell.document.run.stop {
         Stop::Finished if cell.document.script.is_some() => {
@@ -211,7 +213,14 @@ fn ending(cell: &Cell, world: World) -> World {
         }
         Stop::EventTime(span) => {
             let time = EPOCH.as_millis() + span_millis(span.0);
-            world.until(crate::world::Stop::Watermark, windows_reach(EventTime::from_millis(time)))
+            let mut reach = windows_reach(EventTime::from_millis(time));
+            let mut is_time = !calms;
+            // Whoever has much to catch up with may leap over the calm's time and the end's at once.
+            let reach = move |entry: &Entry| {
+                is_time |= matches!(entry.fact, Fact::WorldCalm { .. });
+                reach(entry) && is_time
+            };
+            world.until(crate::world::Stop::Watermark, Box::new(reach))
         }
         Stop::Time(_) => world,
     }

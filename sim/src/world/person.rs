@@ -12,6 +12,7 @@ use slackwater_core::fact::Fact;
 use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
+use tokio::sync::Semaphore;
 
 use super::Main;
 use super::cluster::addresses;
@@ -35,6 +36,8 @@ pub struct Line {
 #[derive(Clone)]
 pub struct Memory {
     kept: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Who does several things in a row holds it.
+    keyboard: Arc<Semaphore>,
     /// By word: the label of a job that the scenario submits by itself.
     labels: Arc<BTreeMap<String, String>>,
     job_managers: u32,
@@ -66,7 +69,8 @@ impl Memory {
         job_managers: u32,
         programs: Arc<dyn Programs>,
     ) -> Self {
-        Self { kept: Arc::default(), labels: Arc::new(labels), job_managers, programs }
+        let keyboard = Arc::new(Semaphore::new(1));
+        Self { kept: Arc::default(), keyboard, labels: Arc::new(labels), job_managers, programs }
     }
 
     fn keep(&self, word: &str, what: String) {
@@ -110,12 +114,17 @@ pub fn types(lines: Vec<Line>, memory: &Memory) -> BTreeMap<String, Main> {
 }
 
 /// What somebody does who types all of these lines at once, one after the other, as long as they are
-/// answered well.
+/// answered well; whoever comes while another is typing waits for the keyboard.
 pub fn types_at_once(lines: Vec<Line>, memory: &Memory) -> Main {
     let memory = memory.clone();
     Arc::new(move |host| {
         let person = Person::new(lines.clone(), &memory, true);
-        Box::pin(async move { person.go_on(&host, 0..person.lines.len()).await })
+        let keyboard = Arc::clone(&memory.keyboard);
+        Box::pin(async move {
+            // Two who stop one job and both start it again would have it twice.
+            let _mine = keyboard.acquire().await;
+            person.go_on(&host, 0..person.lines.len()).await;
+        })
     })
 }
 
