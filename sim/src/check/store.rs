@@ -92,23 +92,21 @@ impl<'a> Shelf<'a> {
             Fact::StorePut { path, .. } if is_published(path) => self.publish(path),
             Fact::StorePut { path, .. } => self.touched(path, "was written again"),
             Fact::SavepointCompleted { path, .. } => self.told(path),
-            Fact::SavepointTriggered { job, checkpoint, .. } => {
-                self.pending.insert((*job, *checkpoint));
-                Ok(())
-            }
-            Fact::SavepointFailed { job, checkpoint, .. } => {
-                self.pending.remove(&(*job, *checkpoint));
-                Ok(())
-            }
             Fact::NodeDown { how: Down::Kill | Down::PowerLoss, .. } => {
                 self.crashes += 1;
                 self.all_whole()
             }
-            Fact::CheckpointTriggered { job, checkpoint, .. } => {
+            Fact::LeaderLost { .. } => {
+                self.deposed += 1;
+                Ok(())
+            }
+            Fact::CheckpointTriggered { job, checkpoint, .. }
+            | Fact::SavepointTriggered { job, checkpoint, .. } => {
                 self.pending.insert((*job, *checkpoint));
                 Ok(())
             }
-            Fact::CheckpointAborted { job, checkpoint, .. } => {
+            Fact::CheckpointAborted { job, checkpoint, .. }
+            | Fact::SavepointFailed { job, checkpoint, .. } => {
                 self.pending.remove(&(*job, *checkpoint));
                 Ok(())
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{Attempt, CheckpointId, JobId};
 
-use super::scale::{LANE, MARGIN, Scale, TOP};
+use super::scale::{LANE, MARGIN, Scale, TOP, Whose};
 use super::svg::{Drawing, Said};
 use crate::journal::{Entry, Journal};
 
@@ -17,6 +17,7 @@ const DOTS_MAX: usize = 400;
 pub(super) fn draw(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
     frame(drawing, scale);
     attempts(drawing, scale, journal);
+    super::slots::draw(drawing, scale, journal);
     absences(drawing, scale, journal);
     dots(drawing, scale, journal);
     checkpoints(drawing, scale, journal);
@@ -31,11 +32,15 @@ fn frame(drawing: &mut Drawing, scale: &Scale) {
         drawing.line(&[(x, TOP - 6.0), (x, scale.bottom())], said);
         drawing.text((x, TOP - 12.0), "tick", format!("{second} s"));
     }
-    for (place, (name, _)) in scale.lanes.iter().enumerate() {
-        let y = TOP + LANE * (place as f64 + 0.5);
+    for (place, (name, whose)) in scale.lanes.iter().enumerate() {
+        let y = scale.y_at(place);
+        let (x, class) = match whose {
+            Whose::Slot(..) => (24.0, "small"),
+            _ => (8.0, "name"),
+        };
         let said = Said { class: "lane", ..Said::default() };
         drawing.line(&[(MARGIN, y), (scale.width() - 12.0, y)], said);
-        drawing.text((8.0, y + 4.0), "name", name);
+        drawing.text((x, y + 4.0), class, name);
     }
 }
 
@@ -279,6 +284,6 @@ fn faults(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {
     }
 }
 
-fn span(from: Duration, to: Duration) -> String {
+pub(super) fn span(from: Duration, to: Duration) -> String {
     format!("from {:.3} s to {:.3} s", from.as_secs_f64(), to.as_secs_f64())
 }

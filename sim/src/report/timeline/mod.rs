@@ -1,10 +1,11 @@
-//! The timeline of one run as a page: lanes over virtual time, event time beside it, verdicts below.
+//! The timeline of one run as a page: lanes of nodes and slots over virtual time, event time beside it, verdicts below.
 //! One file that needs nothing else, no network and no script to be read; equal runs give equal bytes,
 //! and whatever a run says is escaped. Written for `--report DIR` by [`crate::verb`].
 
 mod lanes;
 mod saved;
 mod scale;
+mod slots;
 mod strips;
 mod svg;
 

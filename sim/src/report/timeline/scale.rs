@@ -1,10 +1,11 @@
 //! Where things stand on the page: virtual time from left to right, one lane per node below another.
 //! Only arithmetic. Used by the rooms beside it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use slackwater_core::fact::Fact;
-use slackwater_core::id::JobId;
+use slackwater_core::id::{JobId, TaskManagerId};
 use slackwater_core::time::EventTime;
 
 use crate::journal::{Journal, NodeIndex};
@@ -14,6 +15,8 @@ use crate::world::EPOCH;
 pub(super) const MARGIN: f64 = 108.0;
 /// How high a lane is.
 pub(super) const LANE: f64 = 46.0;
+/// How high the lane of a slot is.
+pub(super) const SLOT: f64 = 15.0;
 /// Where the first lane begins.
 pub(super) const TOP: f64 = 46.0;
 /// How wide a page is at least and at most, in pixels.
@@ -26,8 +29,16 @@ const SECOND: f64 = 44.0;
 pub(super) enum Whose {
     /// A node's.
     Node(NodeIndex),
+    /// Of one of its slots, below its own.
+    Slot(NodeIndex, u32),
     /// A job's, if there are several.
     Job(JobId),
+}
+
+impl Whose {
+    fn height(self) -> f64 {
+        if matches!(self, Self::Slot(..)) { SLOT } else { LANE }
+    }
 }
 
 /// The places of times and lanes.
@@ -56,6 +67,15 @@ impl Scale {
         };
         // In the order in which they came, within a rank.
         lanes.sort_by_key(rank);
+        let slots = slots(journal);
+        let with_slots = |lane: (String, Whose)| {
+            let own = slots.iter().filter(|(_, whose)| match (whose, &lane.1) {
+                (Whose::Slot(of, _), Whose::Node(node)) => of == node,
+                _ => false,
+            });
+            std::iter::once(lane.clone()).chain(own.cloned()).collect::<Vec<_>>()
+        };
+        let lanes = lanes.into_iter().flat_map(with_slots).collect();
         Self { lanes, end, second: width / end }
     }
 
@@ -79,14 +99,25 @@ impl Scale {
         self.middle(Whose::Job(job))
     }
 
+    /// The middle of a slot's lane.
+    pub(super) fn y_of_slot(&self, node: NodeIndex, slot: u32) -> Option<f64> {
+        self.middle(Whose::Slot(node, slot))
+    }
+
+    /// The middle of the lane at a place.
+    pub(super) fn y_at(&self, place: usize) -> f64 {
+        let height = |(_, whose): &(String, Whose)| whose.height();
+        let above: f64 = self.lanes[..place].iter().map(height).sum();
+        TOP + above + self.lanes.get(place).map_or(0.0, height) / 2.0
+    }
+
     fn middle(&self, whose: Whose) -> Option<f64> {
-        let place = self.lanes.iter().position(|(_, other)| *other == whose)?;
-        Some(TOP + LANE * (place as f64 + 0.5))
+        Some(self.y_at(self.lanes.iter().position(|(_, other)| *other == whose)?))
     }
 
     /// Below the last lane.
     pub(super) fn bottom(&self) -> f64 {
-        TOP + LANE * self.lanes.len() as f64
+        self.y_at(self.lanes.len())
     }
 
     /// The whole width.
@@ -116,4 +147,24 @@ fn jobs(journal: &Journal) -> Vec<(String, Whose)> {
         }
     }
     if jobs.len() > 1 { jobs } else { Vec::new() }
+}
+
+/// A lane for each slot that was ever given to a job.
+fn slots(journal: &Journal) -> Vec<(String, Whose)> {
+    let mut slots = BTreeSet::<(u16, u32)>::new();
+    for entry in journal.entries() {
+        if let Fact::SlotAllocated { task_manager, slot, .. } = &entry.fact
+            && let Some(node) = node_of(journal, task_manager)
+        {
+            slots.insert((node.0, *slot));
+        }
+    }
+    let lane = |(node, slot)| (format!("slot {slot}"), Whose::Slot(NodeIndex(node), slot));
+    slots.into_iter().map(lane).collect()
+}
+
+/// The node of a task manager, which is called as its node is.
+pub(super) fn node_of(journal: &Journal, task_manager: &TaskManagerId) -> Option<NodeIndex> {
+    let place = journal.nodes().iter().position(|node| *node == task_manager.0)?;
+    u16::try_from(place).ok().map(NodeIndex)
 }
