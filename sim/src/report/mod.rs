@@ -3,14 +3,17 @@
 //! runs. Who plays is [`crate::scenario`]; who prints is [`crate::verb`].
 
 mod accepted;
+mod curves;
 pub mod evidence;
 mod failure;
 mod order;
 mod story;
+mod svg;
 pub mod timeline;
 mod waves;
 
 pub use accepted::accepted;
+pub use curves::{Shown, curves};
 pub use failure::{failure, failures, line, telling};
 pub use story::story;
 

@@ -3,7 +3,7 @@
 //! REPLAY line is a command of this verb.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use slackwater_cli::exit::Exit;
@@ -11,7 +11,7 @@ use slackwater_dataflow::task::Programs;
 
 use super::{Refusal, files, pages, usage};
 use crate::journal::Divergence;
-use crate::report;
+use crate::report::{self, Shown};
 use crate::scenario::values::parse_seed;
 use crate::scenario::{
     CalmRuns, Class, Instant, Played, Prepared, Scenario, Trouble, Turn, play_prepared, prepare,
@@ -42,6 +42,19 @@ pub struct ReplayArgs {
     /// Write a page of the run into this folder: a timeline to look at in a browser
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Draw what the run wrote into this file, as SVG: each series over event time; of a scenario
+    /// that shows `order`, its arrivals
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    /// With --picture: this key only, such as pressure
+    #[arg(long, value_name = "KEY", requires = "picture")]
+    pub key: Option<String>,
+    /// With --picture: these series only, parted by commas
+    #[arg(long, value_name = "NAMES", requires = "picture", value_delimiter = ',')]
+    pub series: Vec<String>,
+    /// With --picture: from and to which second of event time, such as 5..35
+    #[arg(long, value_name = "FROM..TO", requires = "picture", value_parser = seconds)]
+    pub span: Option<(f64, f64)>,
     /// Write every fact of the run to this file, one a line
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -69,6 +82,9 @@ pub(super) fn replay(
         }
         None => None,
     };
+    if let Some(path) = &args.picture {
+        draw(path, args, &scenario, &first)?;
+    }
     let gravest = first.all_troubles().map(|trouble| trouble.class).max();
     let played = [first];
     let mut out = std::io::stdout().lock();
@@ -85,6 +101,31 @@ pub(super) fn replay(
         let _ = writeln!(out, "\n{text}\n");
     }
     Ok(gravest)
+}
+
+/// Draws what the run wrote.
+fn draw(
+    path: &Path,
+    args: &ReplayArgs,
+    scenario: &Scenario,
+    played: &Played,
+) -> Result<(), Refusal> {
+    let shown = Shown { key: args.key.as_deref(), series: &args.series, span: args.span };
+    let nothing = || {
+        let what = "nothing that could be drawn: see --key, --series and --span";
+        (Exit::BadInput, format!("error: {} wrote {what}", scenario.path))
+    };
+    let svg = report::curves(scenario, played, &shown).ok_or_else(nothing)?;
+    files::write(path, |out| out.write_all(svg.as_bytes()))
+}
+
+/// `5..35`, in seconds.
+fn seconds(text: &str) -> Result<(f64, f64), String> {
+    let ends = text.split_once("..").and_then(|(from, to)| {
+        let ends: (f64, f64) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+        (ends.0.is_finite() && ends.1.is_finite() && ends.0 < ends.1).then_some(ends)
+    });
+    ends.ok_or_else(|| format!("{text:?} is no span: type two seconds, such as 5..35"))
 }
 
 /// The run that is meant.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::id::{Attempt, CheckpointId, JobId};
 
+use super::super::svg::{Drawing, Said};
 use super::scale::{LANE, MARGIN, Scale, TOP, Whose};
-use super::svg::{Drawing, Said};
 use crate::journal::{Entry, Journal};
 
 /// How many dots of one kind of fact a page has at most.

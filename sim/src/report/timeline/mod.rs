@@ -7,12 +7,11 @@ mod saved;
 mod scale;
 mod slots;
 mod strips;
-mod svg;
 
 use std::fmt::Write;
 
 use self::scale::Scale;
-use self::svg::{Drawing, escaped};
+use super::svg::{Drawing, escaped};
 use crate::scenario::{Played, Scenario};
 
 const STYLE: &str = include_str!("page.css");

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{CheckpointId, JobId};
 
+use super::super::svg::{Drawing, Said};
 use super::lanes::{group, place};
 use super::scale::Scale;
-use super::svg::{Drawing, Said};
 use crate::journal::{Entry, Journal};
 
 pub(super) fn draw(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {

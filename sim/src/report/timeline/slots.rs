@@ -8,9 +8,9 @@ use std::time::Duration;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{JobId, TaskManagerId};
 
+use super::super::svg::{Drawing, Said};
 use super::lanes::span;
 use super::scale::{SLOT, Scale, node_of};
-use super::svg::{Drawing, Said};
 use crate::journal::Journal;
 
 pub(super) fn draw(drawing: &mut Drawing, scale: &Scale, journal: &Journal) {

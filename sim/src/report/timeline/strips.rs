@@ -8,8 +8,8 @@ use slackwater_core::fact::Fact;
 use slackwater_core::id::{JobId, VertexId};
 use slackwater_core::time::EventTime;
 
+use super::super::svg::{Drawing, Said};
 use super::scale::{MARGIN, Scale};
-use super::svg::{Drawing, Said};
 use crate::check::{float, rows};
 use crate::journal::Journal;
 use crate::scenario::Played;

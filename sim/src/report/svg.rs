@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write};
 
 /// Text as it may stand in HTML, also within quotes.
-pub(super) fn escaped(text: impl Display) -> String {
+pub(in crate::report) fn escaped(text: impl Display) -> String {
     let mut out = String::new();
     for letter in text.to_string().chars() {
         match letter {
@@ -21,17 +21,17 @@ pub(super) fn escaped(text: impl Display) -> String {
 
 /// What is said of a shape: its class, what belongs together with it, and the fact it stands for.
 #[derive(Copy, Clone, Default)]
-pub(super) struct Said<'a> {
-    pub(super) class: &'a str,
+pub(in crate::report) struct Said<'a> {
+    pub(in crate::report) class: &'a str,
     /// Shapes of one group light up together; empty for none.
-    pub(super) group: &'a str,
+    pub(in crate::report) group: &'a str,
     /// Shown on hover and focus.
-    pub(super) text: &'a str,
+    pub(in crate::report) text: &'a str,
 }
 
 /// A drawing under way.
 #[derive(Default)]
-pub(super) struct Drawing(String);
+pub(in crate::report) struct Drawing(String);
 
 impl Drawing {
     fn open(&mut self, name: &str, said: Said<'_>) {
@@ -53,7 +53,12 @@ impl Drawing {
         }
     }
 
-    pub(super) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), said: Said<'_>) {
+    pub(in crate::report) fn rect(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        said: Said<'_>,
+    ) {
         self.open("rect", said);
         let _ = write!(
             self.0,
@@ -62,13 +67,13 @@ impl Drawing {
         self.close(said, "rect");
     }
 
-    pub(super) fn circle(&mut self, (x, y): (f64, f64), radius: f64, said: Said<'_>) {
+    pub(in crate::report) fn circle(&mut self, (x, y): (f64, f64), radius: f64, said: Said<'_>) {
         self.open("circle", said);
         let _ = write!(self.0, " cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"{radius:.2}\"");
         self.close(said, "circle");
     }
 
-    pub(super) fn line(&mut self, points: &[(f64, f64)], said: Said<'_>) {
+    pub(in crate::report) fn line(&mut self, points: &[(f64, f64)], said: Said<'_>) {
         self.open("polyline", said);
         self.0.push_str(" points=\"");
         for (x, y) in points {
@@ -78,13 +83,27 @@ impl Drawing {
         self.close(said, "polyline");
     }
 
-    pub(super) fn text(&mut self, (x, y): (f64, f64), class: &str, text: impl Display) {
+    pub(in crate::report) fn text(&mut self, (x, y): (f64, f64), class: &str, text: impl Display) {
         let (class, text) = (escaped(class), escaped(text));
         let _ = writeln!(self.0, "<text class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\">{text}</text>");
     }
 
+    /// The drawing as a document of its own, on paper, with its style.
+    pub(in crate::report) fn standing_alone(
+        self,
+        style: &str,
+        (width, height): (f64, f64),
+    ) -> String {
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\">\n<style>\n{style}</style>\n\
+             <rect class=\"paper\" width=\"{width:.0}\" height=\"{height:.0}\"/>\n{}</svg>\n",
+            self.0
+        )
+    }
+
     /// The drawing, of this size.
-    pub(super) fn finish(self, width: f64, height: f64) -> String {
+    pub(in crate::report) fn finish(self, width: f64, height: f64) -> String {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\">\n<defs><pattern id=\"hatch\" \
