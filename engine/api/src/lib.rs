@@ -63,8 +63,9 @@ pub mod prelude {
     pub use slackwater_core::point::{FieldValue, Point};
     pub use slackwater_core::program::Program;
     pub use slackwater_core::time::{Clock, EventTime, mins, ms, secs};
+    pub use slackwater_dataflow::operator::co_process::{KeyedCoProcess, KeyedContext};
     pub use slackwater_dataflow::stream::{
-        Catalog, Env, Keyed, Settings, Stream, StreamSink, WindowOut, Windowed, union,
+        Catalog, Connected, Env, Keyed, Settings, Stream, StreamSink, WindowOut, Windowed, union,
     };
     pub use slackwater_dataflow::task::{PlanError, Programs};
     pub use slackwater_dataflow::watermark::Watermarks;

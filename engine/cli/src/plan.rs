@@ -6,7 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::compat::{self, Comparison, Fate, Line};
-use slackwater_core::graph::{JobGraph, OperatorInfo, OperatorKind, Partition, StateInfo};
+use slackwater_core::graph::{
+    Edge, JobGraph, OperatorInfo, OperatorKind, Partition, StateInfo, Vertex,
+};
 use slackwater_core::program::Program;
 use slackwater_core::savepoint::StartFrom;
 use slackwater_core::schema::Schema;
@@ -73,6 +75,9 @@ struct VertexTold {
 #[derive(Debug, Serialize)]
 struct InputTold {
     from: u32,
+    /// Which side of connected streams it is; absent if there are no two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<&'static str>,
     partition: Partition,
 }
 
@@ -165,10 +170,7 @@ impl PlanTold {
         let vertices = graph.vertices.iter().map(|vertex| VertexTold {
             vertex: vertex.id.0,
             parallelism: vertex.parallelism,
-            inputs: graph
-                .inputs(vertex.id)
-                .map(|(_, edge)| InputTold { from: edge.from.0, partition: edge.partition })
-                .collect(),
+            inputs: InputTold::all(graph, vertex),
             operators: vertex.operators.iter().map(OperatorTold::from).collect(),
         });
         Self {
@@ -212,14 +214,15 @@ impl PlanTold {
 impl VertexTold {
     fn text(&self) -> Vec<String> {
         let mut fed: Vec<(String, u32)> = Vec::new();
-        for InputTold { from, partition } in &self.inputs {
+        for InputTold { from, side, partition } in &self.inputs {
             let how = match partition {
                 Partition::Forward => "forward",
                 Partition::Hash => "by key",
                 Partition::Rebalance => "in turn",
                 Partition::Broadcast => "to all",
             };
-            let how = format!(", from vertex {from} {how}");
+            let side = side.map(|side| format!("{side} ")).unwrap_or_default();
+            let how = format!(", {side}from vertex {from} {how}");
             match fed.iter_mut().find(|(known, _)| *known == how) {
                 Some((_, times)) => *times += 1,
                 None => fed.push((how, 1)),
@@ -234,6 +237,19 @@ impl VertexTold {
         let rows: Vec<_> = self.operators.iter().flat_map(OperatorTold::rows).collect();
         let rows = columns(&rows, &[]).into_iter().map(|line| format!("  {line}"));
         std::iter::once(head).chain(rows).collect()
+    }
+}
+
+impl InputTold {
+    fn all(graph: &JobGraph, vertex: &Vertex) -> Vec<Self> {
+        let connected = graph.inputs(vertex.id).any(|(_, edge)| edge.input > 0);
+        let side = |edge: &Edge| if edge.input == 0 { "left" } else { "right" };
+        let told = |(_, edge): (u32, &Edge)| Self {
+            from: edge.from.0,
+            side: connected.then(|| side(edge)),
+            partition: edge.partition,
+        };
+        graph.inputs(vertex.id).map(told).collect()
     }
 }
 

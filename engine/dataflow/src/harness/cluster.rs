@@ -3,7 +3,7 @@
 //! ones, and outputs are bounded to one packet a call, so that stages that can stop half-way do.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use slackwater_core::element::{Barrier, BarrierKind, Signal};
@@ -25,6 +25,8 @@ pub(super) struct Cluster {
     /// By vertex and index.
     tasks: Vec<Vec<Task>>,
     clock: ProcessingTime,
+    /// The inputs that have ended.
+    ended: BTreeSet<u32>,
     facts: RefCell<Vec<Fact>>,
     /// By the uid of the sink.
     taken: BTreeMap<String, Vec<Packet>>,
@@ -40,6 +42,8 @@ struct Task {
     ports: Vec<Port>,
     /// `None` for the input.
     gate: Option<Gate>,
+    /// The logical input of each channel.
+    inputs: Vec<u32>,
     counts: Counts,
     /// What its operators declare of state that an earlier program has left.
     upgrades: Vec<Upgrade>,
@@ -55,7 +59,7 @@ struct Moving {
 
 /// What a task is asked to do.
 enum Call {
-    Take(Packet),
+    Take(u32, Packet),
     Timers,
 }
 
@@ -66,6 +70,7 @@ impl Cluster {
             tasks: Self::open(&plan),
             plan,
             clock: ProcessingTime::from_millis(0),
+            ended: BTreeSet::new(),
             facts: RefCell::default(),
             taken: BTreeMap::new(),
             kept: Vec::new(),
@@ -81,15 +86,14 @@ impl Cluster {
                 let (epoch, attempt) = (JobEpoch(1), Attempt(1));
                 let execution = Execution { job: JobId(1), epoch, attempt, subtask };
                 let instance = code.open(execution, &Outside(Arc::new(()))).expect("taps open");
-                let channels: usize = plan
-                    .graph
-                    .inputs(vertex.id)
-                    .map(|(_, edge)| plan.graph.senders(edge, index).len())
-                    .sum();
-                let gate = (channels > 0).then(|| Gate::new(channels));
+                let edges = plan.graph.inputs(vertex.id);
+                let inputs: Vec<u32> = edges
+                    .flat_map(|(_, edge)| vec![edge.input; plan.graph.senders(edge, index).len()])
+                    .collect();
+                let gate = (!inputs.is_empty()).then(|| Gate::new(inputs.len()));
                 let (chain, ports) = (instance.chain, instance.ports);
                 let (counts, upgrades) = (Counts::default(), instance.upgrades);
-                Task { execution, chain, ports, gate, counts, upgrades }
+                Task { execution, chain, ports, gate, inputs, counts, upgrades }
             };
             (0..vertex.parallelism).map(open).collect()
         });
@@ -101,7 +105,11 @@ impl Cluster {
         self.snapshots += 1;
         let checkpoint = CheckpointId(self.snapshots);
         let barrier = Barrier { checkpoint, kind: BarrierKind::Checkpoint };
-        self.push(Packet::Signal(Signal::Barrier(barrier)));
+        let sources = self.plan.graph.sources().map(|source| source.id.0);
+        let speaking: Vec<_> = sources.filter(|source| !self.ended.contains(source)).collect();
+        for source in speaking {
+            self.push(source, Packet::Signal(Signal::Barrier(barrier)));
+        }
         let mut all = Vec::new();
         for mut fork in std::mem::take(&mut self.kept) {
             all.extend(sections(&mut *fork).unwrap_or_else(|refused| panic!("{refused}")));
@@ -122,6 +130,7 @@ impl Cluster {
     /// Opens every task anew, with the state of these sections: made into what the operators of
     /// today take up, as a worker does it. If it is refused, they have begun with nothing.
     pub(super) fn restore(&mut self, sections: &[Section]) -> Result<(), String> {
+        self.ended.clear();
         self.tasks = Self::open(&self.plan);
         let done = self.tasks.iter_mut().flatten().try_for_each(|task| task.restore(sections));
         if done.is_err() {
@@ -130,9 +139,12 @@ impl Cluster {
         done
     }
 
-    /// Gives a packet to the input and lets everything come to rest.
-    pub(super) fn push(&mut self, packet: Packet) {
-        let left = self.call(0, 0, Call::Take(packet));
+    /// Gives a packet to an input, by its vertex, and lets everything come to rest.
+    pub(super) fn push(&mut self, input: u32, packet: Packet) {
+        if let Packet::Signal(Signal::EndOfInput) = packet {
+            self.ended.insert(input);
+        }
+        let left = self.call(input, 0, Call::Take(0, packet));
         self.settle(left);
     }
 
@@ -173,10 +185,11 @@ impl Cluster {
     fn settle(&mut self, mut moving: VecDeque<Moving>) {
         while let Some(Moving { vertex, index, channel, packet }) = moving.pop_front() {
             let mut merged = Vec::new();
-            let gate = &mut self.tasks[vertex as usize][index as usize].gate;
+            let task = &mut self.tasks[vertex as usize][index as usize];
+            let (gate, input) = (&mut task.gate, task.inputs[channel]);
             gate.as_mut().expect("an edge ends at a gate").accept(channel, packet, &mut merged);
             for packet in merged {
-                moving.extend(self.call(vertex, index, Call::Take(packet)));
+                moving.extend(self.call(vertex, index, Call::Take(input, packet)));
             }
         }
     }
@@ -264,8 +277,8 @@ impl Task {
 
 fn step(chain: &mut dyn Chain, call: Call, cx: &mut Context<'_>) -> Step {
     match call {
-        Call::Take(Packet::Batch(batch)) => chain.batch(0, batch, cx),
-        Call::Take(Packet::Signal(signal)) => chain.signal(signal, cx),
+        Call::Take(input, Packet::Batch(batch)) => chain.batch(input, batch, cx),
+        Call::Take(_, Packet::Signal(signal)) => chain.signal(signal, cx),
         Call::Timers => chain.on_timers(cx),
     }
 }

@@ -1,9 +1,10 @@
 //! Tries operators without a cluster: records and watermarks in; results, late records, signals
 //! and facts out. Runs the same plan as a cluster does, on one thread and without a clock of its
-//! own, so a test says when time passes. How tasks feed each other here is in `cluster`; whether a
-//! restart shows is asked in `restart`, and what another version makes of state in `upgrade`.
+//! own, so a test says when time passes. How tasks feed each other here is in `cluster`, two inputs are
+//! in `connected`; whether a restart shows is asked in `restart`, and what another version makes of state in `upgrade`.
 
 mod cluster;
+mod connected;
 mod outlet;
 mod restart;
 mod upgrade;
@@ -21,6 +22,7 @@ use crate::stream::{Env, Stream};
 use crate::task::Plan;
 use crate::watermark::{Generators, Quantum, Watermarks};
 use cluster::Cluster;
+pub use connected::{CoHarness, Side};
 pub use outlet::Outlets;
 use outlet::{INPUT, InputOnly, LATE, OUTPUT};
 pub use restart::{Step, restart_anywhere};
@@ -78,13 +80,20 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     where
         R: Outlets<Main = O, Late = L>,
     {
+        Self::planned(configure, move |env| {
+            build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
+        })
+    }
+
+    /// Whatever `build` makes of an environment, from its inputs to its outputs.
+    fn planned(configure: impl Fn(&Env) + 'static, build: impl Fn(&Env) + 'static) -> Self {
         let plan = move |parallelism: Option<u32>| {
             let env = Env::new("harness");
             configure(&env);
             if let Some(parallelism) = parallelism {
                 env.parallelism(parallelism);
             }
-            build(env.source(INPUT, InputOnly::default(), Watermarks::ascending())).attach();
+            build(&env);
             env.plan().unwrap_or_else(|refused| panic!("no plan: {refused}"))
         };
         let cluster = Cluster::start(plan(None));
@@ -225,7 +234,7 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
     }
 
     fn push(&mut self, packet: Packet) -> &mut Self {
-        self.cluster.push(packet);
+        self.cluster.push(0, packet);
         self
     }
 }

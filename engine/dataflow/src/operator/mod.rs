@@ -2,6 +2,7 @@
 //! Synchronous: sees elements, timers and its context; never sockets, never clocks.
 //! One leaf file per operator beside this one; windows are in [`crate::window`].
 
+pub mod co_process;
 pub mod entry;
 pub mod exit;
 pub mod filter;

@@ -243,7 +243,7 @@ impl<T: Data> Stream<T> {
 impl<T> Stream<T> {
     /// The stream that an operator makes.
     pub(super) fn of_node(env: &Env, node: usize, output: usize) -> Self {
-        let link = Link { from: node, output, route: Route::Forward };
+        let link = Link { from: node, output, input: 0, route: Route::Forward };
         Self { env: env.clone(), links: vec![link], of: PhantomData }
     }
 

@@ -12,6 +12,8 @@ use slackwater_core::graph::{OperatorKind, StateInfo, Uid};
 use slackwater_core::key::Key;
 use slackwater_core::time::EventTime;
 
+use super::connected::Connected;
+use super::env::Env;
 use super::flow::Stream;
 use super::node::{Carried, Code, Link, MakeStage, Node, Route, Site, carried, erase, reveal};
 use crate::operator::keyed_scan::{self, KeyedScan};
@@ -35,6 +37,16 @@ pub struct Keyed<K, T, F> {
 impl<K, T, F: Clone> Clone for Keyed<K, T, F> {
     fn clone(&self) -> Self {
         Self { stream: self.stream.clone(), key: self.key.clone(), of: PhantomData }
+    }
+}
+
+impl<K, T, F> Keyed<K, T, F> {
+    pub(super) fn env(&self) -> &Env {
+        self.stream.env()
+    }
+
+    pub(super) fn key(&self) -> &F {
+        &self.key
     }
 }
 
@@ -88,6 +100,31 @@ where
         Windowed { keyed: self.clone(), windows }
     }
 
+    /// Connects this stream, on the left, with another one of the same keys: one operator sees the
+    /// records of both, with one state for each key.
+    ///
+    /// # Panics
+    /// If the streams belong to different environments.
+    pub fn connect<R, ByR>(&self, right: &Keyed<K, R, ByR>) -> Connected<K, T, R, F, ByR>
+    where
+        R: Data,
+        ByR: Fn(&R) -> K + Clone + Send + Sync + 'static,
+    {
+        assert!(self.env().is(right.env()), "connected streams are of one environment");
+        Connected { left: self.clone(), right: right.clone() }
+    }
+
+    /// The links of the stream, parted by its keys, to this logical input of their reader.
+    pub(super) fn hashed(&self, input: u32) -> impl Iterator<Item = Link> {
+        let key = self.key.clone();
+        let route: Route = Route::Hash(Arc::new(move |exit| {
+            let groups = exit.max_parallelism;
+            erase::<T>(HashRouter::new(exit.port, exit.receivers, groups, key.clone()))
+        }));
+        let links = self.stream.links().iter();
+        links.map(move |link| Link { route: route.clone(), input, ..link.clone() })
+    }
+
     #[track_caller]
     fn node(
         &self,
@@ -95,12 +132,6 @@ where
         (outputs, sees): (Vec<Arc<dyn Carried>>, Quantum),
         make: MakeStage,
     ) -> Node {
-        let key = self.key.clone();
-        let router: Route = Route::Hash(Arc::new(move |exit| {
-            let groups = exit.max_parallelism;
-            erase::<T>(HashRouter::new(exit.port, exit.receivers, groups, key.clone()))
-        }));
-        let hashed = |link: &Link| Link { route: router.clone(), ..link.clone() };
         Node {
             kind: OperatorKind::Operator,
             name: uid.to_owned(),
@@ -109,7 +140,7 @@ where
             at: Location::caller(),
             parallelism: None,
             limit: None,
-            inputs: self.stream.links().iter().map(hashed).collect(),
+            inputs: self.hashed(0).collect(),
             outputs,
             sees,
             states: Vec::new(),
@@ -232,6 +263,6 @@ fn window_states<K: Key, A: Data>() -> Vec<StateInfo> {
 }
 
 /// The key groups of the subtask that a stage is made for.
-fn groups(site: &Site) -> Groups {
+pub(super) fn groups(site: &Site) -> Groups {
     Groups::of_subtask(site.task.subtask.index, site.parallelism, site.max_parallelism)
 }

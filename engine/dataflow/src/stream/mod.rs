@@ -4,6 +4,7 @@
 //! `slackwater-runtime`, and tried without a cluster by [`crate::harness`].
 
 mod catalog;
+mod connected;
 mod env;
 mod evolve;
 mod flow;
@@ -14,6 +15,7 @@ mod settings;
 mod translate;
 
 pub use catalog::Catalog;
+pub use connected::Connected;
 pub use env::Env;
 pub use flow::{Stream, StreamSink, union};
 pub use keyed::{Keyed, WindowOut, Windowed};

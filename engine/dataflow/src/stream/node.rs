@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub parallelism: Option<u32>,
     /// The most subtasks that make sense, and why.
     pub limit: Option<(u32, String)>,
-    /// Several only for the reader of a union.
+    /// Several only for the reader of a union, or of connected streams.
     pub inputs: Vec<Link>,
     pub outputs: Vec<Arc<dyn Carried>>,
     /// Which watermarks this operator can tell apart.
@@ -54,6 +54,8 @@ pub(super) struct Node {
 pub(super) struct Link {
     pub from: usize,
     pub output: usize,
+    /// Which logical input of the reader: 1 for the right side of connected streams, else 0.
+    pub input: u32,
     pub route: Route,
 }
 
@@ -78,6 +80,8 @@ pub(super) type Erased = Box<dyn Any>;
 
 /// Makes the stage of an operator in front of those of its outputs.
 pub(super) type MakeStage = Arc<dyn Fn(&Site, Vec<Erased>) -> Erased + Send + Sync>;
+/// Makes the head of a chain that two streams feed, in front of the stages of its outputs.
+pub(super) type MakeHead = Arc<dyn Fn(&Site, Vec<Erased>) -> Box<dyn Chain> + Send + Sync>;
 /// Opens a source.
 pub(super) type MakeSource =
     Arc<dyn Fn(Opening, SourceSite) -> Result<Box<dyn AnySource>, ConnectorError> + Send + Sync>;
@@ -90,6 +94,7 @@ pub(super) type MakeSink =
 pub(super) enum Code {
     Source(MakeSource),
     Stage(MakeStage),
+    Connect(MakeHead),
     Sink(MakeSink),
 }
 

@@ -9,7 +9,7 @@ use slackwater_core::id::Execution;
 use slackwater_core::time::Clock;
 
 use super::node::{
-    Carried, Erased, Exit, MakeSink, MakeSource, MakeStage, Route, Site, SourceSite,
+    Carried, Erased, Exit, MakeHead, MakeSink, MakeSource, MakeStage, Route, Site, SourceSite,
 };
 use crate::connector::{ConnectorError, Outside};
 use crate::state::Upgrade;
@@ -26,12 +26,20 @@ pub(super) struct ChainCode {
     /// Only if the vertex begins with a source.
     pub source: Option<(Uid, MakeSource)>,
     /// The way into the chain.
-    pub entry: Fan,
+    pub entry: Way,
     /// The chained operators; one stands behind those that it feeds.
     pub members: Vec<Member>,
     pub ports: Vec<PortCode>,
     /// What the operators declare of state that an earlier program has left.
     pub upgrades: Vec<Upgrade>,
+}
+
+/// The way into a chain.
+pub(super) enum Way {
+    /// Of one stream, or of a union.
+    Stream(Fan),
+    /// Of two connected streams, into one operator.
+    Connected { make: MakeHead, outputs: Vec<Fan> },
 }
 
 /// An operator of a chain.
@@ -78,7 +86,10 @@ impl VertexCode for ChainCode {
             max_parallelism: self.max_parallelism,
             clock: self.clock,
         };
-        let chain = self.entry.carried.entry(self.fan(&self.entry, &site));
+        let chain = match &self.entry {
+            Way::Stream(fan) => fan.carried.entry(self.fan(fan, &site)),
+            Way::Connected { make, outputs } => make(&site, self.fans(outputs, &site)),
+        };
         let upgrades = self.upgrades.clone();
         Ok(Instance { subtask: task.subtask, source, chain, ports, upgrades })
     }
@@ -110,7 +121,10 @@ impl ChainCode {
     }
 
     fn member(&self, member: &Member, site: &Site) -> Erased {
-        let outputs = member.outputs.iter().map(|fan| self.fan(fan, site)).collect();
-        (member.make)(site, outputs)
+        (member.make)(site, self.fans(&member.outputs, site))
+    }
+
+    fn fans(&self, outputs: &[Fan], site: &Site) -> Vec<Erased> {
+        outputs.iter().map(|fan| self.fan(fan, site)).collect()
     }
 }

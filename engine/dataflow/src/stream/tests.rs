@@ -19,6 +19,7 @@ use crate::connector::{
     SinkContract, SinkWriter, Source, SourceReader, Splits, Transaction, TwoPhaseSink,
     TwoPhaseWriter,
 };
+use crate::operator::co_process::{KeyedCoProcess, KeyedContext};
 use crate::task::{Plan, PlanError, Programs};
 use crate::watermark::Watermarks;
 use crate::window::tumbling;
@@ -508,4 +509,48 @@ fn a_former_uid_is_a_uid_and_names_one_operator_for_ever() {
         "\"sum\" (declared at HERE) holds no state of the type u32: what is migrated or looked at is \
          the value of its state, of the type that it has there",
     );
+}
+
+#[derive(Clone)]
+struct Count;
+
+impl KeyedCoProcess<u32, String> for Count {
+    type State = u64;
+    type Out = u64;
+    fn init(&self) -> u64 {
+        0
+    }
+    fn left(&mut self, _: u32, cx: &mut KeyedContext<'_, u64, u64>) {
+        *cx.state += 1;
+    }
+    fn right(&mut self, _: String, cx: &mut KeyedContext<'_, u64, u64>) {
+        cx.emit(*cx.state);
+    }
+}
+
+#[test]
+fn connected_streams_begin_a_chain_and_every_edge_says_which_side_it_leads_to() {
+    let env = Env::new("connected");
+    env.parallelism(3).max_parallelism(8);
+    let asked = env.source("asked", from_nowhere::<String>(Splits::One), Watermarks::ascending());
+    let of = |uid: &str| {
+        let source = from_nowhere::<u32>(Splits::Fixed(3));
+        env.source(uid, source, Watermarks::ascending())
+    };
+    let numbers = union([&of("one"), &of("two")]).key_by(|n| u64::from(*n));
+    numbers
+        .connect(&asked.key_by(|text| text.len() as u64))
+        .process("count", Count)
+        .named("how many")
+        .map(|n| n)
+        .sink("sink", to_nowhere());
+    let graph = env.plan().expect("a plan").graph;
+    let names: Vec<_> = graph.vertices.iter().map(|vertex| vertex.name.as_str()).collect();
+    assert_eq!(names, ["asked", "one", "two", "how many -> map -> sink"]);
+    let edges = graph.edges.iter().map(|edge| (edge.from.0, edge.to.0, edge.input, edge.partition));
+    let hash = Partition::Hash;
+    assert_eq!(edges.collect::<Vec<_>>(), [(0, 3, 1, hash), (1, 3, 0, hash), (2, 3, 0, hash)]);
+    let head = &graph.vertices[3].operators[0];
+    let held = (head.uid.clone(), head.states[0].name.as_str(), head.states[0].schema.as_str());
+    assert_eq!(held, (Some("count".into()), "co_process", "(u64, u64)"));
 }

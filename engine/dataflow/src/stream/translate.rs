@@ -15,7 +15,7 @@ use slackwater_core::time::Clock;
 
 use super::env::Draft;
 use super::node::{Code, Exit, Node, Route};
-use super::open::{Branch, ChainCode, Fan, Member, PortCode};
+use super::open::{Branch, ChainCode, Fan, Member, PortCode, Way};
 use crate::packet::ElementCodec;
 use crate::state::Upgrade;
 use crate::task::{Plan, PlanError, VertexCode};
@@ -283,16 +283,27 @@ struct Growing<'a> {
 
 impl Growing<'_> {
     /// Grows the whole chain from its head; gives the way into it.
-    fn enter(&mut self, head: usize) -> Result<Fan, PlanError> {
+    fn enter(&mut self, head: usize) -> Result<Way, PlanError> {
         let node = &self.layout.draft.nodes[head];
         if let Code::Source(_) = node.code {
             self.list(node);
-            return self.fan(head, 0);
+            return Ok(Way::Stream(self.fan(head, 0)?));
+        }
+        if let Code::Connect(make) = &node.code {
+            self.list(node);
+            let outputs = self.fans(head)?;
+            return Ok(Way::Connected { make: make.clone(), outputs });
         }
         let link = &node.inputs[0];
         let carried = self.layout.draft.nodes[link.from].outputs[link.output].clone();
         let branches = vec![self.join(head)?];
-        Ok(Fan { carried, branches })
+        Ok(Way::Stream(Fan { carried, branches }))
+    }
+
+    /// Everything that reads an operator, by output.
+    fn fans(&mut self, node: usize) -> Result<Vec<Fan>, PlanError> {
+        let outputs = self.layout.draft.nodes[node].outputs.len();
+        (0..outputs).map(|output| self.fan(node, output)).collect()
     }
 
     /// Everything that reads one output: chained operators, sinks, edges.
@@ -318,12 +329,12 @@ impl Growing<'_> {
                 Ok(Branch::Port { exit: self.port(sink, 1), route: Route::Forward })
             }
             Code::Stage(make) => {
-                let outputs = (0..declared.outputs.len()).map(|output| self.fan(node, output));
-                let outputs = outputs.collect::<Result<_, _>>()?;
+                let outputs = self.fans(node)?;
                 self.out.members.push(Member { make: make.clone(), outputs });
                 Ok(Branch::Member(self.out.members.len() - 1))
             }
             Code::Source(_) => unreachable!("a source reads no stream"),
+            Code::Connect(_) => unreachable!("what reads two streams begins a chain"),
         }
     }
 
@@ -346,7 +357,7 @@ impl Growing<'_> {
             from: self.id,
             port: exit.port,
             to: VertexId(layout.vertex[reader]),
-            input: 0,
+            input: layout.draft.nodes[reader].inputs[input].input,
             partition,
             schema: codec.schema().fingerprint(),
         });
