@@ -4,67 +4,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "the binary is tried as a person runs it")]
 
-use std::collections::BTreeMap;
+mod processes;
+
 use std::f64::consts::TAU;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-
-/// A folder of its own for each test, and the binary in it.
-struct Desk(TempDir);
-
-/// How a command ended.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));
-        command.current_dir(self.0.path()).args(line.split_whitespace());
-        command
-    }
-
-    fn run(&self, line: &str) -> Said {
-        let output = self.command(line).output().expect("the binary runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.0.path().join(name), text).expect("room");
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.0.path().join(name)).expect(name)
-    }
-
-    /// A series as it is exported: values by key and time.
-    fn series(&self, name: &str) -> BTreeMap<(String, i64), f64> {
-        let said = self.run(&format!("series export --data data --series {name}"));
-        assert_eq!(said.code, Some(0), "{said:?}");
-        let mut lines = said.out.lines();
-        assert_eq!(lines.next(), Some("series,key,time_ms,value"));
-        let row = |line: &str| {
-            let [_, key, time, value] = line.split(',').collect::<Vec<_>>()[..] else {
-                panic!("four columns: {line}");
-            };
-            let time = time.parse().expect("a time");
-            ((key.to_owned(), time), value.parse().expect("a value"))
-        };
-        lines.map(row).collect()
-    }
-}
+use processes::Desk;
 
 fn data(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
@@ -85,7 +33,7 @@ fn flights_are_exact(more: &str) {
     let desk = Desk::new();
     let input = data("flights-2013-01.csv");
     let command = format!("run flights --local --input {input} --bound 60m --out out {more}");
-    let said = desk.run(&command);
+    let said = desk.types(&command);
     assert_eq!(said.code, Some(0), "{said:?}");
     for count in ["26483 read", "1642 written to windows-csv", "1067 written to late-csv"] {
         assert!(said.out.contains(count), "{count}: {}", said.out);
@@ -105,11 +53,11 @@ fn flights_are_exact(more: &str) {
 fn points_in_transactions_are_seen_with_the_checkpoint_that_holds_them() {
     let desk = Desk::new();
     let settings = "--set checkpoint=500ms --set sink=two_phase --set latency=50ms";
-    let said = desk.run(&format!("run oscon --local --data data --for 4s {settings}"));
+    let said = desk.types(&format!("run oscon --local --data data --for 4s {settings}"));
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains(" checkpoints, the last "), "{}", said.out);
     assert!(said.out.contains("ms at p99"), "{}", said.out);
-    let sensors = desk.series("sensors");
+    let sensors = desk.series("data", "sensors");
     let pressure: Vec<_> = sensors.keys().filter(|(key, _)| key == "pressure").collect();
     assert!(pressure.len() >= 10, "{} readings", pressure.len());
     let (_, start) = pressure[0];
@@ -120,11 +68,11 @@ fn points_in_transactions_are_seen_with_the_checkpoint_that_holds_them() {
 #[test]
 fn the_demo_stores_its_sine_and_every_second_of_it_sums_to_zero() {
     let desk = Desk::new();
-    let said = desk.run("run oscon --local --data data --for 4s");
+    let said = desk.types("run oscon --local --data data --for 4s");
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("oscon CANCELED") && said.out.contains("0 late"), "{}", said.out);
 
-    let sensors = desk.series("sensors");
+    let sensors = desk.series("data", "sensors");
     let pressure: Vec<_> = sensors.iter().filter(|((key, _), _)| key == "pressure").collect();
     assert!(pressure.len() >= 30, "{} readings", pressure.len());
     let (_, start) = pressure[0].0;
@@ -136,7 +84,7 @@ fn the_demo_stores_its_sine_and_every_second_of_it_sums_to_zero() {
         assert_eq!(sensors[&("temp".to_owned(), *time)], phase);
         assert_eq!(sensors[&("door".to_owned(), *time)], f64::from(u8::from(phase > 0.4)));
     }
-    let sums = desk.series("summedSensors");
+    let sums = desk.series("data", "summedSensors");
     assert!(sums.len() >= 6, "{sums:?}");
     for ((key, time), sum) in sums {
         let expected = [("pressure", 0.0), ("temp", 4.5), ("door", 5.0)];
@@ -164,17 +112,17 @@ fn ctrl_c_stops_the_demo_cleanly_and_says_where_its_data_is() {
     out.read_to_string(&mut rest).expect("text");
     assert_eq!(child.wait().expect("it ends").code(), Some(0), "{rest}");
     assert!(rest.contains("oscon CANCELED") && rest.contains("the series are in data"), "{rest}");
-    assert!(!desk.series("summedSensors").is_empty());
+    assert!(!desk.series("data", "summedSensors").is_empty());
 }
 
 #[test]
 fn under_processing_time_and_jitter_the_sums_are_not_zero() {
     let desk = Desk::new();
     let faster = "--set every=10ms --set jitter=100ms --set wave=100";
-    let said =
-        desk.run(&format!("run oscon --local --data data --for 4s --set time=processing {faster}"));
+    let said = desk
+        .types(&format!("run oscon --local --data data --for 4s --set time=processing {faster}"));
     assert_eq!(said.code, Some(0), "{said:?}");
-    let sums = desk.series("summedSensors");
+    let sums = desk.series("data", "summedSensors");
     let pressure: Vec<f64> =
         sums.iter().filter(|((key, _), _)| key == "pressure").map(|(_, sum)| *sum).collect();
     assert!(pressure.iter().skip(1).any(|sum| sum.abs() > 1e-9), "{pressure:?}");
@@ -185,12 +133,12 @@ fn two_jobs_share_a_cluster_and_a_log_between_them() {
     let desk = Desk::new();
     let disorder = "--set sensor-simulator.out_of_order=500ms";
     let said = desk
-        .run(&format!("run sensor-simulator oscon-log --local --data data --for 4s {disorder}"));
+        .types(&format!("run sensor-simulator oscon-log --local --data data --for 4s {disorder}"));
     assert_eq!(said.code, Some(0), "{said:?}");
     for ended in ["sensor-simulator CANCELED", "oscon-log CANCELED"] {
         assert!(said.out.contains(ended), "{}", said.out);
     }
-    let sums = desk.series("summedSensors");
+    let sums = desk.series("data", "summedSensors");
     let pressure: Vec<_> = sums.iter().filter(|((key, _), _)| key == "pressure").collect();
     assert!(!pressure.is_empty() && pressure.iter().all(|(_, sum)| sum.abs() < 1e-9), "{sums:?}");
 }
@@ -198,21 +146,11 @@ fn two_jobs_share_a_cluster_and_a_log_between_them() {
 #[test]
 fn a_task_manager_of_another_version_is_told_so_and_ends_with_a_code_of_its_own() {
     let desk = Desk::new();
-    let mut job_manager = desk
-        .command("jobmanager --port 0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut out = BufReader::new(job_manager.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("text");
-    let port = line.trim().rsplit(' ').next().expect("a port").to_owned();
-    let said = desk.run(&format!("taskmanager --job-manager jm:{port} --protocol 99"));
+    let (job_manager, at) = desk.job_manager("");
+    let said = desk.types(&format!("taskmanager {at} --protocol 99"));
     assert_eq!(said.code, Some(6), "{said:?}");
     assert!(said.err.contains("run the same release on both"), "{}", said.err);
-    let sent = Command::new("kill").args(["-TERM", &job_manager.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
-    assert_eq!(job_manager.wait().expect("it ends").code(), Some(0));
+    assert_eq!(job_manager.interrupt().code(), Some(0));
 }
 
 #[test]
@@ -232,7 +170,7 @@ fn what_cannot_be_understood_is_answered_with_the_nearest_name() {
         ("rnu", "unrecognized subcommand"),
     ];
     for (line, words) in cases {
-        let said = desk.run(line);
+        let said = desk.types(line);
         assert_eq!(said.code, Some(2), "{line}: {said:?}");
         assert!(said.err.contains(words), "{line}: {}", said.err);
         assert_eq!(said.out, "", "{line}");
@@ -245,21 +183,21 @@ fn a_bad_record_fails_the_job_by_line_and_column_or_is_skipped_by_request() {
     desk.write("bad.csv", "key,event_ts_ms,value,flight\nEWR,1,2,a\nEWR,x,2,b\nJFK,3,4,c\n");
     let cause = r#"bad.csv, line 3, column 2 ("event_ts_ms"): expected a whole number"#;
     let run = "run flights --local --input bad.csv --out out";
-    let failed = desk.run(run);
+    let failed = desk.types(run);
     assert_eq!(failed.code, Some(3), "{failed:?}");
     assert!(failed.err.contains(cause), "{}", failed.err);
-    let skipped = desk.run(&format!("{run} --on-bad-record skip"));
+    let skipped = desk.types(&format!("{run} --on-bad-record skip"));
     assert_eq!(skipped.code, Some(0), "{skipped:?}");
     assert!(skipped.out.contains("1 skipped") && skipped.out.contains(cause), "{}", skipped.out);
     assert_eq!(desk.read("out/windows.csv").lines().count(), 3);
 
     for (input, words) in [("none.csv", "cannot read none.csv"), (".", ". is not a file")] {
-        let said = desk.run(&format!("run flights --local --input {input} --out out"));
+        let said = desk.types(&format!("run flights --local --input {input} --out out"));
         assert_eq!(said.code, Some(3), "{said:?}");
         assert!(said.err.contains(words), "{}", said.err);
     }
     desk.write("header.csv", "key,time,value,flight\nEWR,1,2,a\n");
-    let said = desk.run("run flights --local --input header.csv --out out");
+    let said = desk.types("run flights --local --input header.csv --out out");
     assert_eq!(said.code, Some(3), "{said:?}");
     assert!(said.err.contains(r#"expected a column "event_ts_ms" in the header"#), "{}", said.err);
 }
@@ -276,12 +214,12 @@ fn a_port_in_use_and_a_folder_that_cannot_be_are_named() {
         ("run oscon --local --data file".into(), "cannot write to --data file"),
     ];
     for (line, words) in cases {
-        let said = desk.run(&line);
+        let said = desk.types(&line);
         assert_eq!(said.code, Some(5), "{line}: {said:?}");
         assert!(said.err.contains(words), "{line}: {}", said.err);
     }
     let input = data("flights-2013-01.csv");
-    let said = desk.run(&format!("run flights --local --input {input} --out file"));
+    let said = desk.types(&format!("run flights --local --input {input} --out file"));
     assert_eq!(said.code, Some(5), "{said:?}");
     assert!(said.err.contains("cannot write file/"), "{}", said.err);
 
@@ -291,7 +229,7 @@ fn a_port_in_use_and_a_folder_that_cannot_be_are_named() {
         (".", "./series.redb is not a series store"),
     ];
     for (folder, words) in cases {
-        let said = desk.run(&format!("series export --data {folder}"));
+        let said = desk.types(&format!("series export --data {folder}"));
         assert_eq!(said.code, Some(3), "{said:?}");
         assert!(said.err.contains(words), "{}", said.err);
     }

@@ -4,65 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 
 use super::Desk;
-
-/// A process that ends with the test.
-struct Node(Child);
-
-impl Node {
-    /// Asks it to end, as Ctrl-C does, and waits for it.
-    fn interrupt(mut self) {
-        let sent = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-        self.0.wait().expect("it ends");
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    taken.local_addr().expect("bound").port()
-}
+use super::processes::free_port;
 
 impl Desk {
-    /// Starts a node, and waits for the line of its output that holds these words.
-    fn node(&self, line: &str, words: &str) -> (Node, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));
-        command.current_dir(self.0.path()).args(line.split_whitespace());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut said = String::new();
-        while !said.contains(words) {
-            said.clear();
-            assert_ne!(out.read_line(&mut said).expect("text"), 0, "{line} ended by itself");
-        }
-        // Its output is read to its end: who is not read from stands still one day.
-        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        (Node(child), said)
-    }
-
-    /// Types a line until its answer is a good one that holds these words.
-    fn until(&self, line: &str, words: &str) -> String {
-        for _ in 0..2_000 {
-            let said = self.types(line);
-            if said.code == Some(0) && said.out.contains(words) {
-                return said.out;
-            }
-        }
-        panic!("{line} is never answered with {words:?}: {:?}", self.types(line))
-    }
-
     /// What a savepoint says of itself.
     fn shown(&self, path: &str) -> serde_json::Value {
         let json = self.good(&format!("savepoint show --verify --json {path}"));
@@ -85,14 +31,8 @@ impl Desk {
 
     /// The values of a sensor, by time.
     fn sensor(&self, series: &str, key: &str) -> BTreeMap<i64, f64> {
-        let rows = self.good(&format!("series export --data db --series {series}"));
-        let row = |line: &str| {
-            let [_, of, time, value] = line.split(',').collect::<Vec<_>>()[..] else {
-                panic!("four columns: {line}");
-            };
-            (of == key).then(|| (time.parse().expect("a time"), value.parse().expect("a value")))
-        };
-        rows.lines().skip(1).filter_map(row).collect()
+        let rows = self.series("db", series).into_iter();
+        rows.filter(|((of, _), _)| of == key).map(|((_, time), value)| (time, value)).collect()
     }
 }
 
@@ -102,10 +42,7 @@ fn a_job_goes_on_from_an_older_savepoint_with_another_wave_and_no_gap() {
     let db = free_port();
     let (database, _) =
         desk.node(&format!("run oscon --local --data db --db-port {db}"), "oscon RUNNING");
-    let (_job_manager, said) =
-        desk.node("jobmanager --port 0 --store cluster --savepoints sp", "listens on port");
-    let port = said.trim().rsplit(' ').next().expect("a port").to_owned();
-    let at = format!("--job-manager localhost:{port}");
+    let (_job_manager, at) = desk.job_manager("--store cluster --savepoints sp");
     let (_task_manager, _) = desk.node(&format!("taskmanager {at}"), "joins");
 
     let job =

@@ -5,32 +5,35 @@
 #![expect(clippy::disallowed_methods, reason = "the binary is tried as a person runs it")]
 
 mod cluster;
+#[path = "../processes/mod.rs"]
+mod processes;
 mod world;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::ops::Deref;
+use std::path::Path;
 
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch};
 use slackwater_core::joblog::LogEvent;
 use slackwater_core::program::Program;
 use slackwater_runtime::store::LogEntry;
-use tempfile::TempDir;
+
+use processes::Desk as Folder;
 
 /// A folder with savepoints in it: `sp/ledger` and `sp/oscon`, and the binary.
-struct Desk(TempDir);
+struct Desk(Folder);
 
-/// How a command ended: its words, with the desk's own folder called `DESK`.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+impl Deref for Desk {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.0
+    }
 }
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self(tempfile::tempdir().expect("a folder"));
+        let desk = Self(Folder::new());
         for job in ["ledger", "oscon"] {
             desk.bring(&format!("format-2/{job}"), &format!("sp/{job}"));
         }
@@ -46,33 +49,6 @@ impl Desk {
             let entry = entry.expect("an entry");
             fs::copy(entry.path(), folder.join(entry.file_name())).expect("room");
         }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn types(&self, line: &str) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_slackwater"));
-        command.current_dir(self.0.path()).args(line.split_whitespace());
-        let output = command.output().expect("the binary runs");
-        let own = fs::canonicalize(self.0.path()).expect("there").display().to_string();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text").replace(&own, "DESK");
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    /// What a line prints that ends well.
-    fn good(&self, line: &str) -> String {
-        let said = self.types(line);
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{line}: {said:?}");
-        said.out
-    }
-
-    /// What a line is refused with.
-    fn refused(&self, line: &str, code: i32) -> String {
-        let said = self.types(line);
-        assert_eq!(said.code, Some(code), "{line}: {said:?}");
-        said.err
     }
 
     fn cut(&self, file: &str) {

@@ -4,6 +4,7 @@
 
 pub mod csv;
 pub mod generate;
+pub mod influx;
 pub mod log;
 mod request;
 pub mod series;

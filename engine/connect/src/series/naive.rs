@@ -60,7 +60,7 @@ impl<T: 'static> Sink for NaiveSeries<T> {
     fn open(&self, opening: Opening) -> Result<NaiveWriter<T>, ConnectorError> {
         let host = of(&opening.outside);
         let buffer = Rc::new(RefCell::new(Vec::new()));
-        let batching = batch(host.clone(), self.0.courier(&opening), Rc::clone(&buffer));
+        let batching = batch(host.clone(), self.0.courier(&opening)?, Rc::clone(&buffer));
         // As the demo's thread, it outlives a task that fails, and ends with its process.
         let _ended_by_its_writer = host.spawn("batch", Box::pin(batching));
         Ok(NaiveWriter { mapping: self.0.mapping(), buffer, unconfirmed: 0 })

@@ -46,7 +46,8 @@ pub fn sink<T>(point: impl Fn(&T) -> Point + Send + Sync + 'static) -> SeriesSin
 }
 
 impl<T> SeriesSink<T> {
-    /// Another address than [`super::ADDRESS`].
+    /// Another address than [`super::ADDRESS`]: of a series database, or of a database of an InfluxDB,
+    /// such as `http://127.0.0.1:8086/oscon`, which is created if it is not there.
     #[must_use]
     pub fn at(self, address: impl Into<String>) -> Self {
         Self { address: address.into(), ..self }
@@ -70,7 +71,7 @@ impl<T> SeriesSink<T> {
     }
 
     /// A connection to the database, not yet open, for the subtask of an opening.
-    pub(super) fn courier(&self, opening: &Opening) -> Courier {
+    pub(super) fn courier(&self, opening: &Opening) -> Result<Courier, ConnectorError> {
         let name = format!("{} {}", opening.uid, opening.task);
         Courier::new(of(&opening.outside), self.address.clone(), name)
     }
@@ -106,7 +107,7 @@ impl<T: 'static> Sink for SeriesSink<T> {
     }
 
     fn open(&self, opening: Opening) -> Result<SeriesWriter<T>, ConnectorError> {
-        let (courier, mapping) = (self.courier(&opening), self.mapping());
+        let (courier, mapping) = (self.courier(&opening)?, self.mapping());
         Ok(SeriesWriter { courier, mapping, buffer: Vec::new() })
     }
 }

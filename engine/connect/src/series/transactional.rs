@@ -37,7 +37,7 @@ impl<T: 'static> TwoPhaseSink for TransactionalSeries<T> {
     type Writer = TransactionalWriter<T>;
 
     fn open(&self, opening: Opening) -> Result<TransactionalWriter<T>, ConnectorError> {
-        let (courier, mapping) = (self.0.courier(&opening), self.0.mapping());
+        let (courier, mapping) = (self.0.courier(&opening)?, self.0.mapping());
         let Opening { uid, task, parallelism, .. } = opening;
         let party = Party { uid, task, parallelism };
         Ok(TransactionalWriter { courier, mapping, party, number: 1, rows: 0, buffer: Vec::new() })
