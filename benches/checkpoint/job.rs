@@ -253,7 +253,7 @@ impl Driver {
         let mut started = Vec::new();
         for index in 0..workers {
             let id = WorkerId { task_manager: TaskManagerId("bench".into()), index };
-            let seat = Seat { id: id.clone(), neighbours: neighbours.clone() };
+            let seat = Seat { neighbours: neighbours.clone(), ..Seat::from(id.clone()) };
             let (programs, config) = (Arc::clone(&programs), WorkerConfig::default());
             let worker = Worker::start(host, seat, programs, config, sender.clone());
             let Some(WorkerEvent::Ready { data_port }) = events.recv().await else {

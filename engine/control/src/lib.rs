@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod cluster;
 pub mod command;
 pub mod job;
+pub mod metrics;
 pub mod recovery;
 pub mod restart;
 pub mod slots;

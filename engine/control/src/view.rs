@@ -13,6 +13,7 @@ use slackwater_core::id::{Attempt, CheckpointId, JobId, Subtask, TriggerId};
 use slackwater_core::savepoint::Ending;
 
 use crate::checkpoint::Statistics;
+use crate::metrics::Measured;
 
 /// A job as `list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct TaskView {
     pub address: String,
     /// When it came to each state.
     pub since: BTreeMap<TaskStatus, Duration>,
+    /// How it was last heard to fare; `None`: it has not said anything yet.
+    pub measured: Option<Box<Measured>>,
 }
 
 /// A failure of a job.
@@ -205,6 +208,8 @@ pub struct TaskManagerView {
     pub slots: u32,
     /// How many of them are free.
     pub free: u32,
+    /// When it was last heard of; `None`: not since it registered.
+    pub heard: Option<Duration>,
     /// The exchange addresses of its workers.
     pub workers: Vec<String>,
     /// Who holds its slots: one entry for each that is held.

@@ -11,6 +11,7 @@ pub mod graph;
 pub mod id;
 pub mod joblog;
 pub mod key;
+pub mod measure;
 pub mod message;
 pub mod point;
 pub mod program;

@@ -5,6 +5,7 @@
 pub mod connector;
 pub mod gate;
 pub mod harness;
+pub mod metric;
 pub mod operator;
 pub mod packet;
 pub mod partition;

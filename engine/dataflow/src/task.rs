@@ -13,6 +13,7 @@ use slackwater_core::program::Program;
 use slackwater_core::time::ProcessingTime;
 
 use crate::connector::{ConnectorError, Flushed, LocalFuture, Opening, Outside, SinkContract};
+use crate::metric::Opened;
 use crate::operator::{Context, OperatorError, Progress, Step};
 use crate::packet::{AnyBatch, ElementCodec};
 use crate::state::{Fork, Restored, Section, Unfit, Upgrade};
@@ -106,6 +107,8 @@ pub struct Instance {
     pub ports: Vec<Port>,
     /// What its operators declare of state that an earlier program has left.
     pub upgrades: Vec<Upgrade>,
+    /// What its operators declared that they count, each by its number in the chain.
+    pub declared: Vec<(u32, Vec<Opened>)>,
 }
 
 impl Instance {

@@ -6,7 +6,7 @@ use crate::api::{Api, Asked};
 use crate::ask;
 use crate::reply::{Called, Trouble, ok};
 use crate::route::Call;
-use crate::{checkpoints, cluster, detail, disposal, jobs, savepoints, vertices};
+use crate::{checkpoints, cluster, detail, disposal, jobs, operators, savepoints, vertices};
 
 /// Answers a call.
 pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
@@ -47,6 +47,7 @@ async fn of_job(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::JobConfig => detail::config(&job.detail),
         Call::Exceptions => detail::exceptions(job, asked.query("maxExceptions").as_deref()),
         Call::ExecutionResult => detail::execution_result(job),
+        Call::Operators => operators::all(job),
         Call::Accumulators => detail::accumulators(),
         Call::Checkpoints => checkpoints::all(job)?,
         Call::CheckpointsConfig => checkpoints::config(job)?,

@@ -12,6 +12,7 @@ mod cluster;
 mod detail;
 mod disposal;
 mod jobs;
+mod operators;
 mod reply;
 mod route;
 mod savepoints;

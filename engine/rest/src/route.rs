@@ -44,6 +44,7 @@ calls! {
     GET "/jobs/{jobid}/plan" Plan false,
     GET "/jobs/{jobid}/config" JobConfig false,
     GET "/jobs/{jobid}/jobmanager/config" JobsJobManagerConfig false,
+    GET "/jobs/{jobid}/operators" Operators false,
     GET "/jobs/{jobid}/exceptions" Exceptions false,
     GET "/jobs/{jobid}/execution-result" ExecutionResult false,
     GET "/jobs/{jobid}/accumulators" Accumulators false,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use slackwater_control::metrics::Measured;
 use slackwater_control::view::TaskView;
 use slackwater_core::fact::TaskStatus;
 use slackwater_core::graph::Vertex;
@@ -136,6 +137,13 @@ fn tasks<'a>(job: &'a Job, vertex: &Vertex) -> Vec<(u32, Option<&'a TaskView>)> 
         (index, job.detail.tasks.iter().find(is))
     };
     (0..vertex.parallelism).map(of).collect()
+}
+
+/// What is known of how the tasks of a vertex fare, by subtask; those that have not said anything are
+/// left out.
+pub(crate) fn measured<'a>(job: &'a Job, vertex: &Vertex) -> Vec<&'a Measured> {
+    let tasks = tasks(job, vertex).into_iter().filter_map(|(_, task)| task);
+    tasks.filter_map(|task| task.measured.as_deref()).collect()
 }
 
 fn counts(job: &Job, tasks: &[(u32, Option<&TaskView>)]) -> BTreeMap<&'static str, u32> {

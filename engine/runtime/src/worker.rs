@@ -3,6 +3,7 @@
 //! the newer one's begin. Commands come from [`crate::taskmanager`]; channels are wired in `wiring`.
 
 mod attempt;
+mod meters;
 mod parts;
 mod restore;
 mod wiring;
@@ -25,6 +26,8 @@ use crate::host::{Host, TaskHandle, panic_message};
 use crate::task::{Failure, Say, Snapshots, Storage, Targets, TaskConfig};
 use attempt::{Code, Reporter, RunningAttempt};
 
+pub use self::meters::Meters;
+
 /// The measures of a worker.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerConfig {
@@ -41,12 +44,14 @@ pub struct Seat {
     pub id: WorkerId,
     /// The workers of the same process; batches move to them by pointer.
     pub neighbours: Neighbours,
+    /// Where its tasks are counted.
+    pub meters: Meters,
 }
 
 impl From<WorkerId> for Seat {
     /// A worker alone in its process.
     fn from(id: WorkerId) -> Self {
-        Self { id, neighbours: Neighbours::default() }
+        Self { id, neighbours: Neighbours::default(), meters: Meters::default() }
     }
 }
 
@@ -151,7 +156,7 @@ impl Desk {
         let data_port = listener.port();
         let serving = Box::pin(Rc::clone(&self.entrance).serve(listener));
         let serving = self.host.spawn("exchange entrance", serving);
-        let Seat { id, neighbours } = &self.seat;
+        let Seat { id, neighbours, .. } = &self.seat;
         let welcoming = Rc::clone(&self.entrance).welcome(neighbours, id.clone());
         let welcoming = self.host.spawn("exchange neighbours", Box::pin(welcoming));
         let _ = self.events.send(WorkerEvent::Ready { data_port });

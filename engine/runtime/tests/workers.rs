@@ -171,7 +171,7 @@ fn apart(id: WorkerId, _: &Neighbours) -> Seat {
 }
 
 fn side_by_side(id: WorkerId, neighbours: &Neighbours) -> Seat {
-    Seat { id, neighbours: neighbours.clone() }
+    Seat { neighbours: neighbours.clone(), ..Seat::from(id) }
 }
 
 fn with_pair(build: Build, test: impl AsyncFnOnce(&mut Pair)) {

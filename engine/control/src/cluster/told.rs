@@ -19,6 +19,7 @@ impl Cluster {
             name: id.0.clone(),
             slots,
             free,
+            heard: None,
             workers: self.pool.addresses(id),
             holders: self.pool.holders(id),
             tasks: held(id),

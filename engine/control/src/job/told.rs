@@ -102,6 +102,7 @@ impl Job {
             task_manager: task.task_manager.0.clone(),
             address: task.address.clone(),
             since: task.since.clone(),
+            measured: None,
         };
         // As the end of a job sweeps them: a failed one keeps its checkpoints.
         let swept = self.status.is_final() && self.status != JobStatus::Failed;

@@ -129,9 +129,10 @@ where
     ByL: Fn(&L) -> K,
     ByR: Fn(&R) -> K,
 {
-    fn batch(&mut self, input: u32, batch: AnyBatch, cx: &mut Context<'_>) -> Step {
-        let seen = &cx.counts().records_in;
-        seen.set(seen.get() + batch.rows() as u64);
+    fn batch(&mut self, input: u32, mut batch: AnyBatch, cx: &mut Context<'_>) -> Step {
+        let watermark = batch.marks_mut().last().map(|mark| mark.watermark);
+        cx.counts().came_in(batch.rows());
+        cx.counts().operator(0).inspect(|own| own.given(batch.rows(), watermark));
         match input {
             LEFT => self.side(*batch.downcast::<L>(), |keys, l| (keys.0)(l), F::left, cx),
             _ => self.side(*batch.downcast::<R>(), |keys, r| (keys.1)(r), F::right, cx),
@@ -139,8 +140,12 @@ where
     }
 
     fn signal(&mut self, signal: Signal, cx: &mut Context<'_>) -> Step {
-        if let Signal::Barrier(_) = signal {
-            cx.keep(self.state.fork()?);
+        match signal {
+            Signal::Barrier(_) => cx.keep(self.state.fork()?),
+            Signal::Latency(marker) => {
+                cx.counts().operator(0).inspect(|own| own.measure(marker, cx.processing_time()));
+            }
+            Signal::Idle | Signal::Active | Signal::EndOfInput => {}
         }
         self.next.signal(signal, cx)
     }

@@ -24,8 +24,7 @@ impl<T> Entry<T> {
 
 impl<T: 'static> Chain for Entry<T> {
     fn batch(&mut self, _input: u32, batch: AnyBatch, cx: &mut Context<'_>) -> Step {
-        let seen = &cx.counts().records_in;
-        seen.set(seen.get() + batch.rows() as u64);
+        cx.counts().came_in(batch.rows());
         self.head.batch(*batch.downcast(), cx)
     }
 

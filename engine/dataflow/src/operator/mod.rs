@@ -10,9 +10,9 @@ pub mod flat_map;
 pub mod keyed_scan;
 pub mod map;
 pub mod scan;
+pub mod tap;
 pub mod tee;
 
-use std::cell::Cell;
 use std::iter::zip;
 
 use slackwater_core::element::{Batch, Signal};
@@ -20,6 +20,7 @@ use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::Execution;
 use slackwater_core::time::{EventTime, ProcessingTime};
 
+pub use crate::metric::Counts;
 use crate::packet::{AnyBatch, Packet};
 use crate::state::{Fork, Restored};
 
@@ -128,17 +129,6 @@ pub struct Outgoing {
     pub packet: Packet,
 }
 
-/// What the task counts; told as a fact when it ends, and shown as metrics.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Records that came in.
-    pub records_in: Cell<u64>,
-    /// Records that went out, over all ports.
-    pub records_out: Cell<u64>,
-    /// Records that were late.
-    pub late: Cell<u64>,
-}
-
 impl<'a> Context<'a> {
     /// Made by the task loop, and by operator tests.
     pub fn new(
@@ -179,7 +169,7 @@ impl<'a> Context<'a> {
     /// Sends a batch out of a port, to one of its channels.
     pub fn emit<T: Send + 'static>(&mut self, port: u32, channel: u32, batch: Batch<T>) {
         let rows = batch.values.len() as u64;
-        self.counts.records_out.set(self.counts.records_out.get() + rows);
+        self.counts.records_out.add(rows);
         let packet = Packet::Batch(AnyBatch::new(batch));
         self.outputs.pending.push(Outgoing { port, channel: Some(channel), packet });
     }

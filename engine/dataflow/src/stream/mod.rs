@@ -9,6 +9,7 @@ mod env;
 mod evolve;
 mod flow;
 mod keyed;
+mod layout;
 mod node;
 mod open;
 mod settings;

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use slackwater_core::Data;
@@ -14,8 +15,10 @@ use slackwater_core::schema::SchemaError;
 use slackwater_core::time::Clock;
 
 use crate::connector::{ConnectorError, Opening};
+use crate::metric::Metrics;
 use crate::operator::entry::Entry;
 use crate::operator::exit::{Forward, RoundRobin};
+use crate::operator::tap::{Tap, Tapped};
 use crate::operator::tee::{Discard, Tee};
 use crate::operator::{BoxStage, Stage};
 use crate::packet::{ElementCodec, SerdeCodec};
@@ -112,6 +115,8 @@ pub(super) struct Site {
     pub parallelism: u32,
     pub max_parallelism: u16,
     pub clock: Clock,
+    /// What the operator declares that it counts.
+    pub metrics: Rc<Metrics>,
 }
 
 impl Node {
@@ -171,6 +176,8 @@ pub(super) trait Carried: Send + Sync {
     fn codec(&self) -> Result<Arc<dyn ElementCodec>, SchemaError>;
     /// One stage in front of all these.
     fn fan_out(&self, branches: Vec<Erased>) -> Erased;
+    /// A stage that counts what passes, in front of this one.
+    fn tap(&self, tapped: &Tapped, next: Erased) -> Erased;
     /// The stage that leaves the chain for a sink or for the subtask of the same index.
     fn exit(&self, exit: &Exit) -> Erased;
     /// The stage that leaves the chain for all subtasks in turn.
@@ -198,6 +205,10 @@ impl<T: Data> Carried for Of<T> {
             1 => branches.remove(0),
             _ => erase::<T>(Tee::new(branches.into_iter().map(reveal::<T>).collect())),
         }
+    }
+
+    fn tap(&self, tapped: &Tapped, next: Erased) -> Erased {
+        erase::<T>(Tap::new(tapped.clone(), reveal::<T>(next)))
     }
 
     fn exit(&self, exit: &Exit) -> Erased {

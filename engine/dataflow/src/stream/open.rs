@@ -2,6 +2,7 @@
 //! Happens on the worker that runs it; makes no decision, all were made by [`super::translate`].
 //! The result is driven by `runtime::task`.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use slackwater_core::graph::Uid;
@@ -12,9 +13,14 @@ use super::node::{
     Carried, Erased, Exit, MakeHead, MakeSink, MakeSource, MakeStage, Route, Site, SourceSite,
 };
 use crate::connector::{ConnectorError, Outside};
+use crate::metric::Opened;
+use crate::operator::tap::Tapped;
 use crate::state::Upgrade;
 use crate::task::{Instance, Port, VertexCode, opening};
 use crate::watermark::Quantum;
+
+/// What operators declared that they count, each by its number in the chain.
+type Declarations = Vec<(u32, Vec<Opened>)>;
 
 /// The code of one vertex.
 pub(super) struct ChainCode {
@@ -44,6 +50,8 @@ pub(super) enum Way {
 
 /// An operator of a chain.
 pub(super) struct Member {
+    /// Its number in the chain.
+    pub operator: u32,
     pub make: MakeStage,
     /// By output.
     pub outputs: Vec<Fan>,
@@ -53,6 +61,8 @@ pub(super) struct Member {
 pub(super) struct Fan {
     pub carried: Arc<dyn Carried>,
     pub branches: Vec<Branch>,
+    /// For whom is counted what passes.
+    pub tapped: Tapped,
 }
 
 /// One reader of a stream.
@@ -85,13 +95,20 @@ impl VertexCode for ChainCode {
             parallelism: self.parallelism,
             max_parallelism: self.max_parallelism,
             clock: self.clock,
+            metrics: Rc::default(),
         };
+        let mut declared = Vec::new();
         let chain = match &self.entry {
-            Way::Stream(fan) => fan.carried.entry(self.fan(fan, &site)),
-            Way::Connected { make, outputs } => make(&site, self.fans(outputs, &site)),
+            Way::Stream(fan) => fan.carried.entry(self.fan(fan, &site, &mut declared)),
+            Way::Connected { make, outputs } => {
+                let outputs = self.fans(outputs, &site, &mut declared);
+                let chain = make(&site, outputs);
+                declared.push((0, site.metrics.take()));
+                chain
+            }
         };
         let upgrades = self.upgrades.clone();
-        Ok(Instance { subtask: task.subtask, source, chain, ports, upgrades })
+        Ok(Instance { subtask: task.subtask, source, chain, ports, upgrades, declared })
     }
 }
 
@@ -110,21 +127,25 @@ impl ChainCode {
         })
     }
 
-    fn fan(&self, fan: &Fan, site: &Site) -> Erased {
-        let branches = fan.branches.iter().map(|branch| match branch {
-            Branch::Member(index) => self.member(&self.members[*index], site),
+    fn fan(&self, fan: &Fan, site: &Site, declared: &mut Declarations) -> Erased {
+        let mut branch = |branch: &Branch| match branch {
+            Branch::Member(index) => self.member(&self.members[*index], site, declared),
             Branch::Port { exit, route: Route::Hash(router) } => router(exit),
             Branch::Port { exit, route: Route::Rebalance } => fan.carried.spread(exit),
             Branch::Port { exit, route: Route::Forward } => fan.carried.exit(exit),
-        });
-        fan.carried.fan_out(branches.collect())
+        };
+        let branches = fan.branches.iter().map(&mut branch).collect();
+        fan.carried.tap(&fan.tapped, fan.carried.fan_out(branches))
     }
 
-    fn member(&self, member: &Member, site: &Site) -> Erased {
-        (member.make)(site, self.fans(&member.outputs, site))
+    fn member(&self, member: &Member, site: &Site, declared: &mut Declarations) -> Erased {
+        let outputs = self.fans(&member.outputs, site, declared);
+        let stage = (member.make)(site, outputs);
+        declared.push((member.operator, site.metrics.take()));
+        stage
     }
 
-    fn fans(&self, outputs: &[Fan], site: &Site) -> Vec<Erased> {
-        outputs.iter().map(|fan| self.fan(fan, site)).collect()
+    fn fans(&self, outputs: &[Fan], site: &Site, declared: &mut Declarations) -> Vec<Erased> {
+        outputs.iter().map(|fan| self.fan(fan, site, declared)).collect()
     }
 }

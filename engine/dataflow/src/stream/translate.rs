@@ -11,15 +11,15 @@ use std::sync::Arc;
 use slackwater_core::checkpoint::{CheckpointConfig, INLINE};
 use slackwater_core::graph::{Edge, JobGraph, OperatorInfo, OperatorKind, TWO_PHASE, Vertex};
 use slackwater_core::id::VertexId;
-use slackwater_core::time::Clock;
 
 use super::env::Draft;
+use super::layout::Layout;
 use super::node::{Code, Exit, Node, Route};
 use super::open::{Branch, ChainCode, Fan, Member, PortCode, Way};
+use crate::operator::tap::Tapped;
 use crate::packet::ElementCodec;
 use crate::state::Upgrade;
 use crate::task::{Plan, PlanError, VertexCode};
-use crate::watermark::Quantum;
 
 /// Translates what has been declared.
 pub(super) fn translate(draft: &Draft) -> Result<Plan, PlanError> {
@@ -176,87 +176,6 @@ fn bad(message: String) -> PlanError {
     PlanError::BadGraph { message }
 }
 
-/// Who reads whom, and who shares a chain with whom.
-struct Layout<'a> {
-    draft: &'a Draft,
-    parallelism: Vec<u32>,
-    /// By operator and output: the operators that read it, each with the index of its input.
-    readers: Vec<Vec<Vec<(usize, usize)>>>,
-    /// By operator: its vertex.
-    vertex: Vec<u32>,
-    /// By vertex: its first operator.
-    heads: Vec<usize>,
-}
-
-impl<'a> Layout<'a> {
-    fn new(draft: &'a Draft, parallelism: Vec<u32>) -> Self {
-        let nodes = &draft.nodes;
-        let mut readers: Vec<Vec<Vec<_>>> =
-            nodes.iter().map(|node| vec![Vec::new(); node.outputs.len()]).collect();
-        for (reader, node) in nodes.iter().enumerate() {
-            for (input, link) in node.inputs.iter().enumerate() {
-                readers[link.from][link.output].push((reader, input));
-            }
-        }
-        let mut layout =
-            Self { draft, parallelism, readers, vertex: Vec::new(), heads: Vec::new() };
-        // An operator is declared behind what it reads: this order is topological.
-        for node in 0..nodes.len() {
-            let vertex = match layout.chained_to(node) {
-                Some(feeder) => layout.vertex[feeder],
-                None => {
-                    layout.heads.push(node);
-                    layout.heads.len() as u32 - 1
-                }
-            };
-            layout.vertex.push(vertex);
-        }
-        layout
-    }
-
-    /// The operator whose chain this one joins.
-    fn chained_to(&self, node: usize) -> Option<usize> {
-        match self.draft.nodes[node].inputs.as_slice() {
-            [link] if self.draft.chaining && matches!(link.route, Route::Forward) => {
-                let same = self.parallelism[link.from] == self.parallelism[node];
-                same.then_some(link.from)
-            }
-            _ => None,
-        }
-    }
-
-    /// The names of a chain, head first; branches in parentheses.
-    fn chain_name(&self, node: usize) -> String {
-        let name = &self.draft.nodes[node].name;
-        let behind = self.readers[node].iter().flatten();
-        let chained = behind.filter(|(reader, _)| self.chained_to(*reader) == Some(node));
-        let mut branches: Vec<_> = chained.map(|(reader, _)| self.chain_name(*reader)).collect();
-        match branches.len() {
-            0 => name.clone(),
-            1 => format!("{name} -> {}", branches.remove(0)),
-            _ => format!("{name} -> ({})", branches.join(", ")),
-        }
-    }
-
-    /// Which watermarks of this operator anything behind it can tell apart.
-    fn visible_from(&self, node: usize) -> Quantum {
-        if self.draft.clock == Clock::Processing {
-            return Quantum::NOTHING;
-        }
-        let mut reached = vec![false; self.draft.nodes.len()];
-        reached[node] = true;
-        let mut visible = Quantum::NOTHING;
-        // Readers stand behind what they read, so one pass reaches everything.
-        for (index, declared) in self.draft.nodes.iter().enumerate().skip(node) {
-            reached[index] |= declared.inputs.iter().any(|link| reached[link.from]);
-            if reached[index] {
-                visible = visible.and(declared.sees);
-            }
-        }
-        visible
-    }
-}
-
 /// The edges of all vertices, in the order of their senders and ports.
 #[derive(Default)]
 struct Edges {
@@ -286,51 +205,64 @@ impl Growing<'_> {
     fn enter(&mut self, head: usize) -> Result<Way, PlanError> {
         let node = &self.layout.draft.nodes[head];
         if let Code::Source(_) = node.code {
-            self.list(node);
-            return Ok(Way::Stream(self.fan(head, 0)?));
+            let number = self.list(node);
+            return Ok(Way::Stream(self.fan((head, number), 0)?));
         }
         if let Code::Connect(make) = &node.code {
-            self.list(node);
-            let outputs = self.fans(head)?;
+            let number = self.list(node);
+            let outputs = self.fans((head, number))?;
             return Ok(Way::Connected { make: make.clone(), outputs });
         }
         let link = &node.inputs[0];
         let carried = self.layout.draft.nodes[link.from].outputs[link.output].clone();
+        let number = self.next_number();
         let branches = vec![self.join(head)?];
-        Ok(Way::Stream(Fan { carried, branches }))
+        let tapped = Tapped { from: None, to: vec![number], dropped: false };
+        Ok(Way::Stream(Fan { carried, branches, tapped }))
     }
 
     /// Everything that reads an operator, by output.
-    fn fans(&mut self, node: usize) -> Result<Vec<Fan>, PlanError> {
-        let outputs = self.layout.draft.nodes[node].outputs.len();
+    fn fans(&mut self, node: (usize, u32)) -> Result<Vec<Fan>, PlanError> {
+        let outputs = self.layout.draft.nodes[node.0].outputs.len();
         (0..outputs).map(|output| self.fan(node, output)).collect()
     }
 
     /// Everything that reads one output: chained operators, sinks, edges.
-    fn fan(&mut self, node: usize, output: usize) -> Result<Fan, PlanError> {
+    fn fan(&mut self, (node, number): (usize, u32), output: usize) -> Result<Fan, PlanError> {
         let carried = self.layout.draft.nodes[node].outputs[output].clone();
-        let mut branches = Vec::new();
+        let (mut branches, mut to) = (Vec::new(), Vec::new());
         for &(reader, input) in &self.layout.readers[node][output] {
             branches.push(match self.layout.chained_to(reader) {
-                Some(_) => self.join(reader)?,
+                Some(_) => {
+                    to.push(self.next_number());
+                    self.join(reader)?
+                }
                 None => self.leave(node, output, (reader, input))?,
             });
         }
-        Ok(Fan { carried, branches })
+        // What stands beside the results and has no reader is dropped: late records.
+        let dropped = output > 0 && branches.is_empty();
+        let tapped = Tapped { from: Some(number), to, dropped };
+        Ok(Fan { carried, branches, tapped })
+    }
+
+    /// The number in the chain that the next operator gets.
+    fn next_number(&self) -> u32 {
+        self.out.operators.len() as u32
     }
 
     /// Takes an operator, and what is chained behind it, into the chain.
     fn join(&mut self, node: usize) -> Result<Branch, PlanError> {
         let declared = &self.layout.draft.nodes[node];
-        self.list(declared);
+        let number = self.list(declared);
         match &declared.code {
             Code::Sink(open) => {
                 let sink = PortCode::Sink { uid: declared.uid_or_name(), open: open.clone() };
                 Ok(Branch::Port { exit: self.port(sink, 1), route: Route::Forward })
             }
             Code::Stage(make) => {
-                let outputs = self.fans(node)?;
-                self.out.members.push(Member { make: make.clone(), outputs });
+                let outputs = self.fans((node, number))?;
+                self.out.members.push(Member { operator: number, make: make.clone(), outputs });
                 Ok(Branch::Member(self.out.members.len() - 1))
             }
             Code::Source(_) => unreachable!("a source reads no stream"),
@@ -375,7 +307,9 @@ impl Growing<'_> {
         Exit { port, receivers, max_parallelism: self.layout.draft.max_parallelism }
     }
 
-    fn list(&mut self, node: &Node) {
+    /// Lists an operator of the chain; gives its number.
+    fn list(&mut self, node: &Node) -> u32 {
+        let number = self.next_number();
         self.out.operators.push(OperatorInfo {
             kind: node.kind,
             name: node.name.clone(),
@@ -387,5 +321,6 @@ impl Growing<'_> {
         if node.uid.is_some() {
             self.out.upgrades.push(node.upgrade());
         }
+        number
     }
 }

@@ -227,7 +227,10 @@ where
     fn push_late(&mut self, cx: &mut Context<'_>) -> Step {
         let rows = std::mem::take(&mut self.late_out.rows);
         if rows > 0 {
-            cx.counts().late.set(cx.counts().late.get() + u64::from(rows));
+            cx.counts().late.add(u64::from(rows));
+            if let Some(own) = cx.counts().of_uid(&self.windowing.uid) {
+                own.late.add(u64::from(rows));
+            }
             if cx.wants(Detail::Flow) {
                 let (task, uid) = (cx.task(), self.windowing.uid.clone());
                 let watermark = self.late_out.watermark;

@@ -123,6 +123,7 @@ impl Connection {
         while let Some(frame) = next_frame(&*self.host, &self.config, reader).await? {
             let (head, body) = Head::decode(&frame).map_err(|error| error.to_string())?;
             let rows = self.on_head(head, |channel, lane| {
+                lane.counts.bytes_in.add(frame.len() as u64);
                 let decoded = lane.codec.decode(body);
                 decoded.map_err(|error| format!("channel {channel}: {error}"))
             })?;

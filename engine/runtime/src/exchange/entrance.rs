@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use slackwater_core::fact::Fact;
 use slackwater_core::id::{Attempt, ChannelId, JobEpoch, JobId, WorkerId};
+use slackwater_dataflow::operator::Counts;
 use slackwater_dataflow::packet::ElementCodec;
 use tokio::sync::Notify;
 
@@ -32,6 +33,8 @@ pub struct Inbound {
     pub codec: Arc<dyn ElementCodec>,
     /// How the receiving task learns of a loss.
     pub alarm: Rc<Alarm>,
+    /// What the receiving task counts.
+    pub counts: Arc<Counts>,
 }
 
 /// Takes the exchange connections of a worker.

@@ -125,13 +125,13 @@ impl Outbound {
         self.lane.is_open.get() && !self.has_room()
     }
 
-    /// Waits for credit and sends.
+    /// Waits for credit and sends; gives how many bytes that took, none without a frame.
     ///
     /// Cancel safe in that a packet is sent whole or not at all; one that was not is lost.
     ///
     /// # Errors
     /// If a value refuses to be serialized.
-    pub async fn send(&self, host: &dyn Host, packet: Packet) -> Result<(), CodecError> {
+    pub async fn send(&self, host: &dyn Host, packet: Packet) -> Result<usize, CodecError> {
         if !self.has_room() {
             if self.is_exhausted() && host.detail() >= Detail::Flow {
                 host.tell(Fact::CreditExhausted { task: self.task, channel: self.channel });
@@ -146,7 +146,7 @@ impl Outbound {
                 }
                 let delivered = inbox.deliver(*index, packet);
                 assert!(delivered, "a credit is a place in the receiver's queue");
-                Ok(())
+                Ok(0)
             }
             Target::Remote { link, codec } => self.frame(host, link, &**codec, packet),
         }
@@ -158,30 +158,31 @@ impl Outbound {
         link: &Link,
         codec: &dyn ElementCodec,
         packet: Packet,
-    ) -> Result<(), CodecError> {
+    ) -> Result<usize, CodecError> {
         let (epoch, attempt, channel) = (self.task.epoch, self.task.attempt, self.channel);
         let (head, body, rows) = match packet {
             Packet::Batch(batch) => {
                 let rows = batch.rows() as u32;
                 let head = Head::Batch { epoch, attempt, channel, rows };
-                let Some((head, batch)) = link.hand_over(head, batch) else { return Ok(()) };
+                let Some((head, batch)) = link.hand_over(head, batch) else { return Ok(0) };
                 (head, codec.encode(&batch)?, rows)
             }
             Packet::Signal(signal) => {
                 let head = Head::Signal { epoch, attempt, channel, signal };
                 if link.hand_over_signal(&head) {
-                    return Ok(());
+                    return Ok(0);
                 }
                 (head, Vec::new(), 0)
             }
         };
         let head = head.encode();
+        let bytes = head.len() + body.len();
         if host.detail() >= Detail::Flow {
-            let bytes = (head.len() + body.len()) as u32;
+            let bytes = bytes as u32;
             host.tell(Fact::FrameSent { task: self.task, channel, rows, bytes });
         }
         link.stage(head, body);
-        Ok(())
+        Ok(bytes)
     }
 
     /// Waits until the end of the channel, which must have been sent, has arrived: only then is

@@ -72,6 +72,7 @@ fn receiver(config: ExchangeConfig) -> Receiver {
     let entrance = Entrance::new(Arc::clone(&host), config);
     let (inbox, alarm) = (Inbox::new(2, config.credits), Rc::new(Alarm::default()));
     let inbound = |index| Inbound {
+        counts: Arc::default(),
         inbox: Rc::clone(&inbox),
         index,
         codec: codec(),

@@ -3,13 +3,16 @@
 //! in order by [`super::orders`]. Connections are [`super::door`]; the decisions are
 //! `slackwater_control::cluster`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use slackwater_control::checkpoint::{Acknowledge, Decline};
 use slackwater_control::cluster::{Cluster, Findings, JobView};
 use slackwater_control::job::{Report, RestoreFailed};
+use slackwater_control::metrics::Board;
 use slackwater_control::slots::OfferedWorker;
 use slackwater_core::fact::{Fact, JobStatus};
 use slackwater_core::graph::JobGraph;
@@ -54,6 +57,8 @@ pub(super) struct Desk {
     pub host: Arc<dyn Host>,
     programs: Arc<dyn Programs>,
     pub cluster: Cluster,
+    /// What the tasks measure.
+    pub board: Rc<RefCell<Board>>,
     /// The connection of each task manager that is registered now.
     pub links: BTreeMap<TaskManagerId, Link>,
     /// Where the jobs write, those that do.
@@ -87,6 +92,7 @@ impl Desk {
             host: Arc::clone(&leader.host),
             programs: Arc::clone(&leader.programs),
             cluster: Cluster::new(term.epoch),
+            board: Rc::clone(&term.board),
             links: BTreeMap::new(),
             lanes: BTreeMap::new(),
             places: Places::new(&leader.host, leader.store.as_ref(), config),
@@ -190,7 +196,7 @@ impl Desk {
 
     fn hear(&mut self, caller: u64, message: ToJobManager) {
         if !self.links.values().any(|link| link.caller == caller) {
-            let message = said(&message);
+            let message = told::said(&message);
             let cause = "its task manager's registration is over".to_owned();
             return self.host.tell(Fact::MessageFenced { message, cause });
         }
@@ -219,6 +225,7 @@ impl Desk {
         let found = self.links.iter().find(|(_, link)| link.caller == caller);
         let Some(id) = found.map(|(id, _)| id.clone()) else { return };
         self.links.remove(&id);
+        self.board.borrow_mut().forget(&id.0);
         let now = self.host.elapsed();
         let fenced_until = match end {
             SessionEnd::Silent(_) => now + self.fence_margin,
@@ -379,21 +386,4 @@ impl Desk {
 fn line(job: JobView, now: Duration) -> JobLine {
     let JobView { id, name, status, attempt, submitted, cause, .. } = job;
     JobLine { id, name, status, attempt, age: now.saturating_sub(submitted), cause }
-}
-
-fn said(message: &ToJobManager) -> String {
-    let task = message.task();
-    match message {
-        ToJobManager::Report(report) => format!("task {task} {}", report.status),
-        ToJobManager::Acknowledged { checkpoint, .. } => {
-            format!("acknowledgement of checkpoint {checkpoint} by task {task}")
-        }
-        ToJobManager::Declined { checkpoint, .. } => {
-            format!("refusal of checkpoint {checkpoint} by task {task}")
-        }
-        ToJobManager::SourceEnded { .. } => format!("end of source {task}"),
-        ToJobManager::RestoreFailed { checkpoint, .. } => {
-            format!("restore of checkpoint {checkpoint} by task {task} failed")
-        }
-    }
 }

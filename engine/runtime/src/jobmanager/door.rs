@@ -2,9 +2,12 @@
 //! Never touches the state of the cluster: it hands events to the desk and passes answers on.
 //! Who takes the events: [`super::desk`].
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slackwater_control::metrics::Board;
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::id::{JobEpoch, JobId, TaskManagerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +43,8 @@ pub(super) enum Standing {
 pub(super) struct Term {
     pub epoch: JobEpoch,
     pub events: mpsc::UnboundedSender<Event>,
+    /// Where what task managers measure is put down: nobody is woken by it.
+    pub board: Rc<RefCell<Board>>,
 }
 
 /// What the doors tell the desk.
@@ -134,7 +139,9 @@ impl Door {
         let caller = self.caller;
         term.tell(Event::Registered { caller, id, registration, outgoing });
         let (host, peer) = (Arc::clone(&self.host), caller_name);
-        let mut session = Session::new(host, End::Landlord, peer, conn, self.heartbeat);
+        let (board, clock, name) = (Rc::clone(&term.board), Arc::clone(&host), peer.clone());
+        let mut session = Session::new(host, End::Landlord, peer, conn, self.heartbeat)
+            .taking(move |told| board.borrow_mut().take(clock.elapsed(), &name, told));
         let end = session.run(said, |message| term.tell(Event::Said { caller, message })).await;
         term.tell(Event::Left { caller, end });
     }

@@ -77,7 +77,7 @@ impl Leader {
     /// Serves a term; says why it ended.
     async fn lead(&self, epoch: JobEpoch, reign: &Reign) -> String {
         let (events, received) = mpsc::unbounded_channel();
-        let term = Term { epoch, events };
+        let term = Term { epoch, events, board: Rc::default() };
         let desk = Desk::new(self, &term, reign.clone());
         let open = || drop(self.standing.send_replace(Standing::Leads(term.clone())));
         desk.run(received, open).await

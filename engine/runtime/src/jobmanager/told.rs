@@ -7,7 +7,7 @@ use slackwater_core::time::ProcessingTime;
 
 use super::desk::Desk;
 use crate::host::Host;
-use crate::wire::message::{Answer, ClockReading, Overview};
+use crate::wire::message::{Answer, ClockReading, Overview, ToJobManager};
 
 /// The wall time at which a host's clock stood at zero.
 pub(super) fn clock_zero(host: &dyn Host) -> ProcessingTime {
@@ -18,16 +18,46 @@ pub(super) fn clock_zero(host: &dyn Host) -> ProcessingTime {
 impl Desk {
     /// Jobs and task managers, with what they do.
     pub(super) fn tell_overview(&self) -> Answer {
-        let (jobs, task_managers) = self.cluster.overview();
+        let (jobs, mut task_managers) = self.cluster.overview();
+        let board = self.board.borrow();
+        for told in &mut task_managers {
+            told.heard = board.heard(&told.name);
+        }
         Answer::Overview(Box::new(Overview { clock: self.clock(), jobs, task_managers }))
     }
 
     /// All that is known of a job.
     pub(super) fn tell_job(&self, job: JobId) -> Answer {
-        Answer::Job(self.clock(), self.cluster.job(job).map(Box::new))
+        let mut detail = self.cluster.job(job).map(Box::new);
+        let board = self.board.borrow();
+        if let Some(detail) = &mut detail {
+            let attempt = detail.summary.attempt;
+            for task in &mut detail.tasks {
+                task.measured = board.measured(job, attempt, task.subtask).map(Box::new);
+            }
+        }
+        Answer::Job(self.clock(), detail)
     }
 
     fn clock(&self) -> ClockReading {
         ClockReading { zero: self.clock_zero, now: self.host.elapsed() }
+    }
+}
+
+/// What a message says, for whoever is told that it was fenced.
+pub(super) fn said(message: &ToJobManager) -> String {
+    let task = message.task();
+    match message {
+        ToJobManager::Report(report) => format!("task {task} {}", report.status),
+        ToJobManager::Acknowledged { checkpoint, .. } => {
+            format!("acknowledgement of checkpoint {checkpoint} by task {task}")
+        }
+        ToJobManager::Declined { checkpoint, .. } => {
+            format!("refusal of checkpoint {checkpoint} by task {task}")
+        }
+        ToJobManager::SourceEnded { .. } => format!("end of source {task}"),
+        ToJobManager::RestoreFailed { checkpoint, .. } => {
+            format!("restore of checkpoint {checkpoint} by task {task} failed")
+        }
     }
 }

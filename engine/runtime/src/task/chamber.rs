@@ -13,6 +13,7 @@ use slackwater_core::element::{Barrier, BarrierKind, LatencyMarker, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::time::ProcessingTime;
+use slackwater_dataflow::metric::Wait;
 use slackwater_dataflow::operator::{Context, Counts, OperatorError, Outputs, Progress, Step};
 use slackwater_dataflow::packet::Packet;
 use slackwater_dataflow::task::{AnySource, Chain, Sourced, TaskError};
@@ -27,7 +28,7 @@ use crate::host::Host;
 pub(super) struct Chamber {
     host: Arc<dyn Host>,
     execution: Execution,
-    counts: Rc<Counts>,
+    counts: Arc<Counts>,
     chain: Box<dyn Chain>,
     outlet: Outlet,
     outputs: Outputs,
@@ -58,7 +59,7 @@ enum Halt {
 
 impl Chamber {
     pub(super) fn new(
-        (host, execution, counts): (Arc<dyn Host>, Execution, Rc<Counts>),
+        (host, execution, counts): (Arc<dyn Host>, Execution, Arc<Counts>),
         chain: Box<dyn Chain>,
         outlet: Outlet,
         (orders, snapshots): (Rc<Mailbox>, Option<Snapshots>),
@@ -120,6 +121,21 @@ impl Chamber {
 
     pub(super) fn host(&self) -> &dyn Host {
         &*self.host
+    }
+
+    /// What the task counts.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The task waits for input from now on.
+    pub(super) fn is_idle(&self) {
+        self.counts.time.wait(Wait::Idle, self.host.elapsed());
+    }
+
+    /// The task goes on.
+    pub(super) fn works(&self) {
+        self.counts.time.resume(self.host.elapsed());
     }
 
     pub(super) fn task(&self) -> Execution {

@@ -77,19 +77,29 @@ async fn next_of_source(
         }
     }
     let sleep = chamber.leisure(Some(source)).map(|span| chamber.host().sleep(span));
-    let poll = poll_fn(|cx| match chamber.orders().poll_ready(cx) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending if silent => Poll::Pending,
-        Poll::Pending => chamber.poll_source(cx, source).map(Some),
+    let poll = poll_fn(|cx| {
+        // What is read now is work, though it began as a wait.
+        chamber.works();
+        let polled = match chamber.orders().poll_ready(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending if silent => Poll::Pending,
+            Poll::Pending => chamber.poll_source(cx, source).map(Some),
+        };
+        if polled.is_pending() {
+            chamber.is_idle();
+        }
+        polled
     });
-    match sleep {
+    let polled = match sleep {
         None => poll.await,
         Some(sleep) => tokio::select! {
             biased;
             () = sleep => None,
             sourced = poll => sourced,
         },
-    }
+    };
+    chamber.works();
+    polled
 }
 
 /// Does what the source has been told; whether the last checkpoint is complete.
@@ -183,7 +193,10 @@ impl Intake {
                     Poll::Ready(()) => Poll::Ready(None),
                     Poll::Pending => self.inbox.poll_take(cx).map(Some),
                 });
-                self.chamber.wait(leisure, next).await.flatten()
+                self.chamber.is_idle();
+                let waited = self.chamber.wait(leisure, next).await;
+                self.chamber.works();
+                waited.flatten()
             }
         };
         let Some((channel, packet)) = taken else { return Ok(()) };
@@ -237,6 +250,7 @@ impl Intake {
             }
         }
         accept(&self.chamber, &mut self.gate, (channel, packet), &mut self.merged);
+        self.chamber.counts().watermark.set(self.gate.watermark());
         let held = if before.is_some() { self.inbox.held() } else { 0 };
         if before.is_some() && self.gate.aligning() != before {
             self.inbox.release();
@@ -257,6 +271,7 @@ async fn pass_barrier(
 ) -> Result<(), Failure> {
     let (task, checkpoint) = (chamber.task(), barrier.checkpoint);
     let CheckpointTimes { alignment: took, held, .. } = times;
+    chamber.counts().aligned(took);
     chamber.tell(Fact::BarrierAligned { task, checkpoint, channels, held, took });
     let crossing = Crossing { barrier, times, ended: false };
     let passing = chamber.barrier(crossing, |chain, cx| {

@@ -53,7 +53,7 @@ pub struct Wires {
     /// What goes out: by edge, the channels in the order of their receivers.
     pub outputs: BTreeMap<u32, Vec<Outbound>>,
     /// What the task counts; whoever runs it tells them when it has ended, in whatever way.
-    pub counts: Rc<Counts>,
+    pub counts: Arc<Counts>,
     /// What the task is told while it runs.
     pub orders: Rc<Mailbox>,
     /// How it takes part in checkpoints. `None`: there are none, and a source that has read
@@ -92,8 +92,10 @@ pub async fn run(
     config: TaskConfig,
 ) -> Result<(), Failure> {
     let Wires { inputs, outputs, counts, orders, snapshots, halted } = wires;
-    let Instance { source, chain, ports, .. } = instance;
-    let outlet = Outlet::new(Arc::clone(&host), execution, (ports, outputs), source.is_some())?;
+    let Instance { source, chain, ports, declared, .. } = instance;
+    counts.declare(declared);
+    counts.time.begin(host.elapsed());
+    let outlet = Outlet::new((&host, execution, &counts), (ports, outputs), source.is_some())?;
     let seat = (host, execution, counts);
     let mut chamber = Chamber::new(seat, chain, outlet, (orders, snapshots), config);
     if halted {

@@ -10,7 +10,8 @@ use slackwater_core::element::{Barrier, Signal};
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_dataflow::connector::{ConnectorError, SinkContract};
-use slackwater_dataflow::operator::Outgoing;
+use slackwater_dataflow::metric::Wait;
+use slackwater_dataflow::operator::{Counts, Outgoing};
 use slackwater_dataflow::packet::{AnyBatch, Packet};
 use slackwater_dataflow::state::Fork;
 use slackwater_dataflow::task::{AnySink, Passed, Port, TaskError};
@@ -23,6 +24,7 @@ use crate::host::Host;
 pub(super) struct Outlet {
     host: Arc<dyn Host>,
     task: Execution,
+    counts: Arc<Counts>,
     exits: Vec<Exit>,
     /// What sinks keep as a barrier passes them.
     kept: Vec<Box<dyn Fork>>,
@@ -46,8 +48,7 @@ struct SinkExit {
 
 impl Outlet {
     pub(super) fn new(
-        host: Arc<dyn Host>,
-        task: Execution,
+        (host, task, counts): (&Arc<dyn Host>, Execution, &Arc<Counts>),
         (ports, mut outputs): (Vec<Port>, BTreeMap<u32, Vec<Outbound>>),
         is_source: bool,
     ) -> Result<Self, Failure> {
@@ -63,36 +64,41 @@ impl Outlet {
             }),
         };
         let exits = ports.into_iter().map(exit).collect::<Result<_, _>>()?;
-        Ok(Self { host, task, exits, kept: Vec::new(), is_source })
+        let (host, counts) = (Arc::clone(host), Arc::clone(counts));
+        Ok(Self { host, task, counts, exits, kept: Vec::new(), is_source })
     }
 
     /// Sends everything out, in order; empties `pending` and keeps its memory.
     pub(super) async fn send(&mut self, pending: &mut Vec<Outgoing>) -> Result<(), Failure> {
+        let Self { host, task, counts, exits, kept, is_source } = self;
+        let way = Way { host: &**host, counts, is_source: *is_source };
         for Outgoing { port, channel, packet } in pending.drain(..) {
-            match &mut self.exits[port as usize] {
+            match &mut exits[port as usize] {
                 Exit::Sink(exit) => match packet {
-                    Packet::Batch(batch) => exit.write(&*self.host, batch).await?,
+                    Packet::Batch(batch) => exit.write(&**host, batch).await?,
                     Packet::Signal(Signal::Latency(marker)) => {
-                        let millis = self.host.wall().millis_since(marker.sent);
-                        self.host.tell(Fact::LatencyMeasured { task: self.task, marker, millis });
+                        let now = host.wall();
+                        let own = counts.of_uid(exit.sink.uid());
+                        own.inspect(|own| own.measure(marker, now));
+                        let millis = now.millis_since(marker.sent);
+                        host.tell(Fact::LatencyMeasured { task: *task, marker, millis });
                     }
                     Packet::Signal(Signal::Barrier(barrier)) => {
-                        self.kept.extend(exit.barrier(&*self.host, self.task, barrier).await?);
+                        kept.extend(exit.barrier(&**host, *task, barrier).await?);
                     }
                     Packet::Signal(_) => {}
                 },
                 Exit::Channels(channels) => match (channel, packet) {
                     (None, Packet::Signal(signal)) => {
                         for outbound in channels {
-                            let packet = Packet::Signal(signal);
-                            send(&*self.host, self.is_source, outbound, packet).await?;
+                            way.send(outbound, Packet::Signal(signal)).await?;
                         }
                     }
                     (channel, packet) => {
                         let outbound = &channels[channel.unwrap_or(0) as usize];
                         let is_whole = channel.is_some() || channels.len() == 1;
                         assert!(is_whole, "a batch names its channel where there are several");
-                        send(&*self.host, self.is_source, outbound, packet).await?;
+                        way.send(outbound, packet).await?;
                     }
                 },
             }
@@ -241,19 +247,36 @@ impl SinkExit {
     }
 }
 
-async fn send(
-    host: &dyn Host,
+/// What every packet to another task passes.
+struct Way<'a> {
+    host: &'a dyn Host,
+    counts: &'a Counts,
     is_source: bool,
-    outbound: &Outbound,
-    packet: Packet,
-) -> Result<(), Failure> {
-    if is_source && outbound.is_exhausted() && host.detail() >= Detail::Flow {
-        let (task, channel) = (outbound.task(), outbound.channel());
-        host.tell(Fact::SourceBlocked { task, channel });
+}
+
+impl Way<'_> {
+    async fn send(&self, outbound: &Outbound, packet: Packet) -> Result<(), Failure> {
+        let Self { host, counts, is_source } = *self;
+        if is_source && outbound.is_exhausted() && host.detail() >= Detail::Flow {
+            let (task, channel) = (outbound.task(), outbound.channel());
+            host.tell(Fact::SourceBlocked { task, channel });
+        }
+        if let Packet::Batch(batch) = &packet {
+            counts.sent.add(batch.rows() as u64);
+        }
+        let waits = !outbound.has_room();
+        if waits {
+            counts.time.wait(Wait::Backpressured, host.elapsed());
+        }
+        let sent = outbound.send(host, packet).await;
+        if waits {
+            counts.time.resume(host.elapsed());
+        }
+        let bytes = sent.map_err(|error| Failure {
+            cause: format!("channel {}: {error}", outbound.channel()),
+            is_fatal: true,
+        })?;
+        counts.bytes_out.add(bytes as u64);
+        Ok(())
     }
-    let sent = outbound.send(host, packet).await;
-    sent.map_err(|error| Failure {
-        cause: format!("channel {}: {error}", outbound.channel()),
-        is_fatal: true,
-    })
 }

@@ -19,7 +19,7 @@ use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
 use crate::wire::message::{Admission, Registration, ToJobManager, ToTaskManager};
 use crate::wire::session::{End, Session};
-use crate::worker::{Seat, Worker, WorkerConfig, WorkerHandle};
+use crate::worker::{Meters, Seat, Worker, WorkerConfig, WorkerHandle};
 
 /// The measures of a task manager.
 #[derive(Clone, Debug)]
@@ -98,7 +98,9 @@ pub async fn run(
             newest = admission.epoch;
             let conn = (reader, writer);
             let (at, beat) = (Arc::clone(&host), admission.heartbeat);
-            let mut session = Session::new(at, End::Tenant, address, conn, beat);
+            let (clock, meters) = (Arc::clone(&host), crew.meters.clone());
+            let mut session = Session::new(at, End::Tenant, address, conn, beat)
+                .gathering(move || meters.report(clock.elapsed()));
             let cause = crew.serve(&*host, admission.epoch, &mut session).await?;
             let task_manager = TaskManagerId(host.name().to_owned());
             host.tell(Fact::JobManagerLost { task_manager, cause });
@@ -153,6 +155,8 @@ struct Crew {
     live: BTreeSet<Execution>,
     /// The newest attempt of each job with live tasks.
     attempts: BTreeMap<JobId, Deployed>,
+    /// What their tasks count.
+    meters: Meters,
 }
 
 /// An attempt, and the workers that run it.
@@ -171,13 +175,15 @@ impl Crew {
         let (tell, events) = mpsc::unbounded_channel();
         let (live, attempts) = (BTreeSet::new(), BTreeMap::new());
         let (workers, addresses) = (Vec::new(), Vec::new());
-        let mut crew = Self { workers, addresses, events, live, attempts };
+        let meters = Meters::default();
+        let mut crew = Self { workers, addresses, events, live, attempts, meters };
         let neighbours = Neighbours::default();
         for index in 0..config.workers.max(1) {
             let task_manager = TaskManagerId(host.name().to_owned());
             let id = WorkerId { task_manager, index };
             let programs = Arc::clone(programs);
-            let seat = Seat { id, neighbours: neighbours.clone() };
+            let meters = crew.meters.clone();
+            let seat = Seat { id, neighbours: neighbours.clone(), meters };
             let worker = Worker::start(host, seat, programs, config.worker, tell.clone());
             crew.workers.push(worker);
             // One after the other, so that the n-th worker to be ready is worker n.

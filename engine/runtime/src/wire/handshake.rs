@@ -14,7 +14,7 @@ use super::frame::{FRAME_MAX, FrameError, FrameReader, FrameWriter, split};
 use crate::host::{Conn, Host, within};
 
 /// The version of everything that this engine says on a connection.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 const MAGIC: [u8; 4] = *b"SLKW";
 const HELLO_MAX: usize = 64 << 10;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::fact::Fact;
+use slackwater_core::measure::TaskMeasures;
 use tokio::sync::mpsc;
 
 use super::frame::{FrameReader, FrameWriter};
@@ -71,8 +72,8 @@ pub enum End {
 /// What a frame carries.
 #[derive(Serialize, Deserialize)]
 enum Spoken<M> {
-    /// A heartbeat: how many frames of the peer this side has heard.
-    Beat { heard: u64 },
+    /// A heartbeat: how many frames of the peer this side has heard, and what a tenant has measured.
+    Beat { heard: u64, measures: Vec<TaskMeasures> },
     /// Something to say.
     Message(M),
 }
@@ -94,6 +95,10 @@ pub struct Session {
     confirmed: (u64, Duration),
     /// When the frames were sent that it has not confirmed.
     unconfirmed: VecDeque<Duration>,
+    /// What goes along with each heartbeat.
+    gather: Box<dyn FnMut() -> Vec<TaskMeasures>>,
+    /// Who takes what came along with one.
+    take: Box<dyn FnMut(Vec<TaskMeasures>)>,
 }
 
 impl Session {
@@ -118,7 +123,24 @@ impl Session {
             beaten: now,
             confirmed,
             unconfirmed,
+            gather: Box::new(Vec::new),
+            take: Box::new(drop),
         }
+    }
+
+    /// Lets this go along with each heartbeat: measures that nobody waits for, and whose loss nobody
+    /// notices, so that they need no message of their own.
+    #[must_use]
+    pub fn gathering(mut self, gather: impl FnMut() -> Vec<TaskMeasures> + 'static) -> Self {
+        self.gather = Box::new(gather);
+        self
+    }
+
+    /// Hands over what comes along with each heartbeat of the peer.
+    #[must_use]
+    pub fn taking(mut self, take: impl FnMut(Vec<TaskMeasures>) + 'static) -> Self {
+        self.take = Box::new(take);
+        self
     }
 
     /// Sends what comes out of `outgoing` and hands over what arrives, until either side ends.
@@ -193,8 +215,9 @@ impl Session {
                 hand_over(message);
                 Ok(())
             }
-            Spoken::Beat { heard } => {
+            Spoken::Beat { heard, measures } => {
                 self.confirm(heard)?;
+                (self.take)(measures);
                 match self.end {
                     End::Landlord => self.beat().await,
                     End::Tenant => Ok(()),
@@ -231,7 +254,8 @@ impl Session {
 
     async fn beat(&mut self) -> Result<(), SessionEnd> {
         self.beaten = self.host.elapsed();
-        self.say(&Spoken::<()>::Beat { heard: self.heard.0 }).await
+        let measures = (self.gather)();
+        self.say(&Spoken::<()>::Beat { heard: self.heard.0, measures }).await
     }
 
     async fn say<M: Serialize>(&mut self, spoken: &Spoken<M>) -> Result<(), SessionEnd> {

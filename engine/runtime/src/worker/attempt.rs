@@ -232,7 +232,7 @@ impl Supervised {
     /// Runs a task to its one final status; whether it has finished.
     async fn run(self, wired: WiredTask) -> bool {
         let WiredTask { execution, wires, alarm } = wired;
-        let (counts, orders) = (Rc::clone(&wires.counts), Rc::clone(&wires.orders));
+        let (counts, orders) = (Arc::clone(&wires.counts), Rc::clone(&wires.orders));
         let guarded = AssertUnwindSafe(self.work(execution, wires)).catch_unwind();
         let ended = tokio::select! {
             biased;
@@ -246,6 +246,7 @@ impl Supervised {
             })),
         };
         orders.close();
+        counts.time.end(self.report.host.elapsed());
         self.report.host.tell(Fact::TaskCounted {
             task: execution,
             records_in: counts.records_in.get(),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use slackwater_core::id::{ChannelId, Execution, Subtask, WorkerId};
+use slackwater_dataflow::operator::Counts;
 use slackwater_dataflow::task::Plan;
 
 use crate::deployment::{Deployment, Placed};
@@ -45,6 +46,7 @@ struct Receiving {
     channels: Vec<ChannelId>,
     inputs: Vec<u32>,
     alarm: Rc<Alarm>,
+    counts: Arc<Counts>,
 }
 
 /// Makes every channel of this worker's tasks.
@@ -74,12 +76,13 @@ pub(super) fn wire(
         let inputs = is_fed.then(|| (Rc::clone(&end.inbox), end.inputs.clone()));
         let alarm = Rc::clone(&end.alarm);
         let execution = key.execution(subtask);
+        site.seat.meters.begin(execution, Arc::clone(&end.counts));
         tasks.push(WiredTask {
             execution,
             wires: Wires {
                 inputs,
                 outputs,
-                counts: Rc::default(),
+                counts: Arc::clone(&end.counts),
                 orders: Mailbox::new(),
                 snapshots: site.snapshots.cloned(),
                 halted: deployment.restore.as_ref().is_some_and(|point| point.halted),
@@ -140,7 +143,8 @@ impl Wiring<'_> {
             }
         }
         let inbox = Inbox::new(channels.len(), self.site.config.credits);
-        Receiving { inbox, channels, inputs, alarm: Rc::new(Alarm::default()) }
+        let counts = Arc::new(Counts::of(self.plan.graph.vertex(subtask.vertex)));
+        Receiving { inbox, channels, inputs, alarm: Rc::new(Alarm::default()), counts }
     }
 
     /// The channels out of a task, by edge.
@@ -177,7 +181,7 @@ impl Wiring<'_> {
     }
 
     fn route(&self, placed: &Placed) -> Route {
-        let Seat { id: from, neighbours } = self.site.seat.clone();
+        let Seat { id: from, neighbours, .. } = self.site.seat.clone();
         let (to, address) = (placed.worker.clone(), placed.address.clone());
         Route { key: self.key, from, to, address, neighbours }
     }
@@ -194,6 +198,7 @@ impl Wiring<'_> {
                         index: number,
                         codec: Arc::clone(&self.plan.codecs[channel.edge as usize]),
                         alarm: Rc::clone(&end.alarm),
+                        counts: Arc::clone(&end.counts),
                     };
                     inbound.insert(*channel, lane);
                 }
