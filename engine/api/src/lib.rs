@@ -55,7 +55,7 @@ pub use slackwater_dataflow as dataflow;
 /// ```
 pub mod prelude {
     pub use serde::{Deserialize, Serialize};
-    pub use slackwater_connect::{csv, generate, log, series, ticks};
+    pub use slackwater_connect::{csv, generate, log, series, socket, ticks};
     pub use slackwater_core::Data;
     pub use slackwater_core::checkpoint::CheckpointConfig;
     pub use slackwater_core::graph::Restart;

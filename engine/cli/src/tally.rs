@@ -79,9 +79,9 @@ impl Tally {
             Fact::SinkPrepared { uid, rows, .. } => {
                 *counts.written.entry(uid.0).or_default() += rows;
             }
-            Fact::RecordSkipped { rows, cause, .. } => {
+            Fact::RecordSkipped { uid, rows, cause, .. } => {
                 counts.skipped += rows;
-                counts.last_skipped = cause;
+                counts.last_skipped = format!("{uid}: {cause}");
             }
             Fact::RecordLate { rows, .. } => counts.late += u64::from(rows),
             Fact::PointWritten { .. } => counts.points += 1,

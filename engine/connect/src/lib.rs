@@ -8,6 +8,7 @@ pub mod influx;
 pub mod log;
 mod request;
 pub mod series;
+pub mod socket;
 pub mod ticks;
 
 #[cfg(test)]

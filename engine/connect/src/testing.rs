@@ -1,9 +1,11 @@
 //! What the tests of this crate share: a host whose clock jumps to the end of every sleep, and an
 //! opening of a connector on any host. Never waits. The real host's own tests are in `runtime`.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,17 +19,73 @@ use slackwater_runtime::host::{
     Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain, outside,
 };
 use slackwater_runtime::store::StoreError;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-/// A host with a clock and randomness and nothing else.
+/// A host with a clock and randomness, and peers that follow a script.
+#[derive(Clone)]
 pub(crate) struct Clockwork {
     started_ms: i64,
     gone_ms: Arc<AtomicU64>,
     seed: u64,
+    peers: Arc<Mutex<VecDeque<Peer>>>,
+    told: Arc<Mutex<Vec<(Duration, Fact)>>>,
+}
+
+/// Whom a connection reaches.
+#[derive(Clone, Debug)]
+pub(crate) enum Peer {
+    /// Nobody.
+    Refuses(io::ErrorKind),
+    /// One that says this, and then stays, or ends the connection.
+    Says(Vec<u8>, bool),
+}
+
+impl Peer {
+    async fn answer(self) -> io::Result<Conn> {
+        match self {
+            Self::Refuses(kind) => Err(kind.into()),
+            Self::Says(bytes, true) => {
+                let said = io::Cursor::new(bytes).chain(Silent);
+                Ok(Box::new(tokio::io::join(said, tokio::io::sink())))
+            }
+            Self::Says(bytes, false) => {
+                Ok(Box::new(tokio::io::join(io::Cursor::new(bytes), tokio::io::sink())))
+            }
+        }
+    }
+}
+
+/// Says nothing and does not go.
+struct Silent;
+
+impl AsyncRead for Silent {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
 }
 
 impl Clockwork {
     pub(crate) fn at(started_ms: i64, seed: u64) -> Arc<dyn Host> {
-        Arc::new(Self { started_ms, gone_ms: Arc::default(), seed })
+        Self::with(started_ms, seed, [])
+    }
+
+    /// With these peers, one for each connection; who connects once more waits for ever.
+    pub(crate) fn with(
+        started_ms: i64,
+        seed: u64,
+        peers: impl IntoIterator<Item = Peer>,
+    ) -> Arc<Self> {
+        let peers = Arc::new(Mutex::new(peers.into_iter().collect()));
+        Arc::new(Self { started_ms, gone_ms: Arc::default(), seed, peers, told: Arc::default() })
+    }
+
+    /// What was told, each with the time since the start.
+    pub(crate) fn told(&self) -> Vec<(Duration, Fact)> {
+        self.told.lock().expect("whole").clone()
     }
 }
 
@@ -51,7 +109,10 @@ impl Host for Clockwork {
         RandomStream::named(self.seed, stream)
     }
     fn connect(&self, _: &str, _: Duration) -> LocalFuture<io::Result<Conn>> {
-        unreachable!("a clockwork has no network")
+        match self.peers.lock().expect("whole").pop_front() {
+            Some(peer) => Box::pin(peer.answer()),
+            None => Box::pin(std::future::pending()),
+        }
     }
     fn listen(&self, _: u16) -> LocalFuture<io::Result<Box<dyn Listener>>> {
         unreachable!("a clockwork has no network")
@@ -69,16 +130,14 @@ impl Host for Clockwork {
     fn spawn_worker(&self, _: &str, _: WorkerMain) -> TaskHandle {
         unreachable!("a clockwork has no workers")
     }
-    fn tell(&self, _: Fact) {}
+    fn tell(&self, fact: Fact) {
+        self.told.lock().expect("whole").push((self.elapsed(), fact));
+    }
     fn detail(&self) -> Detail {
         Detail::Off
     }
     fn arc(&self) -> Arc<dyn Host> {
-        Arc::new(Self {
-            started_ms: self.started_ms,
-            gone_ms: Arc::clone(&self.gone_ms),
-            seed: self.seed,
-        })
+        Arc::new(self.clone())
     }
 }
 

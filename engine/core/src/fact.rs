@@ -229,6 +229,10 @@ facts! {
     SourceIdle = "source.idle" { task: Execution, uid: Uid }
     /// A source speaks again.
     SourceActive = "source.active" { task: Execution, uid: Uid }
+    /// A source has reached what it reads from.
+    SourceConnected = "source.connected" { task: Execution, uid: Uid, address: String }
+    /// A source cannot reach what it reads from, for the `tries`-th time in a row, or no longer; it will try again.
+    SourceDisconnected = "source.disconnected" { task: Execution, uid: Uid, tries: u32, cause: String }
     /// A source stopped reading because a channel has no credit.
     SourceBlocked = "source.blocked" { task: Execution, channel: ChannelId }
     /// A bounded source has read everything.
@@ -255,7 +259,7 @@ facts! {
     RecordLate = "record.late" { task: Execution, uid: Uid, rows: u32, watermark: EventTime }
     /// What an operator still held in open windows when its task ended.
     WindowsOpen = "window.open" { task: Execution, uid: Uid, records: u64 }
-    /// Records could not be read and were skipped by request; `cause` is that of the last.
+    /// Records could not be read and were skipped by request; `cause` is that of one of them.
     RecordSkipped = "record.skipped" { task: Execution, uid: Uid, rows: u64, cause: String }
     /// A latency marker arrived at the end of its way, `millis` after it was sent.
     LatencyMeasured = "latency.measured" { task: Execution, marker: LatencyMarker, millis: i64 }

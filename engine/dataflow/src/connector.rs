@@ -167,8 +167,8 @@ pub trait SourceReader {
     /// If a position cannot be: the input is shorter, or another one.
     fn seek(&mut self, positions: &[Position]) -> Result<(), ConnectorError>;
 
-    /// How many malformed records were skipped by request since the last call, and the last
-    /// reason. Told as a fact.
+    /// How many malformed records were skipped by request since the last call, and the reason for
+    /// one of them. Told as a fact.
     fn take_skipped(&mut self) -> Option<(u64, String)> {
         None
     }
