@@ -1,5 +1,5 @@
 //! The engine's verbs as a library: `run`, `plan`, `list`, `cancel`, `savepoint`,
-//! `stop`, `series`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
+//! `stop`, `series`, `cluster`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
 //! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use slackwater_dataflow::task::Programs;
 
+pub mod cluster;
 pub mod exit;
 pub mod local;
 pub mod node;
@@ -41,10 +42,13 @@ pub enum Verb {
     Savepoint(savepoint::SavepointArgs),
     /// End a job of a cluster with a savepoint to go on from
     Stop(savepoint::StopArgs),
+    /// Start or stop a cluster of this machine in the background: `cluster start --workers 2`
+    #[command(subcommand)]
+    Cluster(cluster::ClusterVerb),
     /// Run a job manager in this process until Ctrl-C
     #[command(name = "jobmanager")]
     JobManager(node::JobManagerArgs),
-    /// Run a task manager in this process until Ctrl-C
+    /// Run a task manager in this process until Ctrl-C; start or stop one of `cluster start`
     #[command(name = "taskmanager")]
     TaskManager(node::TaskManagerArgs),
     /// Read back what a local run has stored
@@ -59,7 +63,11 @@ impl Verb {
             Self::Run(args) => !args.local,
             Self::Savepoint(args) => args.look.is_none(),
             Self::List(_) | Self::Cancel(_) | Self::Stop(_) => true,
-            Self::Plan(_) | Self::JobManager(_) | Self::TaskManager(_) | Self::Series(_) => false,
+            Self::Plan(_)
+            | Self::Cluster(_)
+            | Self::JobManager(_)
+            | Self::TaskManager(_)
+            | Self::Series(_) => false,
         }
     }
 
@@ -76,8 +84,12 @@ impl Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match &verb {
         Verb::Run(args) if args.cluster().is_none() => run::run(args, programs),
+        Verb::Cluster(verb) => cluster::execute(verb),
         Verb::JobManager(args) => node::job_manager(args, programs),
-        Verb::TaskManager(args) => node::task_manager(args, programs),
+        Verb::TaskManager(args) => match &args.act {
+            Some(verb) => cluster::one(verb),
+            None => node::task_manager(args, programs),
+        },
         Verb::Series(verb) => series::execute(verb),
         asks => remote::at_this_terminal(asks, &*programs),
     }

@@ -17,8 +17,9 @@ use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig, JobMana
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
+use crate::cluster::TaskManagerVerb;
 use crate::exit::{Exit, Failure};
-use crate::remote::from_here;
+use crate::remote::{default_address, from_here};
 use crate::rest;
 
 /// The arguments of `jobmanager`.
@@ -52,12 +53,16 @@ pub struct JobManagerArgs {
 
 /// The arguments of `taskmanager`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct TaskManagerArgs {
+    /// What to do with one of the background, instead of running one here
+    #[command(subcommand)]
+    pub act: Option<TaskManagerVerb>,
     /// The name to register under; unique in its cluster
     #[arg(long, value_name = "NAME", default_value = "tm-1")]
     pub name: String,
     /// Where the job manager listens; several, parted by commas, if there are standbys
-    #[arg(long, value_name = "HOST:PORT", default_value_t = format!("jm:{}", jobmanager::PORT))]
+    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
     pub job_manager: String,
     /// How many slots to offer, each with a thread of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]

@@ -22,6 +22,7 @@ use slackwater_runtime::wire::handshake::Handshake;
 use slackwater_runtime::wire::message::JobLine;
 
 use crate::Verb;
+use crate::cluster::surroundings;
 use crate::exit::{Exit, Failure};
 use crate::run::RunArgs;
 
@@ -30,9 +31,10 @@ const NOBODY_LEADS: Duration = Duration::from_secs(30);
 /// How long to wait before asking again who leads.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// The address of a cluster's job manager, unless it is told.
+/// The address of a cluster's job manager, unless it is told: what the shell says, or this machine.
 pub(crate) fn default_address() -> String {
-    format!("jm:{}", jobmanager::PORT)
+    let told = surroundings("SLACKWATER_JOB_MANAGER").and_then(|told| told.into_string().ok());
+    told.unwrap_or_else(|| format!("localhost:{}", jobmanager::PORT))
 }
 
 /// Where the cluster is.
