@@ -6,7 +6,9 @@ use crate::api::{Api, Asked};
 use crate::ask;
 use crate::reply::{Called, Trouble, ok};
 use crate::route::Call;
-use crate::{checkpoints, cluster, detail, disposal, jobs, operators, savepoints, vertices};
+use crate::{
+    checkpoints, cluster, detail, disposal, jobs, metrics, operators, savepoints, vertices,
+};
 
 /// Answers a call.
 pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
@@ -14,7 +16,12 @@ pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::Config => ok(&cluster::config()),
         Call::JobManagerConfig | Call::JobsJobManagerConfig => ok(&cluster::settings(&api.config)),
         Call::DataSets => ok(&serde_json::json!({ "dataSets": [] })),
-        Call::JobsMetrics => ok(&serde_json::json!([])),
+        Call::JobsMetrics => metrics::jobs(api, asked).await,
+        Call::JobManagerMetrics => ok(&metrics::job_manager(&ask::overview(api).await?, asked)),
+        Call::TaskManagersMetrics => {
+            ok(&metrics::task_managers(&ask::overview(api).await?, asked)?)
+        }
+        Call::TaskManagerMetrics => ok(&metrics::task_manager(&ask::overview(api).await?, asked)?),
         Call::Overview => ok(&cluster::overview(&ask::overview(api).await?)),
         Call::TaskManagers => ok(&cluster::task_managers(&ask::overview(api).await?)),
         Call::TaskManager => {
@@ -54,6 +61,13 @@ async fn of_job(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::Checkpoint => checkpoints::one(job, asked)?,
         Call::CheckpointPart => checkpoints::part(job, vertices::find(job, asked)?, asked)?,
         Call::Vertex => of_vertex(vertices::vertex)?,
+        Call::JobMetrics => metrics::job(job, asked),
+        Call::VertexMetrics => metrics::of_vertex(job, vertices::find(job, asked)?, asked),
+        Call::Watermarks => of_vertex(metrics::watermarks)?,
+        Call::Backpressure => of_vertex(metrics::backpressure)?,
+        Call::SubtasksMetrics => metrics::of_all_subtasks(job, vertices::find(job, asked)?, asked)?,
+        Call::SubtaskMetrics => metrics::of_subtask(job, vertices::find(job, asked)?, asked)?,
+        Call::Subtask => vertices::one_subtask(job, vertices::find(job, asked)?, asked)?,
         Call::SubtaskTimes => of_vertex(vertices::subtask_times)?,
         Call::VertexTaskManagers => of_vertex(vertices::task_managers)?,
         Call::Job => detail::job(job),

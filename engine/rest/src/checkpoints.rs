@@ -284,14 +284,8 @@ fn summary(mut numbers: Vec<i64>) -> Value {
         });
     };
     let avg = numbers.iter().sum::<i64>() / numbers.len() as i64;
-    let quantile = |part: f64| {
-        // Linear between the two neighbours at part * (n + 1), as Flink's statistics estimate it.
-        let place = (part * (numbers.len() + 1) as f64).clamp(1.0, numbers.len() as f64);
-        let (below, share) = (place.floor() as usize, place.fract());
-        let low = numbers[below - 1] as f64;
-        let high = numbers[below.min(numbers.len() - 1)] as f64;
-        low + share * (high - low)
-    };
+    let sorted: Vec<f64> = numbers.iter().map(|number| *number as f64).collect();
+    let quantile = |part| crate::readings::quantile(&sorted, part);
     json!({
         "min": min, "max": max, "avg": avg,
         "p50": quantile(0.5), "p90": quantile(0.9), "p95": quantile(0.95),

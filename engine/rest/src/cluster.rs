@@ -9,6 +9,7 @@ use slackwater_core::fact::JobStatus;
 use slackwater_runtime::wire::message::Overview;
 
 use crate::api::RestConfig;
+use crate::clock::Times;
 use crate::reply::Trouble;
 
 /// What we call ourselves where Flink says its version.
@@ -61,14 +62,15 @@ pub(crate) fn overview(told: &Overview) -> Value {
 
 /// `/taskmanagers`.
 pub(crate) fn task_managers(told: &Overview) -> Value {
-    let all: Vec<Value> = told.task_managers.iter().map(line).collect();
+    let all: Vec<Value> =
+        told.task_managers.iter().map(|own| line(Times(told.clock), own)).collect();
     json!({ "taskmanagers": all })
 }
 
 /// `/taskmanagers/:name`.
 pub(crate) fn task_manager(told: &Overview, name: &str) -> Option<Value> {
     let found = told.task_managers.iter().find(|task_manager| task_manager.name == name)?;
-    let mut value = line(found);
+    let mut value = line(Times(told.clock), found);
     let mut jobs = found.holders.clone();
     jobs.dedup();
     let held = jobs.iter().map(|job| {
@@ -94,7 +96,7 @@ pub(crate) fn unknown(name: &str) -> Trouble {
     Trouble(StatusCode::INTERNAL_SERVER_ERROR, errors)
 }
 
-fn line(told: &TaskManagerView) -> Value {
+fn line(times: Times, told: &TaskManagerView) -> Value {
     let address = told.workers.first().map_or("", String::as_str);
     let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     json!({
@@ -102,7 +104,8 @@ fn line(told: &TaskManagerView) -> Value {
         "path": address,
         "dataPort": port.unwrap_or(UNKNOWN),
         "jmxPort": UNKNOWN,
-        "timeSinceLastHeartbeat": UNKNOWN,
+        // A moment, for all its name.
+        "timeSinceLastHeartbeat": told.heard.map_or(UNKNOWN, |heard| times.at(heard)),
         "slotsNumber": told.slots,
         "freeSlots": told.free,
         "assignedTasks": told.tasks.iter().map(|(_, tasks)| tasks).sum::<u32>(),

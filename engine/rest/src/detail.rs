@@ -1,5 +1,5 @@
 //! All of one job: its vertices, its plan, its settings, its failures, its end.
-//! Never invents what is not measured: such numbers are marked incomplete, as Flink marks them.
+//! Never invents what is not measured: sums that lack a task are marked incomplete, as Flink's are.
 //! A vertex alone is in [`crate::vertices`], checkpoints in [`crate::checkpoints`].
 
 use std::collections::BTreeMap;
@@ -190,23 +190,6 @@ pub(crate) fn accumulators() -> Value {
         "job-accumulators": [],
         "user-task-accumulators": [],
         "serialized-user-task-accumulators": {},
-    })
-}
-
-/// What nobody has measured, marked as Flink marks it.
-pub(crate) fn unmeasured() -> Value {
-    json!({
-        "read-bytes": 0,
-        "read-bytes-complete": false,
-        "write-bytes": 0,
-        "write-bytes-complete": false,
-        "read-records": 0,
-        "read-records-complete": false,
-        "write-records": 0,
-        "write-records-complete": false,
-        "accumulated-backpressured-time": NEVER,
-        "accumulated-idle-time": NEVER,
-        "accumulated-busy-time": "NaN",
     })
 }
 

@@ -11,9 +11,10 @@ use slackwater_core::time::EventTime;
 use crate::ask::Job;
 use crate::vertices::{measured, vertex_id};
 
-/// An operator's id as 32 hex digits: its vertex, and its number there from 1.
+/// An operator's id as 32 hex digits: its vertex, and its number there; the first one's
+/// is its vertex's.
 pub(crate) fn operator_id(vertex: &Vertex, number: usize) -> String {
-    format!("{:08x}{:08x}{:016x}", vertex.id.0 + 1, number + 1, 0)
+    format!("{:08x}{:08x}{:016x}", vertex.id.0 + 1, number, 0)
 }
 
 /// `/jobs/:id/operators`: in the order of the graph.

@@ -16,8 +16,8 @@ use slackwater_core::time::span_millis;
 use crate::api::Asked;
 use crate::ask::Job;
 use crate::clock::NEVER;
-use crate::detail::unmeasured;
 use crate::jobs::{TASK_STATES, task_state};
+use crate::readings::{Io, aggregated};
 use crate::reply::Trouble;
 
 /// A vertex's id as 32 hex digits, as Flink's are: its number, from 1, in the first eight.
@@ -55,14 +55,16 @@ pub(crate) fn line(job: &Job, vertex: &Vertex) -> Value {
         "end-time": end,
         "duration": duration,
         "tasks": counts,
-        "metrics": unmeasured(),
+        "metrics": io(job, vertex, &tasks).value(),
     })
 }
 
 /// `/jobs/:id/vertices/:vertex`.
 pub(crate) fn vertex(job: &Job, vertex: &Vertex) -> Value {
+    let tasks = tasks(job, vertex);
     let subtasks: Vec<Value> =
-        tasks(job, vertex).iter().map(|(index, task)| subtask(job, *index, *task)).collect();
+        tasks.iter().map(|(index, task)| subtask(job, vertex, *index, *task)).collect();
+    let each: Vec<Io> = tasks.iter().map(|task| io(job, vertex, &[*task])).collect();
     json!({
         "id": vertex_id(vertex.id),
         "name": vertex.name,
@@ -70,8 +72,23 @@ pub(crate) fn vertex(job: &Job, vertex: &Vertex) -> Value {
         "maxParallelism": job.detail.graph.max_parallelism,
         "now": job.times.now(),
         "subtasks": subtasks,
-        "aggregated": { "metrics": {}, "status-duration": {} },
+        "aggregated": { "metrics": aggregated(&each), "status-duration": {} },
     })
+}
+
+/// `/jobs/:id/vertices/:vertex/subtasks/:index`.
+pub(crate) fn one_subtask(job: &Job, vertex: &Vertex, asked: &Asked<'_>) -> Result<Value, Trouble> {
+    let index = subtask_index(vertex, asked)?;
+    let found = tasks(job, vertex).into_iter().find(|(number, _)| *number == index);
+    Ok(subtask(job, vertex, index, found.and_then(|(_, task)| task)))
+}
+
+/// The subtask that the path names.
+pub(crate) fn subtask_index(vertex: &Vertex, asked: &Asked<'_>) -> Result<u32, Trouble> {
+    let index: u32 = asked.parameter("subtaskindex")?;
+    let is_there = index < vertex.parallelism;
+    let why = format!("subtask {index} of vertex {}", vertex_id(vertex.id));
+    is_there.then_some(index).ok_or_else(|| Trouble::not_found(&why))
 }
 
 /// `/jobs/:id/vertices/:vertex/subtasktimes`.
@@ -110,16 +127,17 @@ pub(crate) fn task_managers(job: &Job, vertex: &Vertex) -> Value {
         let counts = counts(job, tasks);
         let (start, end, duration) = span(job, tasks);
         let address = tasks.iter().find_map(|(_, task)| task.map(|task| &task.address));
+        let each: Vec<Io> = tasks.iter().map(|task| io(job, vertex, &[*task])).collect();
         json!({
             "endpoint": address,
             "status": whole(&counts),
             "start-time": start,
             "end-time": end,
             "duration": duration,
-            "metrics": unmeasured(),
+            "metrics": io(job, vertex, tasks).value(),
             "status-counts": counts,
             "taskmanager-id": name,
-            "aggregated": { "metrics": {}, "status-duration": {} },
+            "aggregated": { "metrics": aggregated(&each), "status-duration": {} },
         })
     };
     json!({
@@ -142,8 +160,26 @@ fn tasks<'a>(job: &'a Job, vertex: &Vertex) -> Vec<(u32, Option<&'a TaskView>)> 
 /// What is known of how the tasks of a vertex fare, by subtask; those that have not said anything are
 /// left out.
 pub(crate) fn measured<'a>(job: &'a Job, vertex: &Vertex) -> Vec<&'a Measured> {
-    let tasks = tasks(job, vertex).into_iter().filter_map(|(_, task)| task);
-    tasks.filter_map(|task| task.measured.as_deref()).collect()
+    of_subtasks(job, vertex).into_iter().filter_map(|(_, task)| task).collect()
+}
+
+/// The same with the number of each subtask, and `None` for one that has not said anything.
+pub(crate) fn of_subtasks<'a>(job: &'a Job, vertex: &Vertex) -> Vec<(u32, Option<&'a Measured>)> {
+    let measured = |task: Option<&'a TaskView>| task.and_then(|task| task.measured.as_deref());
+    tasks(job, vertex).into_iter().map(|(index, task)| (index, measured(task))).collect()
+}
+
+fn io(job: &Job, vertex: &Vertex, tasks: &[(u32, Option<&TaskView>)]) -> Io {
+    let measured = |task: &TaskView| {
+        // The last words of a task that has ended may still be on their way.
+        task.measured.as_deref().is_some_and(|told| told.newest.ended || over(task).is_none())
+    };
+    let told = tasks.iter().map(|(_, task)| {
+        let task = (*task)?;
+        task.measured.as_deref().map(|told| (told, measured(task)))
+    });
+    let told: Vec<_> = told.collect();
+    Io::of(&job.detail.graph, vertex, &told)
 }
 
 fn counts(job: &Job, tasks: &[(u32, Option<&TaskView>)]) -> BTreeMap<&'static str, u32> {
@@ -180,7 +216,7 @@ fn over(task: &TaskView) -> Option<Duration> {
     task.since.get(&task.status).copied().filter(|_| is_over)
 }
 
-fn subtask(job: &Job, index: u32, task: Option<&TaskView>) -> Value {
+fn subtask(job: &Job, vertex: &Vertex, index: u32, task: Option<&TaskView>) -> Value {
     let (start, end, duration) = span(job, &[(index, task)]);
     let now = job.times.0.now;
     let mut lasted = BTreeMap::new();
@@ -199,7 +235,7 @@ fn subtask(job: &Job, index: u32, task: Option<&TaskView>) -> Value {
         "start-time": start,
         "end-time": end,
         "duration": duration,
-        "metrics": unmeasured(),
+        "metrics": io(job, vertex, &[(index, task)]).value(),
         "taskmanager-id": task.map(|task| &task.task_manager),
         "status-duration": lasted,
         "start_time": start,
