@@ -63,6 +63,7 @@ pub mod prelude {
     pub use slackwater_core::point::{FieldValue, Point};
     pub use slackwater_core::program::Program;
     pub use slackwater_core::time::{Clock, EventTime, mins, ms, secs};
+    pub use slackwater_dataflow::metric::{Counter, Meter, Metrics};
     pub use slackwater_dataflow::operator::co_process::{KeyedCoProcess, KeyedContext};
     pub use slackwater_dataflow::stream::{
         Catalog, Connected, Env, Keyed, Settings, Stream, StreamSink, WindowOut, Windowed, union,

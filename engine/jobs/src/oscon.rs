@@ -203,18 +203,25 @@ fn test_data(
 
 /// The three sensors of a sawtooth.
 fn of_phases(sawtooth: &Stream<(EventTime, f64)>) -> Stream<Reading> {
-    let temp = sawtooth.map(|(at, phase)| Reading::of("temp", at, phase)).named("assignKey(temp)");
-    let pressure = sawtooth
-        .map(|(at, phase)| (at, (phase * TAU).sin()))
-        .named("sineWave")
-        .map(|(at, value)| Reading::of("pressure", at, value))
-        .named("assignKey(pressure)");
-    let door = sawtooth
-        .map(|(at, phase)| (at, if phase > 0.4 { 1.0 } else { 0.0 }))
-        .named("squareWave")
-        .map(|(at, value)| Reading::of("door", at, value))
-        .named("assignKey(door)");
+    let temp = assign_key("temp", sawtooth);
+    let sine = sawtooth.map(|(at, phase)| (at, (phase * TAU).sin())).named("sineWave");
+    let pressure = assign_key("pressure", &sine);
+    let square = sawtooth.map(|(at, phase)| (at, if phase > 0.4 { 1.0 } else { 0.0 }));
+    let door = assign_key("door", &square.named("squareWave"));
     union([&temp, &pressure, &door])
+}
+
+/// The readings of one sensor, counted: how many, and how many by the second (walkthrough W33).
+fn assign_key(key: &'static str, values: &Stream<(EventTime, f64)>) -> Stream<Reading> {
+    let open = move |metrics: &Metrics| {
+        let (datapoints, throughput) = (metrics.counter("datapoints"), metrics.meter("throughput"));
+        move |(at, value)| {
+            datapoints.inc();
+            throughput.mark();
+            Reading::of(key, at, value)
+        }
+    };
+    values.map_with(open).named(&format!("assignKey({key})"))
 }
 
 fn ticks(settings: &mut Settings, slowdown: u32) -> Result<ticks::Ticks, PlanError> {

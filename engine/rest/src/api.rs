@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use slackwater_core::id::TriggerId;
@@ -55,6 +55,8 @@ pub(crate) struct Asked<'a> {
     query: &'a str,
     /// Its body.
     pub body: &'a [u8],
+    /// What kinds of answer it takes, if it says so.
+    pub accept: Option<&'a str>,
 }
 
 impl Api {
@@ -85,7 +87,8 @@ impl Api {
             return trouble.into();
         }
         let query = head.uri.query().unwrap_or_default();
-        let asked = Asked { path: parameters, query, body };
+        let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        let asked = Asked { path: parameters, query, body, accept };
         call(self, found, &asked).await.unwrap_or_else(Reply::from)
     }
 

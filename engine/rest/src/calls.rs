@@ -7,7 +7,8 @@ use crate::ask;
 use crate::reply::{Called, Trouble, ok};
 use crate::route::Call;
 use crate::{
-    checkpoints, cluster, detail, disposal, jobs, metrics, operators, savepoints, vertices,
+    checkpoints, cluster, detail, disposal, jobs, metrics, operators, prometheus, savepoints,
+    vertices,
 };
 
 /// Answers a call.
@@ -17,6 +18,7 @@ pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::JobManagerConfig | Call::JobsJobManagerConfig => ok(&cluster::settings(&api.config)),
         Call::DataSets => ok(&serde_json::json!({ "dataSets": [] })),
         Call::JobsMetrics => metrics::jobs(api, asked).await,
+        Call::Prometheus => prometheus::scrape(api, asked).await,
         Call::JobManagerMetrics => ok(&metrics::job_manager(&ask::overview(api).await?, asked)),
         Call::TaskManagersMetrics => {
             ok(&metrics::task_managers(&ask::overview(api).await?, asked)?)

@@ -14,6 +14,7 @@ mod disposal;
 mod jobs;
 mod metrics;
 mod operators;
+mod prometheus;
 mod readings;
 mod reply;
 mod route;

@@ -2,13 +2,17 @@
 //! Never adds up what was not measured: a subtask that has not said anything yet counts nothing.
 //! A call of our own, for a dashboard; what Flink tells of vertices is in [`crate::vertices`].
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use slackwater_control::metrics::Measured;
 use slackwater_core::graph::{OperatorInfo, OperatorKind, Vertex};
-use slackwater_core::measure::OperatorMeasures;
+use slackwater_core::id::VertexId;
+use slackwater_core::measure::{Declared, DeclaredKind, OperatorMeasures};
 use slackwater_core::time::EventTime;
 
 use crate::ask::Job;
+use crate::readings::quantile;
 use crate::vertices::{measured, vertex_id};
 
 /// An operator's id as 32 hex digits: its vertex, and its number there; the first one's
@@ -62,5 +66,59 @@ fn line(vertex: &Vertex, (number, told): (usize, &OperatorInfo), tasks: &[&Measu
         "busy": share(|task| task.shares().busy),
         "backpressured": share(|task| task.shares().backpressured),
         "idle": tasks.iter().map(|task| task.shares().idle).min(),
+        "declared": declared(number, tasks),
+        "latencies": latencies(number, tasks),
     })
+}
+
+/// What the program counts: in all, by the second, and of each subtask.
+fn declared(number: usize, tasks: &[&Measured]) -> Value {
+    let of = |task: &Measured| Some(task.newest.operators.get(number)?.declared.clone());
+    let Some(first) = tasks.iter().find_map(|task| of(task)) else { return json!([]) };
+    // Every subtask declares the same: one program opens them all.
+    let line = |(place, known): (usize, &Declared)| {
+        let own = tasks.iter().filter_map(|task| {
+            let count = of(task)?.get(place)?.count;
+            Some((task.newest.task.subtask.index, count, task.declared_rate(number, place)))
+        });
+        let own: Vec<(u32, u64, f64)> = own.collect();
+        json!({
+            "name": known.name,
+            "kind": match known.kind {
+                DeclaredKind::Counter => "counter",
+                DeclaredKind::Meter => "meter",
+            },
+            "count": own.iter().map(|(_, count, _)| count).sum::<u64>(),
+            "per-second": own.iter().map(|(_, _, rate)| rate).sum::<f64>(),
+            "subtasks": own.iter().map(|(subtask, count, rate)| {
+                json!({ "subtask": subtask, "count": count, "per-second": rate })
+            }).collect::<Vec<_>>(),
+        })
+    };
+    first.iter().enumerate().map(line).collect()
+}
+
+/// How long records take from each source to here, over all subtasks, in milliseconds.
+fn latencies(number: usize, tasks: &[&Measured]) -> Value {
+    let mut by_source = BTreeMap::<VertexId, (u64, Vec<f64>)>::new();
+    for own in tasks.iter().filter_map(|task| task.newest.operators.get(number)) {
+        for told in &own.latencies {
+            let (count, recent) = by_source.entry(told.source).or_default();
+            *count += told.count;
+            recent.extend(told.recent.iter().map(|millis| f64::from(*millis)));
+        }
+    }
+    let line = |(source, (count, mut recent)): (VertexId, (u64, Vec<f64>))| {
+        recent.sort_unstable_by(f64::total_cmp);
+        let part = |part| (!recent.is_empty()).then(|| quantile(&recent, part));
+        json!({
+            "source": vertex_id(source),
+            "count": count,
+            "p50": part(0.5),
+            "p95": part(0.95),
+            "p99": part(0.99),
+            "max": recent.last(),
+        })
+    };
+    by_source.into_iter().map(line).collect()
 }

@@ -28,6 +28,7 @@ macro_rules! calls {
 
 calls! {
     GET "/overview" Overview false,
+    GET "/metrics" Prometheus false,
     GET "/config" Config false,
     GET "/jobs" Jobs false,
     GET "/jobs/overview" JobsOverview false,

@@ -12,8 +12,9 @@ use slackwater_core::key::Key;
 
 use super::env::Env;
 use super::keyed::Keyed;
-use super::node::{Code, Link, Node, Route, carried, erase, reveal};
+use super::node::{Code, Erased, Link, Node, Route, carried, erase, reveal};
 use crate::connector::{Sink, SinkContract, TwoPhaseSink};
+use crate::metric::Metrics;
 use crate::operator::BoxStage;
 use crate::operator::filter::Filter;
 use crate::operator::flat_map::FlatMap;
@@ -105,6 +106,49 @@ impl<T: Data> Stream<T> {
         })
     }
 
+    /// As [`Stream::map`], with what the operator counts for people: `open` is called once for each
+    /// subtask, declares counters and meters, and gives the function. They are shown for each subtask,
+    /// are no part of state, and begin at zero in every attempt.
+    ///
+    /// ```
+    /// use slackwater_dataflow::harness::Harness;
+    /// let mut h = Harness::new(|numbers| numbers.map_with(|metrics| {
+    ///     let datapoints = metrics.counter("datapoints");
+    ///     move |n: i64| {
+    ///         datapoints.inc();
+    ///         n * 10
+    ///     }
+    /// }));
+    /// h.element(1, 3).element(2, 4);
+    /// assert_eq!(h.output(), [30, 40]);
+    /// ```
+    #[track_caller]
+    pub fn map_with<U, F>(&self, open: impl Fn(&Metrics) -> F + Send + Sync + 'static) -> Stream<U>
+    where
+        U: Data,
+        F: FnMut(T) -> U + 'static,
+    {
+        self.opened("map", move |metrics, next: BoxStage<U>| {
+            erase::<T>(Map::new(open(metrics), next))
+        })
+    }
+
+    /// As [`Stream::flat_map`], with what the operator counts: see [`Stream::map_with`].
+    #[track_caller]
+    pub fn flat_map_with<U, I, F>(
+        &self,
+        open: impl Fn(&Metrics) -> F + Send + Sync + 'static,
+    ) -> Stream<U>
+    where
+        U: Data,
+        I: IntoIterator<Item = U> + 'static,
+        F: FnMut(T) -> I + 'static,
+    {
+        self.opened("flat_map", move |metrics, next: BoxStage<U>| {
+            erase::<T>(FlatMap::new(open(metrics), next))
+        })
+    }
+
     /// Walks over the stream with one state, which starts as `init`. The operator runs as one
     /// subtask, because one state can be in one place only; by key see [`Keyed::scan`].
     ///
@@ -126,7 +170,7 @@ impl<T: Data> Stream<T> {
         F: FnMut(&mut S, T) -> U + Clone + Send + Sync + 'static,
     {
         let id = Uid::from(uid);
-        let mut node = self.operator::<U>(uid, move |next| {
+        let mut node = self.operator::<U>(uid, move |_, next| {
             erase::<T>(Scan::new(&id, init.clone(), f.clone(), next))
         });
         node.uid = Some(uid.into());
@@ -210,7 +254,16 @@ impl<T: Data> Stream<T> {
     fn stateless<U: Data>(
         &self,
         name: &str,
-        make: impl Fn(BoxStage<U>) -> super::node::Erased + Send + Sync + 'static,
+        make: impl Fn(BoxStage<U>) -> Erased + Send + Sync + 'static,
+    ) -> Stream<U> {
+        self.opened(name, move |_, next| make(next))
+    }
+
+    #[track_caller]
+    fn opened<U: Data>(
+        &self,
+        name: &str,
+        make: impl Fn(&Metrics, BoxStage<U>) -> Erased + Send + Sync + 'static,
     ) -> Stream<U> {
         Stream::of_node(&self.env, self.env.add(self.operator(name, make)), 0)
     }
@@ -219,7 +272,7 @@ impl<T: Data> Stream<T> {
     fn operator<U: Data>(
         &self,
         name: &str,
-        make: impl Fn(BoxStage<U>) -> super::node::Erased + Send + Sync + 'static,
+        make: impl Fn(&Metrics, BoxStage<U>) -> Erased + Send + Sync + 'static,
     ) -> Node {
         Node {
             kind: OperatorKind::Operator,
@@ -235,7 +288,9 @@ impl<T: Data> Stream<T> {
             states: Vec::new(),
             formerly: Vec::new(),
             rules: Vec::new(),
-            code: Code::Stage(Arc::new(move |_, mut outputs| make(reveal(outputs.remove(0))))),
+            code: Code::Stage(Arc::new(move |site, mut outputs| {
+                make(&site.metrics, reveal(outputs.remove(0)))
+            })),
         }
     }
 }
