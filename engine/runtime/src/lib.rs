@@ -6,6 +6,7 @@ pub mod client;
 pub mod deployment;
 pub mod exchange;
 pub mod host;
+pub mod http;
 pub mod jobmanager;
 pub mod local;
 pub mod store;
