@@ -53,6 +53,7 @@ fn typed(lines: &[String]) -> Action {
     let line = |text: &String| Line {
         step: "golden".into(),
         text: text.clone(),
+        to_control: false,
         with: None,
         keep: Some("it".into()),
         job: "job".into(),

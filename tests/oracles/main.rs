@@ -5,6 +5,7 @@
 mod lasting;
 mod runs;
 mod saved;
+mod told;
 
 use std::time::Duration;
 
@@ -59,6 +60,7 @@ fn cases() -> Vec<Case> {
     .into_iter()
     .chain(cases_of_checkpoints())
     .chain(cases_of_savepoints())
+    .chain(cases_of_the_control_stream())
     .collect()
 }
 
@@ -176,6 +178,23 @@ fn cases_of_savepoints() -> impl Iterator<Item = Case> {
         good: saved::waves(),
         wrong,
         args,
+    })
+}
+
+/// The oracle of what was told on the control stream.
+fn cases_of_the_control_stream() -> impl Iterator<Item = Case> {
+    let cases: [(&str, Wrong); _] = [
+        ("amplified", told::an_amplitude_that_a_restart_forgets),
+        ("amplified.lost", told::an_amplitude_that_no_checkpoint_held),
+        ("amplified.deaf", told::a_last_word_that_nobody_hears),
+        ("amplified.missing", told::a_reading_that_is_not_amplified),
+    ];
+    cases.into_iter().map(|(journal, wrong)| Case {
+        journal,
+        check: "amplified",
+        good: told::amplified(),
+        wrong,
+        args: Args::default().with_span("within", ms(5)),
     })
 }
 

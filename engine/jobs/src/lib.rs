@@ -4,6 +4,7 @@
 
 use slackwater::prelude::*;
 
+pub mod amplifier;
 pub mod flights;
 pub mod ledger;
 pub mod oscon;

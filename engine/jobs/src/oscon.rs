@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use slackwater::prelude::*;
 
+use crate::amplifier::amplify;
 use crate::survival::{self, Contract, DEMO_RESTARTS};
 
 /// What a sensor said.
@@ -25,7 +26,7 @@ impl Reading {
         Self { key: key.to_owned(), at, value }
     }
 
-    fn point(&self, series: &str) -> Point {
+    pub(crate) fn point(&self, series: &str) -> Point {
         Point::new(series, &self.key, self.at, [("value", self.value.into())])
     }
 }
@@ -38,7 +39,7 @@ const LOG_BOUND: std::time::Duration = secs(1);
 /// The demo in one job. Settings: `wave` (steps of the sawtooth), `bad_phase` (what becomes of a
 /// restored step that this wave does not have: `refuse` or `wrap`), `time` (`event` or
 /// `processing`), `every`, `jitter`, `slowdown`, `until`, `parallelism` of the sums, `chaining`,
-/// `tag`, `db`; `sink` (`idempotent`, `two_phase` or `naive`); `checkpoint` (a span or `off`, the
+/// `tag`, `db`; `control` (the address of a server of lines such as `pressure 2`: amplifies); `sink` (`idempotent`, `two_phase` or `naive`); `checkpoint` (a span or `off`, the
 /// default), `storage`, `restarts`, `restart_delay`, `latency`.
 ///
 /// # Errors
@@ -236,7 +237,8 @@ fn ticks(settings: &mut Settings, slowdown: u32) -> Result<ticks::Ticks, PlanErr
     Ok(if until.is_zero() { ticks } else { ticks.until(until) })
 }
 
-/// The readings go to the series `sensors`, their sums by the second to `summedSensors`.
+/// The readings go to the series `sensors`, their sums by the second to `summedSensors`, and if there
+/// is a control server, amplified as it says, to `amplifiedSensors`.
 fn store_and_sum(
     env: &Env,
     settings: &mut Settings,
@@ -269,7 +271,7 @@ fn store_and_sum(
     contract
         .write(&sums.late, "late-sensors-sink", late.at(&db).tagged(&tag))
         .parallelism(parallelism);
-    Ok(())
+    amplify(env, settings, sensors, (contract, &db, &tag), parallelism)
 }
 
 fn survive_and_chain(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {

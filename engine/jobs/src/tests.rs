@@ -1,6 +1,8 @@
 //! The plans of the demo jobs: names, tasks, parallelism, and what is refused.
 //! Nothing runs here: the scenarios and the command line run them. The jobs are in [`super`].
 
+use std::collections::BTreeMap;
+
 use slackwater::core::graph::{JobGraph, Partition};
 use slackwater::prelude::*;
 
@@ -37,6 +39,25 @@ fn the_demo_job_has_the_demos_operators_and_runs_them_apart_when_asked() {
     assert_eq!((apart.slots(), apart.max_parallelism), (1, 8));
     let chained = plan("oscon", &[]).expect("a plan");
     assert!(chained.vertices.len() < apart.vertices.len());
+}
+
+#[test]
+fn a_control_server_adds_three_operators_and_changes_no_other() {
+    let operators = |settings: &[(&str, &str)]| {
+        let graph = plan("oscon", settings).expect("a plan");
+        let all = graph.vertices.iter().flat_map(|v| &v.operators).cloned();
+        all.map(|operator| (operator.name.clone(), operator)).collect::<BTreeMap<_, _>>()
+    };
+    let plain = operators(&[]);
+    let mut controlled = operators(&[("control", "localhost:9999")]);
+    for name in ["control", "amplifier", "amplified-sensors-sink"] {
+        assert!(controlled.remove(name).is_some(), "{name}");
+    }
+    assert_eq!(controlled, plain);
+    let graph = plan("oscon", &[("control", "localhost:9999")]).expect("a plan");
+    let amplifier = graph.vertices.iter().find(|v| v.operators[0].name == "amplifier");
+    let inputs = graph.inputs(amplifier.expect("it begins a chain").id);
+    assert_eq!(inputs.map(|(_, edge)| edge.input).collect::<Vec<_>>(), [0, 0, 0, 1]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::journal::{Entry, NodeIndex};
 use crate::scenario::values::Arg;
 use slackwater_core::time::parse_span;
 
+mod amplified;
 mod archive;
 mod calm_output;
 mod census;
@@ -330,6 +331,7 @@ impl Broken {
 
 /// Every check there is.
 pub const CHECKS: &[Check] = &[
+    amplified::CHECK,
     calm_output::CHECK,
     census::BEHIND,
     census::CHECK,

@@ -48,6 +48,7 @@ pub(super) fn mains(document: &Document, memory: &Memory) -> Vec<(String, Main)>
         let program = document.job.0.first().map_or("", |job| job.program.get_ref().as_str());
         let line = |text: String| Line {
             step: name.clone(),
+            to_control: false,
             with: step::with(document, &text, None),
             keep: prints_a_path(&text).then(|| format!("{name}/{SAVEPOINT}")),
             text: text.replace(&format!("${SAVEPOINT}"), &format!("${name}/{SAVEPOINT}")),

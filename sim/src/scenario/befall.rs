@@ -69,6 +69,7 @@ pub(super) fn nodes_of(role: Role, cluster: &Cluster) -> u32 {
         Role::JobManager => number(&cluster.job_managers),
         Role::SeriesDatabase => 1,
         Role::Log => u32::from(cluster.log),
+        Role::Control => u32::from(cluster.control),
         Role::Any => number(&cluster.task_managers) + number(&cluster.job_managers),
         Role::Standby => number(&cluster.job_managers).saturating_sub(1),
         Role::Leader | Role::Sender | Role::Receiver => 1,
@@ -160,6 +161,9 @@ fn check_target(
         if nodes == 0 {
             let message = match role {
                 Role::Standby => "nobody stands by: add `job_managers = 2` to [cluster]",
+                Role::Control => {
+                    "the cluster has no control server: add `control = true` to [cluster]"
+                }
                 _ => "the cluster has no log: add `log = true` to [cluster]",
             };
             return Err(Mistake::new(file, part.name.span(), message));
@@ -212,7 +216,8 @@ pub(super) fn check_sweep(
 }
 
 fn node_names(cluster: &Cluster) -> Vec<String> {
-    let roles = [Role::JobManager, Role::TaskManager, Role::SeriesDatabase, Role::Log];
+    use Role::{Control, JobManager, Log, SeriesDatabase, TaskManager};
+    let roles = [JobManager, TaskManager, SeriesDatabase, Log, Control];
     let of = |role| (0..nodes_of(role, cluster)).map(move |number| node_name(role, number));
     roles.into_iter().flat_map(of).collect()
 }
@@ -228,6 +233,7 @@ pub(super) fn called(role: Role, touched_by: Option<&str>, of: &str) -> String {
         Role::JobManager => "job_manager",
         Role::SeriesDatabase => "series_database",
         Role::Log => "log",
+        Role::Control => "control",
         Role::Any => "any",
     };
     match touched_by {
@@ -239,11 +245,12 @@ pub(super) fn called(role: Role, touched_by: Option<&str>, of: &str) -> String {
 
 /// The node of a role with this number, from 0.
 pub(super) fn node_name(role: Role, number: u32) -> String {
-    use crate::world::cluster::{DATABASE, LOG, job_manager_node};
+    use crate::world::cluster::{CONTROL, DATABASE, LOG, job_manager_node};
     match role {
         Role::JobManager => job_manager_node(number + 1),
         Role::SeriesDatabase => DATABASE.to_owned(),
         Role::Log => LOG.to_owned(),
+        Role::Control => CONTROL.to_owned(),
         Role::TaskManager => format!("tm-{}", number + 1),
         Role::Any => called(role, None, "node"),
         Role::Leader | Role::Standby | Role::Sender | Role::Receiver => called(role, None, ""),

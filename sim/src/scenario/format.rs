@@ -12,6 +12,7 @@ use serde_spanned::Spanned;
 
 use super::calm::CalmPart;
 use super::fault::{FaultPart, SweepPart};
+use super::found::Found;
 use super::obligation::SometimesPart;
 pub use super::role::Role;
 use super::step::{StepPart, Submit};
@@ -176,6 +177,8 @@ pub struct Cluster {
     pub credits: Option<Spanned<u32>>,
     /// Whether there is a partitioned log beside the database.
     pub log: bool,
+    /// Whether there is a control server, which steps can speak to.
+    pub control: bool,
     /// The chance that a task lets another go first: explores interleavings.
     pub shuffle: Option<f64>,
 }
@@ -357,28 +360,6 @@ pub enum Simplify {
 pub enum Same {
     /// The same check breaks, at the same probe.
     Verdict,
-}
-
-/// `found = { seed = …, commit = …, on = …, fixed = … }`: where a file of a failure comes from.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Found {
-    /// The seed that failed.
-    #[schemars(with = "String")]
-    pub seed: Spanned<String>,
-    /// The file it is a seed of, if that is not the base.
-    #[serde(default)]
-    pub file: Option<String>,
-    /// The commit at which it failed.
-    #[serde(default)]
-    pub commit: Option<String>,
-    /// The day.
-    #[serde(default)]
-    #[schemars(with = "serde_json::Value")]
-    pub on: Option<toml::value::Datetime>,
-    /// The commit that mended it.
-    #[serde(default)]
-    pub fixed: Option<String>,
 }
 
 /// `[report]`.

@@ -14,6 +14,7 @@ mod draw;
 mod drawn;
 pub mod fault;
 pub mod format;
+pub mod found;
 mod inside;
 mod known;
 mod luck;

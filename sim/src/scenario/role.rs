@@ -18,6 +18,8 @@ pub enum Role {
     SeriesDatabase,
     /// `log`.
     Log,
+    /// `control`.
+    Control,
     /// Any job manager or task manager.
     Any,
     /// The job manager that leads at that time.

@@ -185,7 +185,7 @@ fn bare(cell: &Cell, seed: u64, cluster: Cluster, since: Duration) -> World {
     }
     world = world.shuffle(part.shuffle.unwrap_or(0.0));
     world = cluster.on(world);
-    let roles = [Role::JobManager, Role::SeriesDatabase, Role::Log];
+    let roles = [Role::JobManager, Role::SeriesDatabase, Role::Log, Role::Control];
     let nodes = roles.into_iter().flat_map(|role| {
         (0..befall::nodes_of(role, part)).map(move |number| befall::node_name(role, number))
     });
@@ -260,6 +260,9 @@ pub(super) fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Clust
     }
     if let Some(credits) = &part.credits {
         cluster.task_manager.worker.exchange.credits = *credits.get_ref();
+    }
+    if part.control {
+        cluster = cluster.control();
     }
     match part.log {
         true => cluster.log(MemoryLog::default()),

@@ -53,9 +53,21 @@ pub struct StepPart {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub keep: Option<Spanned<String>>,
+    /// Whom it is said to instead of the command line.
+    #[serde(default)]
+    #[schemars(with = "Option<To>")]
+    pub to: Option<Spanned<To>>,
     /// Of a `run`: what the job is called, and which version and settings it has.
     #[serde(default)]
     pub job: Option<StepJob>,
+}
+
+/// `to = "control"`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum To {
+    /// The control server: whoever listens to it is told the line.
+    Control,
 }
 
 /// `exit = 8`, or `exit = [0, 8]`.
@@ -175,6 +187,10 @@ pub(super) fn check(
                 return Err(Mistake::new(file, part.run.span(), message).help(Some(help)));
             }
         }
+        if let Some(to) = part.to.as_ref().filter(|_| !document.cluster.control) {
+            let message = "the cluster has no control server: add `control = true` to [cluster]";
+            return Err(Mistake::new(file, to.span(), message));
+        }
         if let Some(verb) = verb(file, part)? {
             let run = runs(file, part, person::given(verb, line.with.as_ref()), programs)?;
             if !run.is_empty() {
@@ -207,6 +223,7 @@ fn line_of(document: &Document, part: &StepPart) -> Line {
     Line {
         step: text(&part.name),
         text: typed.clone(),
+        to_control: part.to.is_some(),
         with: with(document, typed, own),
         keep: part.keep.as_ref().map(text),
         job: called.unwrap_or_else(|| "job".to_owned()),
@@ -235,6 +252,9 @@ pub(super) fn with(
 
 /// What is typed, read as the binary reads it; nothing if it is a mistake that the step expects.
 fn verb(file: &File, part: &StepPart) -> Result<Option<Verb>, Mistake> {
+    if part.to.is_some() {
+        return Ok(None);
+    }
     let (typed, span) = (part.run.get_ref(), part.run.span());
     let mistake = |message: String| Err(Mistake::new(file, span.clone(), message));
     match slackwater_cli::typed(&typed.replace('$', "")) {

@@ -10,6 +10,7 @@ use slackwater_connect::log;
 pub use slackwater_connect::log::MemoryLog;
 use slackwater_connect::series;
 pub use slackwater_connect::series::MemoryStore;
+use slackwater_connect::socket;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::JobId;
 use slackwater_core::program::Program;
@@ -32,6 +33,8 @@ pub const STORE: &str = "file:///slackwater";
 pub const DATABASE: &str = "db";
 /// The node of the partitioned log.
 pub const LOG: &str = "log";
+/// The node of the control server: what one says to it, all who listen are told.
+pub const CONTROL: &str = "control";
 /// The node from which jobs are submitted and cancelled.
 pub const CLIENT: &str = "client";
 
@@ -55,6 +58,8 @@ pub struct Cluster {
     pub store: MemoryStore,
     /// The disk of the partitioned log, if there is one.
     pub log: Option<MemoryLog>,
+    /// Whether there is a control server.
+    pub control: bool,
 }
 
 impl Cluster {
@@ -69,6 +74,7 @@ impl Cluster {
             task_managers: 1,
             store: MemoryStore::default(),
             log: None,
+            control: false,
         }
     }
 
@@ -98,11 +104,17 @@ impl Cluster {
         self
     }
 
+    /// A control server beside the database.
+    #[must_use]
+    pub fn control(self) -> Self {
+        Self { control: true, ..self }
+    }
+
     /// Puts the cluster into a world, each role on a node of its own.
     #[must_use]
     pub fn on(self, world: World) -> World {
-        let Self { programs, job_manager, job_managers, task_manager, task_managers, store, log } =
-            self;
+        let Self { programs, job_manager, job_managers, task_manager, task_managers, .. } = self;
+        let Self { store, log, control, .. } = self;
         let world = (1..=job_managers).fold(world, |world, number| {
             let main = run_job_manager(job_manager.clone(), Arc::clone(&programs));
             world.node(job_manager_node(number), main)
@@ -116,6 +128,7 @@ impl Cluster {
             Some(log) => world.node(LOG, run_log(log)),
             None => world,
         };
+        let world = if control { world.node(CONTROL, run_control()) } else { world };
         world.idle_node(CLIENT)
     }
 }
@@ -166,6 +179,13 @@ fn run_log(log: MemoryLog) -> Main {
     Arc::new(move |host| {
         let running = log::serve(Arc::clone(&host), log::PORT, log.clone());
         Box::pin(async move { report(&*host, "partitioned log", running.await) })
+    })
+}
+
+fn run_control() -> Main {
+    Arc::new(move |host| {
+        let running = socket::server::serve(Arc::clone(&host), socket::server::PORT);
+        Box::pin(async move { report(&*host, "control server", running.await) })
     })
 }
 

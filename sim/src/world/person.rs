@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slackwater_cli::Verb;
+use slackwater_cli::exit::Exit;
 use slackwater_cli::remote::{Terminal, perform};
+use slackwater_connect::socket;
 use slackwater_core::fact::Fact;
 use slackwater_core::id::JobId;
 use slackwater_dataflow::task::Programs;
@@ -15,7 +17,7 @@ use slackwater_runtime::host::Host;
 use tokio::sync::Semaphore;
 
 use super::Main;
-use super::cluster::addresses;
+use super::cluster::{CONTROL, addresses};
 
 /// A line that is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Line {
     pub step: String,
     /// What is typed behind the name of the binary; a word with `$` stands for what is remembered.
     pub text: String,
+    /// Whether it is said to the control server instead.
+    pub to_control: bool,
     /// What else a `run` is given: its version, and settings.
     pub with: Option<(String, Vec<(String, String)>)>,
     /// What the answer is remembered as.
@@ -167,9 +171,12 @@ impl Person {
 
     /// Types a line and reads the answer: whether it was a good one.
     async fn type_line(&self, host: &Arc<dyn Host>, index: usize) -> bool {
-        let Line { step, text, with, keep, job } = &self.lines[index];
+        let Line { step, text, to_control, with, keep, job } = &self.lines[index];
         let line = self.memory.fill(&**host, text);
         host.tell(Fact::StepBegan { step: step.clone(), line: line.clone() });
+        if *to_control {
+            return say(host, step, &line).await;
+        }
         let ids = host.random(&format!("job-id/{step}/{index}"));
         let (first, mut out) = (JobId(ids.clone().next_u128()), Vec::new());
         let programs = &*self.memory.programs;
@@ -193,6 +200,17 @@ impl Person {
         host.tell(Fact::StepDone { step: step.clone(), code, said });
         code == 0
     }
+}
+
+/// Says a line to the control server: whether anybody took it.
+async fn say(host: &Arc<dyn Host>, step: &str, line: &str) -> bool {
+    let address = format!("{CONTROL}:{}", socket::server::PORT);
+    let (code, said) = match socket::server::say(&**host, &address, line).await {
+        Ok(()) => (0, String::new()),
+        Err(error) => (Exit::Unreachable as u32, format!("error: {error}\n")),
+    };
+    host.tell(Fact::StepDone { step: step.to_owned(), code, said });
+    code == 0
 }
 
 /// How often a person tries again to start from a savepoint, and how long after.

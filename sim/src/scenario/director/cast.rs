@@ -130,7 +130,7 @@ fn node_of(peer: &str) -> String {
 
 /// Whether a node plays this role.
 fn is(name: &str, role: Role) -> bool {
-    use crate::world::cluster::{DATABASE, JOB_MANAGER, LOG};
+    use crate::world::cluster::{CONTROL, DATABASE, JOB_MANAGER, LOG};
     let task_manager = || name.starts_with("tm-");
     let job_manager = || name.starts_with(JOB_MANAGER);
     match role {
@@ -138,6 +138,7 @@ fn is(name: &str, role: Role) -> bool {
         Role::JobManager => job_manager(),
         Role::SeriesDatabase => name == DATABASE,
         Role::Log => name == LOG,
+        Role::Control => name == CONTROL,
         Role::Any => task_manager() || job_manager(),
         Role::Leader | Role::Standby | Role::Sender | Role::Receiver => false,
     }
