@@ -19,6 +19,7 @@ use slackwater_rest::{PORT, Rest, RestConfig};
 use slackwater_runtime::client::Client;
 use slackwater_runtime::host::{Host, of};
 use slackwater_runtime::wire::handshake::Handshake;
+use slackwater_sim::fault::Fault;
 use slackwater_sim::world::cluster::Cluster;
 use slackwater_sim::world::{Action, Main, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,6 +89,15 @@ fn noted_and_written(
     catalog: Catalog,
     visit: impl AsyncFn(Visitor) + Send + Sync + Copy + 'static,
 ) -> (Vec<Value>, BTreeMap<String, u64>) {
+    noted_in(|world| world, catalog, visit)
+}
+
+/// The same in a world that something befalls.
+fn noted_in(
+    befall: impl FnOnce(World) -> World,
+    catalog: Catalog,
+    visit: impl AsyncFn(Visitor) + Send + Sync + Copy + 'static,
+) -> (Vec<Value>, BTreeMap<String, u64>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
     let main: Main = Arc::new(move |host| {
@@ -100,12 +110,12 @@ fn noted_and_written(
             rest.serve().await.expect("the node lives");
         })
     });
-    let run = Cluster::new(Arc::new(catalog))
+    let world = Cluster::new(Arc::new(catalog))
         .task_managers(1, 2)
         .on(World::new(7).limit(secs(120)))
         .node("rest", serve)
-        .at(secs(3), Action::Run { node: "client".into(), main })
-        .run();
+        .at(secs(3), Action::Run { node: "client".into(), main });
+    let run = befall(world).run();
     let panicked = run.journal.entries().iter().find(|entry| entry.fact.probe() == "panic");
     assert!(panicked.is_none(), "{}", run.journal.line(panicked.expect("one")));
     let mut written = BTreeMap::<String, u64>::new();
@@ -414,4 +424,34 @@ fn markers_measure_the_way_to_each_operator_and_enter_no_window() {
     let bucket = "slackwater_operator_latency_seconds_bucket{";
     let is_there = |page: &Value| page.as_str().expect("text").contains(bucket);
     assert!(is_there(page) && !is_there(bare), "{page}");
+}
+
+#[test]
+fn what_is_counted_begins_at_zero_in_every_attempt() {
+    let befall = |world: World| {
+        let world = world.at(secs(20), Fault::Kill { node: "tm-1".into() });
+        world.at(secs(25), Fault::Start { node: "tm-1".into() })
+    };
+    let (seen, _) = noted_in(befall, slackwater_jobs::catalog(), async |visitor| {
+        let job = visitor.submit(Program::named("oscon").set("checkpoint", "1s")).await;
+        for wait in [14, 20] {
+            visitor.sleep(secs(wait)).await;
+            let told = visitor.get(&format!("{job}/operators")).await;
+            visitor.note(operator(&told, "assignKey(door)")["declared"][0]["count"].clone());
+            visitor.note(operator(&told, "sawTooth")["records-in"].clone());
+            visitor.note(visitor.get(&format!("{job}/metrics?get=numRestarts")).await);
+        }
+    });
+    let [before, records_before, none, after, records_after, one] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((before, after), (records_before, records_after), "{seen:?}");
+    assert_eq!((value(none, "numRestarts"), value(one, "numRestarts")), (0.0, 1.0));
+    // Down for five seconds and more: what came after the last checkpoint is read again, in a burst.
+    let (before, after) = (before.as_u64().expect("counted"), after.as_u64().expect("counted"));
+    assert!((100..=200).contains(&before), "{before}");
+    assert!(
+        after > 100 && after < before + 100,
+        "it began with nothing, not with {before}: {after}"
+    );
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Execution, VertexId};
 use crate::time::EventTime;
 
-/// The most tasks that one report tells of; the next goes on where it ended.
-pub const TASKS_MAX: usize = 512;
+/// About how many bytes of measures go into one report, if they are of several tasks; the next report
+/// goes on where it ended.
+pub const REPORT_BYTES: usize = 1 << 20;
 /// The most counters and meters that a task may declare.
 pub const DECLARED_MAX: usize = 64;
 /// The most pairs of a source and an operator whose latencies a task tells.
@@ -104,11 +105,38 @@ pub struct Latencies {
     pub sum: u64,
     /// How many fell into each bucket of [`LATENCY_BOUNDS`], and how many above all.
     pub buckets: Vec<u64>,
-    /// The milliseconds of the newest markers, as many as are kept, the oldest first.
-    pub recent: Vec<u32>,
+    /// The newest markers in short.
+    pub recent: Spread,
 }
 
+/// How the newest latencies lie, as many as are kept: in milliseconds, but for mean and deviation.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The least.
+    pub min: u32,
+    /// The greatest.
+    pub max: u32,
+    /// Their mean, in microseconds.
+    pub mean_micros: u64,
+    /// Their standard deviation, in microseconds.
+    pub deviation_micros: u64,
+    /// At each part of [`SPREAD_PARTS`], linear between two neighbours, in microseconds.
+    pub parts_micros: [u64; SPREAD_PARTS.len()],
+}
+
+/// The parts, in thousandths, that a [`Spread`] tells: the median first.
+pub const SPREAD_PARTS: [u32; 7] = [500, 750, 900, 950, 980, 990, 999];
+
 impl TaskMeasures {
+    /// About how many bytes it takes to tell this.
+    pub fn weight(&self) -> usize {
+        let of = |own: &OperatorMeasures| {
+            let names: usize = own.declared.iter().map(|own| own.name.len() + 16).sum();
+            64 + names + own.latencies.len() * 192
+        };
+        128 + self.operators.iter().map(of).sum::<usize>()
+    }
+
     /// How long it worked, and neither waited for input nor for its readers.
     pub fn busy(&self) -> Duration {
         self.age.saturating_sub(self.idle).saturating_sub(self.backpressured)

@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 use slackwater_control::metrics::Measured;
 use slackwater_core::graph::{OperatorInfo, OperatorKind, Vertex};
 use slackwater_core::id::VertexId;
-use slackwater_core::measure::{Declared, DeclaredKind, OperatorMeasures};
+use slackwater_core::measure::{Declared, DeclaredKind, OperatorMeasures, SPREAD_PARTS, Spread};
 use slackwater_core::time::EventTime;
 
 use crate::ask::Job;
-use crate::readings::quantile;
 use crate::vertices::{measured, vertex_id};
 
 /// An operator's id as 32 hex digits: its vertex, and its number there; the first one's
@@ -98,26 +97,31 @@ fn declared(number: usize, tasks: &[&Measured]) -> Value {
     first.iter().enumerate().map(line).collect()
 }
 
-/// How long records take from each source to here, over all subtasks, in milliseconds.
+/// How long records take from each source to here, in milliseconds: at the subtask where it takes the
+/// longest.
 fn latencies(number: usize, tasks: &[&Measured]) -> Value {
-    let mut by_source = BTreeMap::<VertexId, (u64, Vec<f64>)>::new();
+    let mut by_source = BTreeMap::<VertexId, (u64, Spread)>::new();
     for own in tasks.iter().filter_map(|task| task.newest.operators.get(number)) {
         for told in &own.latencies {
-            let (count, recent) = by_source.entry(told.source).or_default();
+            let (count, worst) = by_source.entry(told.source).or_default();
             *count += told.count;
-            recent.extend(told.recent.iter().map(|millis| f64::from(*millis)));
+            if told.recent.parts_micros >= worst.parts_micros {
+                *worst = told.recent;
+            }
         }
     }
-    let line = |(source, (count, mut recent)): (VertexId, (u64, Vec<f64>))| {
-        recent.sort_unstable_by(f64::total_cmp);
-        let part = |part| (!recent.is_empty()).then(|| quantile(&recent, part));
+    let line = |(source, (count, worst)): (VertexId, (u64, Spread))| {
+        let part = |part| {
+            let place = SPREAD_PARTS.iter().position(|own| *own == part);
+            place.map(|place| worst.parts_micros[place] as f64 / 1000.0)
+        };
         json!({
             "source": vertex_id(source),
             "count": count,
-            "p50": part(0.5),
-            "p95": part(0.95),
-            "p99": part(0.99),
-            "max": recent.last(),
+            "p50": part(500),
+            "p95": part(950),
+            "p99": part(990),
+            "max": worst.max,
         })
     };
     by_source.into_iter().map(line).collect()

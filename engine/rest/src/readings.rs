@@ -132,32 +132,15 @@ fn scope(name: &str) -> String {
 }
 
 fn of_latencies(scope: &str, told: &Latencies, named: &mut Named) {
-    let mut recent: Vec<f64> = told.recent.iter().map(|millis| f64::from(*millis)).collect();
-    recent.sort_unstable_by(f64::total_cmp);
-    let (Some(min), Some(max)) = (recent.first(), recent.last()) else { return };
-    let count = recent.len() as f64;
-    let mean = recent.iter().sum::<f64>() / count;
-    let squares = recent.iter().map(|millis| (millis - mean).powi(2)).sum::<f64>();
-    let stddev = if count > 1.0 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
-    for (name, value) in [
-        ("min", *min),
-        ("max", *max),
-        ("mean", mean),
-        ("stddev", stddev),
-        ("median", quantile(&recent, 0.5)),
-        ("p75", quantile(&recent, 0.75)),
-        ("p90", quantile(&recent, 0.9)),
-        ("p95", quantile(&recent, 0.95)),
-        ("p98", quantile(&recent, 0.98)),
-        ("p99", quantile(&recent, 0.99)),
-        ("p999", quantile(&recent, 0.999)),
-    ] {
-        let reading = match name {
-            "min" | "max" => Reading::Whole(value as i64),
-            _ => Reading::Real(value),
-        };
-        named.push((format!("{scope}latency_{name}"), reading));
-    }
+    let recent = &told.recent;
+    let millis = |micros: u64| Reading::Real(micros as f64 / 1000.0);
+    let mut put = |name: &str, reading| named.push((format!("{scope}latency_{name}"), reading));
+    put("min", whole(recent.min.into()));
+    put("max", whole(recent.max.into()));
+    put("mean", millis(recent.mean_micros));
+    put("stddev", millis(recent.deviation_micros));
+    let names = ["median", "p75", "p90", "p95", "p98", "p99", "p999"];
+    names.iter().zip(recent.parts_micros).for_each(|(name, part)| put(name, millis(part)));
 }
 
 /// Linear between the two neighbours at part * (n + 1), as Flink's statistics estimate it; of sorted

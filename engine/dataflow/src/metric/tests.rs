@@ -49,9 +49,15 @@ fn latencies_fall_into_buckets_and_only_the_newest_are_kept_as_they_are() {
     assert_eq!((told.source, told.count, told.sum), (VertexId(3), 6, 70_006));
     assert_eq!(told.buckets[..3], [3, 1, 1], "a clock that is behind measures nothing");
     assert_eq!(told.buckets[14], 1);
-    assert_eq!(told.recent, [0, 1, 2, 3, 70_000, 0]);
+    assert_eq!((told.recent.min, told.recent.max), (0, 70_000));
+    assert_eq!(told.recent.parts_micros[0], 1_500, "the median lies between 1 and 2");
     (0..200).for_each(|_| operator.measure(early, ProcessingTime::from_millis(12)));
-    assert_eq!(operator.read().latencies[0].recent, vec![2; 128]);
+    let recent = operator.read().latencies[0].recent;
+    assert_eq!(
+        (recent.min, recent.max, recent.mean_micros, recent.deviation_micros),
+        (2, 2, 2_000, 0)
+    );
+    assert_eq!(recent.parts_micros, [2_000; 7], "only the newest");
 }
 
 #[test]

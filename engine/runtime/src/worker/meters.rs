@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slackwater_core::id::Execution;
-use slackwater_core::measure::{TASKS_MAX, TaskMeasures};
+use slackwater_core::measure::{REPORT_BYTES, TaskMeasures};
 use slackwater_dataflow::operator::Counts;
 
 /// The counts of every task of a process. Its clones are the same.
@@ -56,15 +56,19 @@ impl Meters {
         let (before, from): (Vec<_>, Vec<_>) =
             inner.tasks.iter().partition(|(task, _)| next.is_some_and(|next| **task < next));
         let mut due = from.into_iter().chain(before);
-        let told: Vec<TaskMeasures> = due
-            .by_ref()
-            .take(TASKS_MAX)
-            .map(|(task, counted)| match counted {
+        let (mut told, mut weight) = (Vec::new(), 0);
+        let left = loop {
+            let Some((task, counted)) = due.next() else { break None };
+            if weight >= REPORT_BYTES {
+                break Some(*task);
+            }
+            let measures = match counted {
                 Counted::Here(counts) => counts.read(*task, now),
                 Counted::There(told) => (**told).clone(),
-            })
-            .collect();
-        let left = due.next().map(|(task, _)| *task);
+            };
+            weight += measures.weight();
+            told.push(measures);
+        };
         inner.next = left;
         for told in told.iter().filter(|told| told.ended) {
             inner.tasks.remove(&told.task);
@@ -97,13 +101,14 @@ mod tests {
             let subtask = Subtask { vertex: VertexId(0), index };
             Execution { job: JobId(1), epoch: JobEpoch(1), attempt: Attempt(1), subtask }
         };
-        let all = TASKS_MAX as u32 + 3;
+        // A task without operators weighs 128 bytes.
+        let (fits, all) = (REPORT_BYTES / 128, REPORT_BYTES as u32 / 128 + 3);
         let counts: Vec<_> = (0..all).map(|_| Arc::new(Counts::default())).collect();
         (0..all).for_each(|n| meters.begin(task(n), Arc::clone(&counts[n as usize])));
         counts[0].time.end(Duration::ZERO);
         let first = |told: Vec<TaskMeasures>| (told.len(), told[0].task.subtask.index);
-        assert_eq!(first(meters.report(Duration::ZERO)), (TASKS_MAX, 0));
-        assert_eq!(first(meters.report(Duration::ZERO)), (TASKS_MAX, TASKS_MAX as u32));
+        assert_eq!(first(meters.report(Duration::ZERO)), (fits, 0));
+        assert_eq!(first(meters.report(Duration::ZERO)), (fits, fits as u32));
         let told = meters.report(Duration::ZERO);
         assert!(told.iter().all(|told| told.task != task(0)), "it had said its last words");
         meters.forget(|task| task.subtask.index > 1);
