@@ -30,6 +30,12 @@ pub enum Exit {
     Incompatible = 9,
 }
 
+/// The same for whoever reads the help.
+pub const CODES: &str = "Exit codes: 0 done; 2 the command was not understood; 3 what it was given to \
+read is missing or malformed; 4 the job failed; 5 the surroundings refused (a port, a file); 6 the other \
+side speaks another version; 7 no job manager answers; 8 no savepoint was taken; 9 the savepoint does not \
+fit the job";
+
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

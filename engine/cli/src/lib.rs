@@ -1,17 +1,20 @@
-//! The engine's verbs as a library: `run`, `plan`, `list`, `cancel`, `savepoint`,
-//! `stop`, `series`, `cluster`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
+//! The engine's verbs as a library: `run`, `plan`, `list`, `info`, `cancel`, `savepoint`, `stop`,
+//! `series`, `cluster`, `jobmanager`, `taskmanager`. Each takes its arguments and the catalogue
 //! of programs, and ends in success or in a [`exit::Failure`] with a number of its own.
 //! Decides nothing about jobs: it asks job managers. A binary of one's own is [`main`] and a
 //! catalogue; the binary `slackwater`, with the harness's verbs beside these, is the root package's.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use slackwater_dataflow::task::Programs;
 
 pub mod cluster;
 pub mod exit;
+pub mod info;
+pub mod jobs;
 pub mod local;
 pub mod node;
 pub mod picture;
@@ -33,9 +36,11 @@ pub enum Verb {
     /// Run a job: `run oscon --local`, `run flights --local --input FILE --out DIR`
     Run(run::RunArgs),
     /// List the jobs of a cluster
-    List(remote::ListArgs),
-    /// Cancel a job of a cluster and delete its checkpoints
-    Cancel(remote::CancelArgs),
+    List(jobs::ListArgs),
+    /// Tell all that is known of a job, or the plan of a program: `info 5f3c`, `info oscon`
+    Info(info::InfoArgs),
+    /// Cancel a job of a cluster, delete its checkpoints, and wait until it is CANCELED
+    Cancel(jobs::CancelArgs),
     /// Print a job's graph; with --against, what it makes of a savepoint: 9 if it cannot go on from it
     Plan(plan::PlanArgs),
     /// Take a savepoint of a job of a cluster, which goes on; or look after those that are there
@@ -54,6 +59,15 @@ pub enum Verb {
     /// Read back what a local run has stored
     #[command(subcommand)]
     Series(series::SeriesVerb),
+    /// Print what a shell needs to complete these commands: `completions bash`
+    Completions(CompletionsArgs),
+}
+
+/// The arguments of `completions`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
 }
 
 impl Verb {
@@ -62,12 +76,13 @@ impl Verb {
         match self {
             Self::Run(args) => !args.local,
             Self::Savepoint(args) => args.look.is_none(),
-            Self::List(_) | Self::Cancel(_) | Self::Stop(_) => true,
+            Self::List(_) | Self::Info(_) | Self::Cancel(_) | Self::Stop(_) => true,
             Self::Plan(_)
             | Self::Cluster(_)
             | Self::JobManager(_)
             | Self::TaskManager(_)
-            | Self::Series(_) => false,
+            | Self::Series(_)
+            | Self::Completions(_) => false,
         }
     }
 
@@ -91,13 +106,25 @@ pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
             None => node::task_manager(args, programs),
         },
         Verb::Series(verb) => series::execute(verb),
+        Verb::Completions(args) => completions(Command::command(), args),
         asks => remote::at_this_terminal(asks, &*programs),
     }
 }
 
+/// Prints what a shell needs to complete the commands of a binary.
+///
+/// # Errors
+/// [`Exit::Environment`] if it cannot be printed.
+pub fn completions(mut command: clap::Command, args: &CompletionsArgs) -> Result<(), Failure> {
+    let (name, mut script) = (command.get_name().to_owned(), Vec::new());
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    let printed = std::io::stdout().write_all(&script);
+    printed.map_err(|error| Failure::new(Exit::Environment, error))
+}
+
 /// The command line of a binary that has these verbs alone.
 #[derive(Parser)]
-#[command(name = "slackwater", arg_required_else_help = true)]
+#[command(name = "slackwater", arg_required_else_help = true, after_help = exit::CODES)]
 struct Command {
     #[command(subcommand)]
     verb: Verb,

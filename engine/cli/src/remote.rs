@@ -1,5 +1,5 @@
-//! The verbs that ask a cluster of other processes: submit and wait, `list`, `cancel`; each over any
-//! host and into any writer, so that a person of a simulated world types what one at a terminal does.
+//! How a cluster of other processes is asked, and the submission of jobs: over any host and into any
+//! writer, so that a person of a simulated world types what one at a terminal does.
 //! Starts nothing and never decides: one connection to the job manager that leads, a few questions.
 //! What runs in this process is [`crate::local`]; the nodes of a cluster are [`crate::node`].
 
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use slackwater_core::fact::JobStatus;
 use slackwater_core::id::JobId;
 use slackwater_core::random::RandomStream;
+use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
@@ -20,14 +20,20 @@ use slackwater_runtime::host::real::{self, RealHost};
 use slackwater_runtime::jobmanager;
 use slackwater_runtime::wire::handshake::Handshake;
 use slackwater_runtime::wire::message::JobLine;
+use slackwater_runtime::wire::token::{TOKEN_MAX, Token};
 
 use crate::Verb;
 use crate::cluster::surroundings;
 use crate::exit::{Exit, Failure};
+use crate::info::InfoArgs;
+use crate::jobs::{CancelArgs, ListArgs};
 use crate::run::RunArgs;
+use crate::savepoint::{SavepointArgs, StopArgs};
 
 /// How long nobody may lead before a command gives up: longer than a standby takes.
 const NOBODY_LEADS: Duration = Duration::from_secs(30);
+/// How long a person waits for one job manager that does not listen.
+const NOBODY_LISTENS: Duration = Duration::from_secs(3);
 /// How long to wait before asking again who leads.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
@@ -37,29 +43,26 @@ pub(crate) fn default_address() -> String {
     told.unwrap_or_else(|| format!("localhost:{}", jobmanager::PORT))
 }
 
-/// Where the cluster is.
+/// Where a cluster is, and what it wants to hear.
 #[derive(Clone, Debug, Args)]
-pub struct ListArgs {
-    /// Also the jobs that have ended
-    #[arg(short, long)]
-    pub all: bool,
+pub struct At {
     /// Where the job managers listen, parted by commas
     #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
     pub job_manager: String,
-    /// Tell it as JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How the cluster takes a stranger in.
+    #[command(flatten)]
+    pub access: Access,
 }
 
-/// The arguments of `cancel`.
-#[derive(Clone, Debug, Args)]
-pub struct CancelArgs {
-    /// The job's id, or as many digits of it as only it has
-    #[arg(value_name = "JOB")]
-    pub job: String,
-    /// Where the job managers listen, parted by commas
-    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
-    pub job_manager: String,
+/// What whoever asks a cluster brings along.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Access {
+    /// A file with the token of the cluster, if it wants one
+    #[arg(long, value_name = "FILE", env = "SLACKWATER_TOKEN_FILE")]
+    pub token_file: Option<String>,
+    /// How long nobody may answer: 3s for one job manager, 30s for several or while one takes over
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    pub wait: Option<Duration>,
 }
 
 /// Where a command is typed: a host, what new jobs are called, and where the answer is printed.
@@ -85,8 +88,9 @@ pub async fn perform(terminal: &mut Terminal<'_>, verb: &Verb) -> Result<(), Fai
         Verb::Savepoint(args) => terminal.savepoint(args).await,
         Verb::Stop(args) => terminal.stop(args).await,
         Verb::Plan(args) => terminal.plan(args).await,
+        Verb::Info(args) => terminal.info(args).await,
         Verb::Run(args) => match args.cluster() {
-            Some(addresses) => terminal.submit(&addresses, args).await,
+            Some(at) => terminal.submit(&at, args).await,
             None => Err(Failure::new(Exit::Usage, crate::run::WHERE)),
         },
         _ => {
@@ -105,12 +109,27 @@ pub(crate) fn at_this_terminal(verb: &Verb, programs: &dyn Programs) -> Result<(
         let verb = here(verb.clone())?;
         perform(&mut Terminal { host: &host, programs, ids, out }, &verb).await
     });
-    performed.map_err(environment)?
+    performed.map_err(environment)?.map_err(|failure: Failure| match failure.exit {
+        Exit::Unreachable => {
+            let hint = "`slackwater cluster start` starts one, --job-manager says where it is";
+            Failure::new(Exit::Unreachable, format!("{failure}: {hint}"))
+        }
+        _ => failure,
+    })
 }
 
 /// The verb with folders as the cluster's nodes find them: a path that is typed here is meant from
 /// here.
 fn here(mut verb: Verb) -> Result<Verb, Failure> {
+    match &mut verb {
+        Verb::List(ListArgs { at, .. })
+        | Verb::Cancel(CancelArgs { at, .. })
+        | Verb::Info(InfoArgs { at, .. })
+        | Verb::Savepoint(SavepointArgs { at, .. })
+        | Verb::Stop(StopArgs { at, .. }) => at.hurried(),
+        Verb::Run(args) => args.access.wait = args.access.wait.or(Some(NOBODY_LISTENS)),
+        _ => {}
+    }
     let paths: Vec<&mut String> = match &mut verb {
         Verb::Savepoint(args) => match &mut args.look {
             Some(look) => look.paths(),
@@ -153,12 +172,12 @@ impl Terminal<'_> {
     }
 
     /// Submits the jobs; waits for their end unless `detached`.
-    async fn submit(&mut self, addresses: &str, args: &RunArgs) -> Result<(), Failure> {
+    async fn submit(&mut self, at: &At, args: &RunArgs) -> Result<(), Failure> {
         let (mut ids, from, host) = (Vec::new(), args.start(), &**self.host);
         for program in args.programs()? {
             // Drawn before it is sent: a submission that is sent twice is one job.
             let (id, name) = (JobId(self.ids.next_u128()), program.name.clone());
-            patiently(host, addresses, async |client| {
+            self.patiently(at, async |client: &mut Client| {
                 client.submit_from(host, id, program.clone(), from.clone()).await
             })
             .await?;
@@ -167,7 +186,7 @@ impl Terminal<'_> {
         }
         for id in ids.into_iter().filter(|_| !args.detached) {
             let waits = async |client: &mut Client| client.wait(host, id).await;
-            let line = patiently(host, addresses, waits).await?;
+            let line = self.patiently(at, waits).await?;
             self.print(&shown(&line))?;
             if line.status == JobStatus::Failed {
                 return Err(Failure::new(Exit::JobFailed, line.cause));
@@ -176,89 +195,76 @@ impl Terminal<'_> {
         Ok(())
     }
 
-    /// Prints the jobs of a cluster.
-    async fn list(&mut self, args: &ListArgs) -> Result<(), Failure> {
+    /// Asks whoever leads, and again for a while if nobody does: a standby may be about to take over.
+    pub(crate) async fn patiently<T>(
+        &self,
+        at: &At,
+        ask: impl AsyncFn(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, Failure> {
         let host = &**self.host;
-        let asks = async |client: &mut Client| client.jobs(host).await;
-        let mut lines = patiently(host, &args.job_manager, asks).await?;
-        lines.retain(|line| args.all || !line.status.is_final());
-        if args.json {
-            let told: Vec<_> = lines.iter().map(JobTold::from).collect();
-            return self.tell(&told, true, |_| Vec::new());
+        let handshake = at.access.handshake(host)?;
+        let mut since = host.elapsed();
+        loop {
+            let asked = match Client::connect(host, &at.job_manager, handshake).await {
+                Ok(mut client) => {
+                    since = host.elapsed();
+                    ask(&mut client).await
+                }
+                Err(error) => Err(error),
+            };
+            let gone = host.elapsed().saturating_sub(since);
+            match asked {
+                Err(ClientError::Unreachable { standby, .. }) if gone < at.patience(standby) => {
+                    host.sleep(TRY_AGAIN_AFTER).await;
+                }
+                answered => return Ok(answered?),
+            }
         }
-        match (lines.is_empty(), args.all) {
-            (true, true) => self.print("no jobs"),
-            (true, false) => self.print("no jobs run; all that there were: list -a"),
-            _ => lines.iter().try_for_each(|line| self.print(&shown(line))),
-        }
-    }
-
-    /// Cancels a job of a cluster; its checkpoints are deleted.
-    async fn cancel(&mut self, args: &CancelArgs) -> Result<(), Failure> {
-        let host = &**self.host;
-        let asks = async |client: &mut Client| client.cancel(host, &args.job).await;
-        let job = patiently(host, &args.job_manager, asks).await?;
-        self.print(&format!("cancelling job {job}"))
     }
 }
 
-/// A job as JSON tells it.
-#[derive(Debug, Serialize)]
-struct JobTold {
-    id: String,
-    name: String,
-    /// Such as `RUNNING`.
-    status: String,
-    /// From 1; 0 before the first deployment.
-    attempt: u32,
-    /// For how long the job manager has known it.
-    age_ms: u64,
-    /// Why it failed last; empty if it never did.
-    cause: String,
-}
-
-impl From<&JobLine> for JobTold {
-    fn from(line: &JobLine) -> Self {
-        let JobLine { id, name, status, attempt, age, cause } = line;
-        Self {
-            id: id.to_string(),
-            name: name.clone(),
-            status: status.to_string(),
-            attempt: attempt.0,
-            age_ms: age.as_millis() as u64,
-            cause: cause.clone(),
+impl At {
+    /// How long nobody may lead.
+    fn patience(&self, standby: bool) -> Duration {
+        match self.access.wait {
+            Some(wait) if !standby => wait,
+            _ => NOBODY_LEADS,
         }
     }
+
+    /// As a person at a terminal means it: one job manager that does not even listen is not there.
+    fn hurried(&mut self) {
+        if !self.job_manager.contains(',') {
+            self.access.wait.get_or_insert(NOBODY_LISTENS);
+        }
+    }
+}
+
+impl Access {
+    /// How hands are shaken with such a cluster.
+    ///
+    /// # Errors
+    /// [`Exit::BadInput`] if the token cannot be read.
+    pub(crate) fn handshake(&self, host: &dyn Host) -> Result<Handshake, Failure> {
+        let token = self.token_file.as_deref().map(|file| token(host, file)).transpose()?;
+        Ok(Handshake { token, ..Handshake::default() })
+    }
+}
+
+/// The token in a file.
+///
+/// # Errors
+/// [`Exit::BadInput`] if there is none.
+pub(crate) fn token(host: &dyn Host, file: &str) -> Result<Token, Failure> {
+    let bad = |why: String| Failure::new(Exit::BadInput, format!("the token in {file}: {why}"));
+    let bytes = host.files().read_at(file, 0, TOKEN_MAX * 2);
+    let bytes = bytes.map_err(|error| bad(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad("it is no text".into()))?;
+    Token::new(&text).map_err(bad)
 }
 
 fn shown(line: &JobLine) -> String {
     let JobLine { id, name, status, attempt, age, cause } = line;
     let why = if cause.is_empty() { String::new() } else { format!(", last failure: {cause}") };
     format!("{id}  {status:<10}  {name}  attempt {attempt}, {} s{why}", age.as_secs())
-}
-
-/// Asks whoever leads, and again for a while if nobody does: a standby may be about to take over.
-pub(crate) async fn patiently<T>(
-    host: &dyn Host,
-    addresses: &str,
-    ask: impl AsyncFn(&mut Client) -> Result<T, ClientError>,
-) -> Result<T, Failure> {
-    let mut since = host.elapsed();
-    loop {
-        let asked = match Client::connect(host, addresses, Handshake::default()).await {
-            Ok(mut client) => {
-                since = host.elapsed();
-                ask(&mut client).await
-            }
-            Err(error) => Err(error),
-        };
-        match asked {
-            Err(ClientError::Unreachable { .. })
-                if host.elapsed().saturating_sub(since) < NOBODY_LEADS =>
-            {
-                host.sleep(TRY_AGAIN_AFTER).await;
-            }
-            answered => return Ok(answered?),
-        }
-    }
 }

@@ -29,7 +29,10 @@ pub struct RunArgs {
     /// Submit to the cluster whose job managers listen here, parted by commas
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
     pub job_manager: Option<String>,
-    /// Submit to the cluster of --job-manager, `jm:6123` unless given, and do not wait for the end
+    /// How the cluster takes a stranger in.
+    #[command(flatten)]
+    pub access: remote::Access,
+    /// Submit to the cluster of --job-manager, this machine's unless given, and do not wait for the end
     #[arg(short, long, conflicts_with = "local")]
     pub detached: bool,
     /// Start from this savepoint, or from a checkpoint that was kept: its folder, or a tag
@@ -89,9 +92,10 @@ pub(crate) const WHERE: &str = "where is it to run? add --local, or --job-manage
 
 impl RunArgs {
     /// Where the job managers of the cluster listen that it is submitted to, if it is to one.
-    pub(crate) fn cluster(&self) -> Option<String> {
+    pub(crate) fn cluster(&self) -> Option<remote::At> {
         let default = || self.detached.then(remote::default_address);
-        self.job_manager.clone().or_else(default)
+        let job_manager = self.job_manager.clone().or_else(default)?;
+        Some(remote::At { job_manager, access: self.access.clone() })
     }
 
     /// With what the jobs start, if not with nothing.

@@ -59,6 +59,12 @@ pub struct JobSummary {
     pub tasks: BTreeMap<TaskStatus, u32>,
     /// How many tasks an attempt has.
     pub total: u32,
+    /// How many slots it needs.
+    pub slots: u32,
+    /// How often it started again after a failure, under this job manager.
+    pub restarts: u32,
+    /// RESTARTING: when it starts again at the latest.
+    pub tries_again: Option<Duration>,
     /// Why it failed last; empty if it never did.
     pub cause: String,
 }
@@ -78,8 +84,6 @@ pub struct JobDetail {
     pub failures: Vec<FailureView>,
     /// How many older ones are not kept.
     pub failures_forgotten: u32,
-    /// How often it started again after a failure, under this job manager.
-    pub restarts: u32,
     /// Its checkpoints; `None`: it takes none.
     pub checkpoints: Option<CheckpointsView>,
 }

@@ -186,7 +186,7 @@ pub(crate) fn of_job(job: &Job) -> Named {
     let down = [JobStatus::Failing, JobStatus::Restarting, JobStatus::Scheduling];
     let uptime = if runs { lasted(JobStatus::Running) } else { NEVER };
     let mut named: Vec<(&str, i64)> = vec![
-        ("numRestarts", i64::from(detail.restarts)),
+        ("numRestarts", i64::from(detail.summary.restarts)),
         ("uptime", uptime),
         ("runningTime", lasted(JobStatus::Running)),
         ("restartingTime", lasted(JobStatus::Restarting)),

@@ -68,7 +68,7 @@ fn of_job(job: &Job, page: &mut Page) {
         .with("job_id", &detail.summary.id.to_string())
         .with("job_name", &detail.summary.name);
     let restarts = ("job_restarts", "Restarts of the job after a failure", Kind::Counter);
-    page.put(restarts, own.clone(), f64::from(detail.restarts));
+    page.put(restarts, own.clone(), f64::from(detail.summary.restarts));
     if let Some(told) = &detail.checkpoints {
         for (name, help, value) in [
             ("job_checkpoints_completed", "Checkpoints that completed", told.completed),

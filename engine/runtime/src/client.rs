@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How often [`Client::wait`] asks.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
+/// So many jobs are named to whoever says too few digits.
+const NAMED_MAX: usize = 5;
+
 /// Why a request had no success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
@@ -34,6 +37,8 @@ pub enum ClientError {
         address: String,
         /// What happened.
         cause: String,
+        /// Whether one listens there that does not lead.
+        standby: bool,
     },
     /// The job manager speaks another protocol version.
     OtherVersion(String),
@@ -46,7 +51,7 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable { address, cause } => {
+            Self::Unreachable { address, cause, .. } => {
                 write!(f, "no job manager answers at {address}: {cause}")
             }
             Self::OtherVersion(cause) => f.write_str(cause),
@@ -88,7 +93,7 @@ impl Client {
         handshake: Handshake,
     ) -> Result<Self, ClientError> {
         let (address, cause) = (addresses.into(), "it is no address".into());
-        let mut last = ClientError::Unreachable { address, cause };
+        let mut last = ClientError::Unreachable { address, cause, standby: false };
         for address in addresses.split(',').map(str::trim).filter(|address| !address.is_empty()) {
             match Self::connect_one(host, address, handshake).await {
                 Err(error @ ClientError::Unreachable { .. }) => last = error,
@@ -104,15 +109,19 @@ impl Client {
         handshake: Handshake,
     ) -> Result<Self, ClientError> {
         let unreachable =
-            |cause: String| ClientError::Unreachable { address: address.into(), cause };
-        let conn = host.connect(address, PATIENCE).await.map_err(|e| unreachable(e.to_string()))?;
+            |cause, standby| ClientError::Unreachable { address: address.into(), cause, standby };
+        let conn =
+            host.connect(address, PATIENCE).await.map_err(|e| unreachable(e.to_string(), false))?;
         let hello = Hello::new(Role::Client, host.name(), &());
         match handshake.offer::<Admission>(host, conn, address, &hello).await {
             Ok((_, reader, writer)) => Ok(Self { address: address.into(), reader, writer }),
             Err(error @ HandshakeError::OtherVersion { .. }) => {
                 Err(ClientError::OtherVersion(error.to_string()))
             }
-            Err(error) => Err(unreachable(error.to_string())),
+            Err(error) => {
+                let standby = matches!(error, HandshakeError::Standby { .. });
+                Err(unreachable(error.to_string(), standby))
+            }
         }
     }
 
@@ -288,7 +297,10 @@ impl Client {
 
     async fn ask(&mut self, host: &dyn Host, request: &Request) -> Result<Answer, ClientError> {
         let address = self.address.clone();
-        let lost = |cause: String| ClientError::Unreachable { address: address.clone(), cause };
+        let lost = |cause: String| {
+            let (address, standby) = (address.clone(), false);
+            ClientError::Unreachable { address, cause, standby }
+        };
         let bytes = encode_message(request).map_err(|error| lost(error.to_string()))?;
         let asked = async {
             self.writer.send(&bytes).await.map_err(|error| error.to_string())?;
@@ -306,7 +318,29 @@ impl Client {
 
     fn unexpected(&self, answer: &Answer) -> ClientError {
         let cause = format!("it answered another question: {answer:?}");
-        ClientError::Unreachable { address: self.address.clone(), cause }
+        ClientError::Unreachable { address: self.address.clone(), cause, standby: false }
+    }
+}
+
+/// The one job of these that a person names by the first digits of its id.
+///
+/// # Errors
+/// In words, if none has such an id, or several have: with theirs.
+pub fn named(prefix: &str, ids: impl Iterator<Item = JobId>) -> Result<JobId, String> {
+    let matching: Vec<JobId> =
+        ids.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
+    match matching[..] {
+        [id] => Ok(id),
+        [] => Err(format!("no job has an id that begins with {prefix:?}")),
+        _ => {
+            let most: Vec<_> = matching.iter().take(NAMED_MAX).map(JobId::to_string).collect();
+            let more = if matching.len() > NAMED_MAX { ", …" } else { "" };
+            Err(format!(
+                "{} jobs have ids that begin with {prefix:?}: say more digits of {}{more}",
+                matching.len(),
+                most.join(", ")
+            ))
+        }
     }
 }
 

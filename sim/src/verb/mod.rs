@@ -49,10 +49,20 @@ pub enum Verb {
 
 /// The command line of engine and harness together.
 #[derive(clap::Parser)]
-#[command(name = "slackwater", version, arg_required_else_help = true)]
+#[command(name = "slackwater", version, arg_required_else_help = true, after_help = codes())]
 struct Command {
     #[command(subcommand)]
     verb: Either,
+}
+
+/// The exit codes of both.
+fn codes() -> String {
+    let engine = slackwater_cli::exit::CODES;
+    format!(
+        "{engine}. Of check, fuzz, replay, shrink and merge: 10 an expectation was not met; 11 the run \
+         did not end; 12 a panic; 13 one seed gave two histories; 14 the harness is at fault; 15 what \
+         had to happen in some runs happened in too few"
+    )
 }
 
 #[derive(clap::Subcommand)]
@@ -68,6 +78,11 @@ enum Either {
 pub fn main(programs: impl Programs + 'static) -> ExitCode {
     let programs = Arc::new(programs);
     match <Command as clap::Parser>::parse().verb {
+        // Also those of the harness.
+        Either::Engine(slackwater_cli::Verb::Completions(args)) => {
+            let command = <Command as clap::CommandFactory>::command();
+            slackwater_cli::ended(slackwater_cli::completions(command, &args))
+        }
         Either::Engine(verb) => slackwater_cli::ended(slackwater_cli::execute(verb, programs)),
         Either::Harness(verb) => ExitCode::from(execute(&verb, programs)),
     }

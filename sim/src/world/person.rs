@@ -224,7 +224,12 @@ pub(crate) fn resumes(line: &str) -> bool {
 
 /// A `run` or a `plan` with the version and the settings that the scenario gives it.
 pub(crate) fn given(verb: Verb, with: Option<&(String, Vec<(String, String)>)>) -> Verb {
-    let (mut verb, Some((version, settings))) = (verb.clone(), with) else { return verb };
+    let mut verb = verb;
+    if let Verb::Cancel(args) = &mut verb {
+        // A story says when the next line is typed; a terminal's command would wait for the end.
+        args.no_wait = true;
+    }
+    let Some((version, settings)) = with else { return verb };
     let (jobs, set) = match &mut verb {
         Verb::Run(args) => (args.jobs.as_mut_slice(), &mut args.set),
         Verb::Plan(args) => (std::slice::from_mut(&mut args.job), &mut args.set),

@@ -15,7 +15,7 @@ use slackwater_core::savepoint::{Ending, SavepointStatus};
 use slackwater_runtime::client::{Client, Wanted};
 
 use crate::exit::{Exit, Failure};
-use crate::remote::{Terminal, default_address, patiently};
+use crate::remote::{At, Terminal};
 
 /// The arguments of `savepoint`. Ids of jobs are hex digits, and no verb is one: `savepoint JOB` and
 /// `savepoint VERB` cannot be taken for each other.
@@ -32,9 +32,9 @@ pub struct SavepointArgs {
     /// unless given, where the cluster keeps them
     #[arg(value_name = "DIR")]
     pub folder: Option<String>,
-    /// Where the job managers listen, parted by commas
-    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
-    pub job_manager: String,
+    /// Where the cluster is.
+    #[command(flatten)]
+    pub at: At,
     /// Tell it as JSON
     #[arg(long)]
     pub json: bool,
@@ -53,9 +53,9 @@ pub struct StopArgs {
     /// on with
     #[arg(short, long)]
     pub drain: bool,
-    /// Where the job managers listen, parted by commas
-    #[arg(long, value_name = "HOST:PORT", default_value_t = default_address())]
-    pub job_manager: String,
+    /// Where the cluster is.
+    #[command(flatten)]
+    pub at: At,
     /// Tell it as JSON
     #[arg(long)]
     pub json: bool,
@@ -93,7 +93,7 @@ impl Taken {
 
 /// What a verb that takes one was given.
 struct Order<'a> {
-    addresses: &'a str,
+    at: &'a At,
     job: &'a str,
     target: Option<String>,
     ending: Option<Ending>,
@@ -103,13 +103,13 @@ struct Order<'a> {
 impl Terminal<'_> {
     /// Takes a savepoint of a job, which goes on; or does what was asked with those that are there.
     pub(crate) async fn savepoint(&mut self, args: &SavepointArgs) -> Result<(), Failure> {
-        let SavepointArgs { look, job, folder, job_manager: addresses, json: as_json } = args;
+        let SavepointArgs { look, job, folder, at, json: as_json } = args;
         match (look, job) {
             (Some(look), _) => self.look(look).await,
             (None, Some(job)) => {
                 no_verb(job)?;
                 let (target, as_json) = (folder.clone(), *as_json);
-                self.take(Order { addresses, job, target, ending: None, as_json }).await
+                self.take(Order { at, job, target, ending: None, as_json }).await
             }
             (None, None) => Err(Failure::new(Exit::Usage, "which job? `list` names them")),
         }
@@ -117,20 +117,20 @@ impl Terminal<'_> {
 
     /// Ends a job with a savepoint.
     pub(crate) async fn stop(&mut self, args: &StopArgs) -> Result<(), Failure> {
-        let StopArgs { job, savepoint_path, drain, job_manager: addresses, json } = args;
+        let StopArgs { job, savepoint_path, drain, at, json } = args;
         let ending = Some(if *drain { Ending::Drain } else { Ending::Stop });
         let (target, as_json) = (savepoint_path.clone(), *json);
-        self.take(Order { addresses, job, target, ending, as_json }).await
+        self.take(Order { at, job, target, ending, as_json }).await
     }
 
     async fn take(&mut self, order: Order<'_>) -> Result<(), Failure> {
-        let Order { addresses, job, target, ending, as_json } = order;
+        let Order { at, job, target, ending, as_json } = order;
         // Drawn before it is sent: a request that is sent twice is one savepoint.
         let trigger = TriggerId(self.ids.next_u128());
         let wanted = Wanted { trigger, target, ending };
         let host = &**self.host;
         let asks = async |client: &mut Client| client.await_savepoint(host, job, &wanted).await;
-        let (job, status) = patiently(host, addresses, asks).await?;
+        let (job, status) = self.patiently(at, asks).await?;
         match status {
             SavepointStatus::Completed { path, warning } => {
                 let job = job.to_string();

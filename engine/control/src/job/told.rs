@@ -90,6 +90,9 @@ impl Job {
             since: self.life.since.clone(),
             tasks,
             total: self.plan.graph.vertices.iter().map(|vertex| vertex.parallelism).sum(),
+            slots: self.plan.graph.slots(),
+            restarts: self.restarts,
+            tries_again: (self.status == JobStatus::Restarting).then_some(self.not_before),
             cause: self.cause.clone(),
         }
     }
@@ -114,7 +117,6 @@ impl Job {
             tasks: self.tasks.iter().map(task).collect(),
             failures: self.life.failures.iter().cloned().collect(),
             failures_forgotten: self.life.forgotten,
-            restarts: self.restarts,
             checkpoints: self.coordinator.as_ref().map(|own| own.view(swept)),
         }
     }

@@ -351,22 +351,6 @@ impl Desk {
         Ok(id)
     }
 
-    /// The job that a person names by the first digits of its id.
-    pub(super) fn job_of(&self, prefix: &str) -> Result<JobId, String> {
-        let ids = self.cluster.jobs().into_iter().map(|job| job.id);
-        let matching: Vec<JobId> =
-            ids.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
-        let [id] = matching[..] else {
-            return Err(match matching.len() {
-                0 => format!("no job has an id that begins with {prefix:?}"),
-                count => {
-                    format!("{count} jobs have ids that begin with {prefix:?}: say more digits")
-                }
-            });
-        };
-        Ok(id)
-    }
-
     /// One more entry of a job's log stands.
     fn answer_cancellers(&mut self, job: JobId) {
         if let Some(unwritten) = self.unwritten.get_mut(&job) {

@@ -6,6 +6,7 @@ use slackwater_core::id::JobId;
 use slackwater_core::time::ProcessingTime;
 
 use super::desk::Desk;
+use crate::client::named;
 use crate::host::Host;
 use crate::wire::message::{Answer, ClockReading, Overview, ToJobManager};
 
@@ -37,6 +38,11 @@ impl Desk {
             }
         }
         Answer::Job(self.clock(), detail)
+    }
+
+    /// The job that a person names by the first digits of its id.
+    pub(super) fn job_of(&self, prefix: &str) -> Result<JobId, String> {
+        named(prefix, self.cluster.jobs().into_iter().map(|job| job.id))
     }
 
     fn clock(&self) -> ClockReading {

@@ -11,10 +11,11 @@ use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::fact::Fact;
 
 use super::frame::{FRAME_MAX, FrameError, FrameReader, FrameWriter, split};
+use super::token::Token;
 use crate::host::{Conn, Host, within};
 
 /// The version of everything that this engine says on a connection.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 const MAGIC: [u8; 4] = *b"SLKW";
 const HELLO_MAX: usize = 64 << 10;
@@ -50,7 +51,7 @@ impl fmt::Display for Role {
 }
 
 /// What the caller says first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// What it wants to talk about.
     pub role: Role,
@@ -58,6 +59,8 @@ pub struct Hello {
     pub name: String,
     /// What the role has to say beyond that, encoded; see [`Hello::body`].
     body: Vec<u8>,
+    /// The token of the cluster; empty without one.
+    token: String,
 }
 
 impl Hello {
@@ -67,7 +70,7 @@ impl Hello {
     /// If the body refuses to be serialized: bodies are the engine's own plain structs.
     pub fn new(role: Role, name: impl Into<String>, body: &impl Serialize) -> Self {
         let body = encode_message(body).expect("a greeting's body is a plain struct");
-        Self { role, name: name.into(), body }
+        Self { role, name: name.into(), body, token: String::new() }
     }
 
     /// The body.
@@ -77,6 +80,13 @@ impl Hello {
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, String> {
         decode_message(&self.body)
             .map_err(|error| format!("malformed {} hello: {error}", self.role))
+    }
+}
+
+impl fmt::Debug for Hello {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the token.
+        write!(f, "Hello({} {})", self.role, self.name)
     }
 }
 
@@ -100,6 +110,13 @@ pub enum HandshakeError {
         /// What the peer speaks.
         theirs: u32,
     },
+    /// The peer does not know the token of this cluster.
+    Stranger {
+        /// What it calls itself.
+        name: String,
+        /// What it said instead.
+        what: &'static str,
+    },
     /// The peer is no Slackwater node, or its greeting is damaged.
     Malformed(String),
     /// The peer said nothing for this long.
@@ -116,6 +133,9 @@ impl fmt::Display for HandshakeError {
             Self::Refused { reason } => write!(f, "refused by the peer: {reason}"),
             Self::Standby { reason } => f.write_str(reason),
             Self::OtherVersion { ours, theirs } => f.write_str(&versions(*theirs, *ours)),
+            Self::Stranger { name, what } => {
+                write!(f, "{name} said {what}: this cluster takes in who has its --token-file")
+            }
             Self::Malformed(what) => write!(f, "the peer does not speak our protocol: {what}"),
             Self::Silent(span) => write!(f, "the peer did not answer within {span:?}"),
             Self::Gone => f.write_str("the peer closed the connection without a word"),
@@ -135,7 +155,8 @@ impl From<FrameError> for HandshakeError {
 impl HandshakeError {
     /// Whether one side did not want the other. The rest is trouble on the way, and may pass.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::OtherVersion { .. } | Self::Malformed(_))
+        use HandshakeError::{Malformed, OtherVersion, Refused, Stranger};
+        matches!(self, Refused { .. } | OtherVersion { .. } | Stranger { .. } | Malformed(_))
     }
 
     fn tell(&self, host: &dyn Host, peer: &str) {
@@ -161,12 +182,15 @@ pub struct Handshake {
     pub within: Duration,
     /// The longest frame of the connection afterwards, in bytes.
     pub frame_max: usize,
+    /// What this node says to others, and wants to hear from whoever greets it.
+    pub token: Option<Token>,
 }
 
 impl Default for Handshake {
-    /// This version, five seconds, [`FRAME_MAX`].
+    /// This version, five seconds, [`FRAME_MAX`], no token.
     fn default() -> Self {
-        Self { protocol: PROTOCOL, within: Duration::from_secs(5), frame_max: FRAME_MAX }
+        let within = Duration::from_secs(5);
+        Self { protocol: PROTOCOL, within, frame_max: FRAME_MAX, token: None }
     }
 }
 
@@ -184,8 +208,10 @@ impl Handshake {
     ) -> Result<(W, FrameReader, FrameWriter), HandshakeError> {
         let (mut reader, mut writer) = split(conn, HELLO_MAX);
         let answered = async {
+            let token = self.token.map_or(String::new(), |token| token.text().to_owned());
+            let hello = Hello { token, ..hello.clone() };
             let body =
-                encode_message(hello).map_err(|e| HandshakeError::Malformed(e.to_string()))?;
+                encode_message(&hello).map_err(|e| HandshakeError::Malformed(e.to_string()))?;
             writer.push(&[&MAGIC, &self.protocol.to_le_bytes(), &body])?;
             writer.flush().await?;
             reader.read().await?.ok_or(HandshakeError::Gone)
@@ -270,7 +296,15 @@ impl Handshake {
         if theirs != self.protocol {
             return Err(HandshakeError::OtherVersion { ours: self.protocol, theirs });
         }
-        decode_message(body).map_err(|error| HandshakeError::Malformed(error.to_string()))
+        let hello: Hello =
+            decode_message(body).map_err(|error| HandshakeError::Malformed(error.to_string()))?;
+        match &self.token {
+            Some(token) if !token.is(&hello.token) => {
+                let what = if hello.token.is_empty() { "no token" } else { "another token" };
+                Err(HandshakeError::Stranger { name: hello.name, what })
+            }
+            _ => Ok(hello),
+        }
     }
 
     /// Best effort: a peer that cannot be told learns it from the end of the connection.

@@ -6,3 +6,4 @@ pub mod frame;
 pub mod handshake;
 pub mod message;
 pub mod session;
+pub mod token;
