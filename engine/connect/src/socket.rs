@@ -18,6 +18,7 @@ use slackwater_core::time::{EventTime, ProcessingTime};
 use slackwater_dataflow::connector::{
     ConnectorError, Opening, Position, Pulled, Source, SourceReader, Splits,
 };
+use slackwater_dataflow::metric::Counter;
 use slackwater_runtime::host::{Conn, Host, LocalFuture, of};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::codec::{Decoder, LinesCodec, LinesCodecError};
@@ -35,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What a reader counts for people: lines that it could not read, and tries that reached nobody.
+const MALFORMED: &str = "malformedLines";
+const FAILED: &str = "failedConnections";
 /// How much is read at once.
 const CHUNK: usize = 8 * 1024;
 
@@ -44,7 +48,8 @@ type Parse<T> = dyn Fn(&str) -> Result<T, String> + Send + Sync;
 ///
 /// A record is stamped with the host's clock when it is read, never earlier than the one before it.
 /// A line that is not UTF-8, is longer than 64 KiB, is cut off by the end of the connection, or that
-/// `parse` refuses, is skipped, counted, and told as [`Fact::RecordSkipped`]; an empty one is nothing.
+/// `parse` refuses, is skipped, counted as `malformedLines` of the operator, and told as
+/// [`Fact::RecordSkipped`]; an empty one is nothing. `failedConnections` counts how often nobody was there.
 ///
 /// A socket cannot be read again. What was read before the barrier of a completed checkpoint has
 /// gone into its state; of what was read after it, a failure before the next one loses all, and so
@@ -97,7 +102,7 @@ impl<T: 'static> Source for SocketSource<T> {
     fn open(&self, opening: Opening) -> Result<LineReader<T>, ConnectorError> {
         Ok(LineReader {
             host: of(&opening.outside),
-            reads: (opening.task, opening.uid),
+            reads: (opening.task, opening.uid.clone()),
             address: self.address.clone(),
             parse: Arc::clone(&self.parse),
             link: Link::Waiting(None),
@@ -108,6 +113,7 @@ impl<T: 'static> Source for SocketSource<T> {
             latest: EventTime::MIN,
             skipped: None,
             told: false,
+            counters: [MALFORMED, FAILED].map(|name| opening.metrics.counter(name)),
         })
     }
 }
@@ -138,6 +144,8 @@ pub struct LineReader<T> {
     skipped: Option<(u64, String)>,
     /// Whether it has been said that there is nothing to read.
     told: bool,
+    /// Lines that could not be read, and tries that reached nobody.
+    counters: [Counter; 2],
 }
 
 impl<T> LineReader<T> {
@@ -165,6 +173,7 @@ impl<T> LineReader<T> {
 
     fn skip(&mut self, why: String) {
         self.skipped.get_or_insert((0, why)).0 += 1;
+        self.counters[0].inc();
     }
 
     /// Waits, connects or reads, whichever is next. Ready if that has got further.
@@ -213,6 +222,7 @@ impl<T> LineReader<T> {
         }
         let wait = FIRST_WAIT.saturating_mul(1 << self.tries.min(16)).min(LONGEST_WAIT);
         self.tries = self.tries.saturating_add(1);
+        self.counters[1].inc();
         self.link = Link::Waiting(Some(self.host.sleep(wait)));
         let ((task, uid), tries) = (self.reads.clone(), self.tries);
         self.host.tell(Fact::SourceDisconnected { task, uid, tries, cause });

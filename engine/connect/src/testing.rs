@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -145,7 +146,13 @@ impl Host for Clockwork {
 pub(crate) fn opening(host: &Arc<dyn Host>, index: u32, parallelism: u32) -> Opening {
     let subtask = Subtask { vertex: VertexId(0), index };
     let task = Execution { job: JobId(1), epoch: JobEpoch(1), attempt: Attempt(1), subtask };
-    Opening { uid: "tried".into(), task, parallelism, outside: outside(host.clone()) }
+    Opening {
+        uid: "tried".into(),
+        task,
+        parallelism,
+        outside: outside(host.clone()),
+        metrics: Rc::default(),
+    }
 }
 
 /// Polls a reader that never waits, until it has read `rows` or ends; each record with the clock

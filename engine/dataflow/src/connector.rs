@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,6 +15,8 @@ use slackwater_core::element::Batch;
 use slackwater_core::graph::Uid;
 use slackwater_core::id::{CheckpointId, Execution};
 use slackwater_core::time::ProcessingTime;
+
+use crate::metric::Metrics;
 
 /// The outside world as the dataflow sees it: not at all. `runtime::host::of` opens it.
 #[derive(Clone)]
@@ -36,6 +39,8 @@ pub struct Opening {
     pub parallelism: u32,
     /// The host, for connectors; see `runtime::host::of`.
     pub outside: Outside,
+    /// Where it declares what it counts for people, before it is open.
+    pub metrics: Rc<Metrics>,
 }
 
 /// Why a connector could not go on. Fails the task, and with it the attempt.

@@ -3,6 +3,7 @@
 //! Plans are built by [`crate::stream`].
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -324,5 +325,6 @@ impl From<OperatorError> for TaskError {
 
 /// What a connector needs to know of its subtask, from an execution.
 pub fn opening(uid: &Uid, task: Execution, parallelism: u32, outside: &Outside) -> Opening {
-    Opening { uid: uid.clone(), task, parallelism, outside: outside.clone() }
+    let (uid, outside, metrics) = (uid.clone(), outside.clone(), Rc::default());
+    Opening { uid, task, parallelism, outside, metrics }
 }

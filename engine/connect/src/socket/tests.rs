@@ -83,6 +83,18 @@ fn whoever_is_not_there_is_asked_again_later_and_later_but_never_later_than_five
 }
 
 #[test]
+fn what_could_not_be_read_and_who_was_not_there_are_counted_by_name() {
+    let peers = [refused(), refused(), says("one\ntwo\n3\nfo", false), says("five\n", true)];
+    let host: Arc<dyn Host> = Clockwork::with(0, 1, peers);
+    let opening = opening(&host, 0, 1);
+    let metrics = std::rc::Rc::clone(&opening.metrics);
+    let mut reader = lines("peer:9999", number).open(opening).expect("opens");
+    play(&host, &mut reader, 16);
+    let counted = ["malformedLines", "failedConnections"].map(|name| metrics.counter(name).get());
+    assert_eq!(counted, [4, 3]);
+}
+
+#[test]
 fn a_connection_that_ends_is_made_again_and_the_count_of_records_goes_on() {
     let peers = vec![says("1\n2\n", false), refused(), says("3\n", true)];
     let host = Clockwork::with(5_000, 1, peers);

@@ -76,17 +76,27 @@ pub(super) enum Branch {
 /// Where a port leads.
 pub(super) enum PortCode {
     Edge(u32),
-    Sink { uid: Uid, open: MakeSink },
+    /// `operator`: its number in the chain.
+    Sink {
+        uid: Uid,
+        operator: u32,
+        open: MakeSink,
+    },
 }
 
 impl VertexCode for ChainCode {
     fn open(&self, task: Execution, outside: &Outside) -> Result<Instance, ConnectorError> {
-        let ports = self.ports.iter().map(|port| self.port(port, task, outside));
+        let mut declared = Vec::new();
+        let ports = self.ports.iter().map(|port| self.port(port, (task, outside), &mut declared));
         let ports = ports.collect::<Result<_, _>>()?;
         let source = match &self.source {
             Some((uid, open)) => {
                 let site = SourceSite { batch_rows: self.batch_rows, quantum: self.quantum };
-                Some(open(opening(uid, task, self.parallelism, outside), site)?)
+                let opening = opening(uid, task, self.parallelism, outside);
+                let metrics = Rc::clone(&opening.metrics);
+                let source = open(opening, site)?;
+                declared.push((0, metrics.take()));
+                Some(source)
             }
             None => None,
         };
@@ -97,7 +107,6 @@ impl VertexCode for ChainCode {
             clock: self.clock,
             metrics: Rc::default(),
         };
-        let mut declared = Vec::new();
         let chain = match &self.entry {
             Way::Stream(fan) => fan.carried.entry(self.fan(fan, &site, &mut declared)),
             Way::Connected { make, outputs } => {
@@ -116,13 +125,17 @@ impl ChainCode {
     fn port(
         &self,
         port: &PortCode,
-        task: Execution,
-        outside: &Outside,
+        (task, outside): (Execution, &Outside),
+        declared: &mut Declarations,
     ) -> Result<Port, ConnectorError> {
         Ok(match port {
             PortCode::Edge(edge) => Port::Edge(*edge),
-            PortCode::Sink { uid, open } => {
-                Port::Sink(open(opening(uid, task, self.parallelism, outside))?)
+            PortCode::Sink { uid, operator, open } => {
+                let opening = opening(uid, task, self.parallelism, outside);
+                let metrics = Rc::clone(&opening.metrics);
+                let sink = open(opening)?;
+                declared.push((*operator, metrics.take()));
+                Port::Sink(sink)
             }
         })
     }

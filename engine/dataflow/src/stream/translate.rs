@@ -257,7 +257,8 @@ impl Growing<'_> {
         let number = self.list(declared);
         match &declared.code {
             Code::Sink(open) => {
-                let sink = PortCode::Sink { uid: declared.uid_or_name(), open: open.clone() };
+                let (uid, open) = (declared.uid_or_name(), open.clone());
+                let sink = PortCode::Sink { uid, operator: number, open };
                 Ok(Branch::Port { exit: self.port(sink, 1), route: Route::Forward })
             }
             Code::Stage(make) => {
