@@ -56,7 +56,7 @@ pub enum Verb {
     /// Run a task manager in this process until Ctrl-C; start or stop one of `cluster start`
     #[command(name = "taskmanager")]
     TaskManager(node::TaskManagerArgs),
-    /// Read back what a local run has stored
+    /// Read back what a local run has stored; serve a database for others
     #[command(subcommand)]
     Series(series::SeriesVerb),
     /// Print what a shell needs to complete these commands: `completions bash`

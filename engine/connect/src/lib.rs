@@ -5,6 +5,7 @@
 pub mod csv;
 pub mod generate;
 pub mod influx;
+pub mod influxd;
 pub mod log;
 mod request;
 pub mod series;
