@@ -25,7 +25,7 @@ const SHOW: &str = "savepoint show --verify tests/golden/format-2/oscon";
 const PLAN: &str = "plan oscon@v2 --set checkpoint=1s -p 4 --against tests/golden/format-2/oscon";
 
 /// The commands that are not run here, and who runs them.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     (
         "cargo run --release -- run sensor-simulator oscon-log --local --for 10s --set sensor-simulator.out_of_order=500ms",
         "tests/walkthrough.rs, for a shorter time",
@@ -43,6 +43,10 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ),
     ("cargo run --release -- check scenarios/crash-every-step-ledger.toml", "as above"),
     ("cargo run --release -- check scenarios/savepoints-as-git.toml", "as above"),
+    (
+        "cargo run --release -- check --world real tests/real_processes/killed.toml",
+        "tests/real_processes, in both worlds",
+    ),
     (
         "cargo run --release -- check scenarios/43-amplified.toml scenarios/43-amplitude-killed.toml",
         "as above",

@@ -19,6 +19,7 @@ pub mod local;
 pub mod node;
 pub mod picture;
 pub mod plan;
+pub mod rehearsal;
 pub mod remote;
 mod rest;
 pub mod run;

@@ -12,13 +12,14 @@ use clap::Args;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
-use slackwater_runtime::host::real::{self, RealHost};
+use slackwater_runtime::host::real;
 use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig, JobManagerError};
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
 use crate::cluster::TaskManagerVerb;
 use crate::exit::{Exit, Failure};
+use crate::rehearsal::RehearsalArgs;
 use crate::remote::{default_address, from_here};
 use crate::rest;
 
@@ -49,6 +50,9 @@ pub struct JobManagerArgs {
     /// With a store: how long the leader may be silent before a standby takes over
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub lease_timeout: Duration,
+    /// The part that it has in a rehearsal.
+    #[command(flatten)]
+    pub rehearsal: RehearsalArgs,
 }
 
 /// The arguments of `taskmanager`.
@@ -70,6 +74,9 @@ pub struct TaskManagerArgs {
     /// The protocol version to speak: another one rehearses an upgrade that went half-way
     #[arg(long, hide = true, default_value_t = PROTOCOL)]
     pub protocol: u32,
+    /// The part that it has in a rehearsal.
+    #[command(flatten)]
+    pub rehearsal: RehearsalArgs,
 }
 
 /// Runs a job manager until it is told to stop.
@@ -88,7 +95,7 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
         lease_timeout: args.lease_timeout,
         ..Default::default()
     };
-    let host = RealHost::named(&args.name).map_err(environment)?;
+    let host = args.rehearsal.host(&args.name)?;
     let serving = real::run(host, |host: Arc<dyn Host>| async move {
         let stopped = stop_asked()?;
         let rest_host = Arc::clone(&host);
@@ -112,14 +119,19 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
 /// refuses for another reason, [`Exit::JobFailed`] if a worker ends.
 pub fn task_manager(args: &TaskManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     let handshake = Handshake { protocol: args.protocol, ..Default::default() };
-    let config = TaskManagerConfig {
+    let mut config = TaskManagerConfig {
         job_manager: args.job_manager.clone(),
         slots: args.slots,
         workers: args.slots,
         handshake,
         ..Default::default()
     };
-    let host = RealHost::named(&args.name).map_err(environment)?;
+    if let Some(part) = args.rehearsal.part()? {
+        config.workers = part.workers.unwrap_or(config.workers);
+        let credits = &mut config.worker.exchange.credits;
+        *credits = part.credits.unwrap_or(*credits);
+    }
+    let host = args.rehearsal.host(&args.name)?;
     let running = real::run(host, |host: Arc<dyn Host>| async move {
         let stopped = stop_asked()?;
         println!("task manager {} joins {}", host.name(), config.job_manager);

@@ -21,6 +21,7 @@ mod luck;
 mod matrix;
 pub mod obligation;
 mod player;
+mod real;
 mod require;
 mod resolve;
 mod resume;
@@ -45,6 +46,7 @@ pub use luck::OtherLuck;
 pub use player::{
     Played, Prepared, Turn, compare_cells, judge_sweeps, play, play_prepared, prepare, turns,
 };
+pub use real::{Rehearsed, cannot, pauses, rehearse};
 pub use resolve::{Cell, Expectation, Scenario};
 pub use schema::schema;
 pub use sweep::Instant;

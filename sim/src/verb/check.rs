@@ -10,7 +10,7 @@ use std::sync::Arc;
 use slackwater_dataflow::task::Programs;
 
 use super::look::{Keep, LookArgs, Looker};
-use super::{Refusal, files, pages, usage, verdict};
+use super::{Refusal, files, pages, real, usage, verdict};
 use crate::campaign::{Checked, Extent, Partition, Record, play_all};
 use crate::report;
 use crate::scenario::values::Seeds;
@@ -43,9 +43,23 @@ pub struct CheckArgs {
     /// How long a failure is looked into.
     #[command(flatten)]
     pub look: LookArgs,
+    /// Where they are played: in the simulator, or on processes of this machine, in its time. There
+    /// only one seed of each file is played unless others are named, and only files whose faults a
+    /// machine can do
+    #[arg(long, value_enum, value_name = "WORLD", default_value = "simulated")]
+    pub world: Where,
     /// Write every fact of the run to this file, one a line; needs one file, one cell and one seed
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
+}
+
+/// In which world scenarios are played.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Where {
+    /// In the simulator.
+    Simulated,
+    /// On processes of this machine.
+    Real,
 }
 
 /// Plays the files and prints verdicts on stdout, failures and progress on stderr.
@@ -59,6 +73,9 @@ pub(super) fn check(
     let scenarios = files::load(&args.paths, programs)?;
     if args.journal.is_some() {
         is_one_run(&scenarios, seeds.as_deref(), args.instant)?;
+    }
+    if args.world == Where::Real {
+        return real::play(scenarios, seeds.as_deref(), args.journal.as_deref(), programs);
     }
     let (partition, instant) = (args.partition, args.instant);
     let extent = Extent { seeds, partition, instant, thin: false, journal: args.journal.is_some() };

@@ -9,6 +9,7 @@ pub mod look;
 mod merge;
 mod pages;
 mod probes;
+mod real;
 mod replay;
 mod schema;
 mod shrink;

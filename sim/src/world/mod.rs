@@ -12,6 +12,7 @@ mod flights;
 mod gate;
 mod host;
 mod link;
+mod machine;
 mod net;
 mod node;
 pub mod person;
@@ -37,6 +38,7 @@ pub use cue::{Cue, Deeds, Mark};
 pub use director::{Director, Orders};
 pub use host::EPOCH;
 pub use link::Delay;
+pub use machine::Machine;
 pub use node::Clocks;
 pub use watch::fact;
 
@@ -331,6 +333,18 @@ impl World {
     /// If two nodes share a name, or an action names a node that is not in the world.
     pub fn run(self) -> Run {
         stage::run(self)
+    }
+
+    /// Runs the world on processes of this machine instead, in its time, to its end: delays of links,
+    /// ticks and shuffling are the machine's own then.
+    ///
+    /// # Errors
+    /// If the machine refuses what a node needs.
+    ///
+    /// # Panics
+    /// If an action names a node that is not in the world.
+    pub fn run_on(self, machine: &Machine) -> std::io::Result<Run> {
+        machine::run(self, machine)
     }
 }
 

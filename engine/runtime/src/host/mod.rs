@@ -6,6 +6,8 @@
 pub mod disk;
 mod objects;
 pub mod real;
+pub mod tape;
+mod told;
 
 use std::any::Any;
 use std::fmt;

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::disk::Disk;
+use super::tape::Tape;
+use super::told::Told;
 use super::{
     Accepted, Conn, Files, Host, Listener, LocalFuture, Objects, TaskHandle, WorkerMain, objects,
 };
@@ -48,9 +51,14 @@ pub struct RealHost {
     seed: u64,
     started: Instant,
     bind: IpAddr,
+    /// How far its wall clock is ahead of the machine's, in ms.
+    ahead: i64,
     detail: Detail,
     telling: Telling,
     resolving: Resolving,
+    /// The folder that stands for the root of every object store, if there is one, and the address
+    /// that means it.
+    root: Option<(PathBuf, String)>,
 }
 
 impl RealHost {
@@ -64,9 +72,11 @@ impl RealHost {
             seed: getrandom::u64().map_err(io::Error::other)?,
             started: Instant::now(),
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ahead: 0,
             detail: Detail::Off,
             telling: Arc::new(drop),
             resolving: Arc::new(|_| None),
+            root: None,
         })
     }
 
@@ -76,16 +86,60 @@ impl RealHost {
         Self { detail, telling, ..self }
     }
 
+    /// The same, drawing from this seed.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The same, with a wall clock that is this many milliseconds ahead of the machine's, or behind
+    /// it if negative.
+    #[must_use]
+    pub fn ahead_by(self, millis: i64) -> Self {
+        Self { ahead: millis, ..self }
+    }
+
+    /// The same, keeping its facts up to this level on a tape, each with the time of its wall clock.
+    #[must_use]
+    pub fn taped(self, detail: Detail, tape: Tape) -> Self {
+        let ahead = self.ahead;
+        self.telling(detail, Arc::new(move |fact| tape.keep(|| since_epoch(ahead), fact)))
+    }
+
     /// The same, listening on this address of the machine.
     #[must_use]
     pub fn bound_to(self, bind: IpAddr) -> Self {
         Self { bind, ..self }
     }
 
+    /// The same, with one folder of this machine for all object stores: `own`, such as
+    /// `file:///slackwater`, and every address that is no absolute one lead to the folder itself,
+    /// `file:///a` to `a` within it. What is changed there is told.
+    #[must_use]
+    pub fn rooted(self, folder: PathBuf, own: impl Into<String>) -> Self {
+        Self { root: Some((folder, own.into())), ..self }
+    }
+
     /// The same, asking `resolving` where a node is before it looks on loopback.
     #[must_use]
     pub fn resolving(self, resolving: Resolving) -> Self {
         Self { resolving, ..self }
+    }
+
+    /// The folder to which the address of a store leads if all of them lie in one, and its place there.
+    fn place(&self, url: &str) -> Option<(PathBuf, String)> {
+        let (root, own) = self.root.as_ref()?;
+        if !url.starts_with("file://") && url.contains("://") {
+            return None;
+        }
+        let path = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
+        let own = own.trim_start_matches("file://");
+        let within = match path.and_then(|path| path.strip_prefix(own)) {
+            Some(inside) if inside.is_empty() || inside.starts_with('/') => inside,
+            _ => path.unwrap_or_default(),
+        };
+        let within = within.trim_matches('/').to_owned();
+        Some((root.join(&within), within))
     }
 
     /// Where `name:port` is: what the hook says, the address itself if it is an IP address, else
@@ -104,6 +158,14 @@ impl RealHost {
         };
         port.map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST)).ok_or_else(expected)
     }
+}
+
+/// The time since 1970 on a clock that is so many milliseconds ahead of the machine's. Clocks of two
+/// processes of one machine agree.
+pub fn since_epoch(ahead: i64) -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let span = Duration::from_millis(ahead.unsigned_abs());
+    if ahead < 0 { since.saturating_sub(span) } else { since + span }
 }
 
 impl fmt::Debug for RealHost {
@@ -135,7 +197,7 @@ impl Host for RealHost {
     }
 
     fn wall(&self) -> ProcessingTime {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = since_epoch(self.ahead);
         ProcessingTime::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -175,11 +237,16 @@ impl Host for RealHost {
     }
 
     fn store(&self, url: &str) -> Result<Objects, StoreError> {
-        objects::open(url)
+        let Some((folder, within)) = self.place(url) else { return objects::open(url) };
+        let store = objects::open(&folder.display().to_string())?;
+        Ok(Arc::new(Told::new(store, &within, Arc::clone(&self.telling))))
     }
 
     fn has_store(&self, url: &str) -> bool {
-        objects::is_there(url)
+        match self.place(url) {
+            Some((folder, _)) => folder.exists(),
+            None => objects::is_there(url),
+        }
     }
 
     fn files(&self) -> &dyn Files {
