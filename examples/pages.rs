@@ -2,8 +2,6 @@
 //! `slackwater` and nothing else of the house, and never learns whether its cluster is simulated.
 //! Its tests are below; `cargo run --example pages -- run pages --local` runs it.
 
-use std::process::ExitCode;
-
 use slackwater::prelude::*;
 
 /// A line of the input.
@@ -51,9 +49,7 @@ fn pages(env: &Env, settings: &mut Settings) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn main() -> ExitCode {
-    slackwater::cli::main(Catalog::new().job("pages", "v1", pages))
-}
+slackwater::main!(pages);
 
 #[cfg(test)]
 mod tests {

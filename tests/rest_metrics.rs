@@ -351,7 +351,7 @@ fn lateness(env: &Env, _: &mut Settings) -> Result<(), PlanError> {
         let point = |pane: &Pane<u64, u64>| {
             Point::new(
                 "sums",
-                &pane.key.to_string(),
+                pane.key.to_string(),
                 pane.window.start,
                 [("v", (pane.value as i64).into())],
             )

@@ -375,7 +375,11 @@ pub fn lasting() -> Vec<Fact> {
 
 fn twisted(twist: Twist) -> Vec<Fact> {
     let mut facts = vec![Fact::JobManagerStarted { epoch: JobEpoch(1) }, submitted()];
-    facts.push(log(1, 1, LogEvent::Submitted { program: Program::named("ledger"), from: None }));
+    facts.push(log(
+        1,
+        1,
+        LogEvent::Submitted { program: Program::named("ledger"), from: None, graph: None },
+    ));
     facts.push(status(JobStatus::Created, JobStatus::Scheduling, 0));
     facts.push(slot(false));
     facts.extend(deploys(1, 2));

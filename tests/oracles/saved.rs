@@ -167,7 +167,7 @@ fn saving() -> Vec<Fact> {
 fn resumed(job: JobId, step: &str, tag: &str) -> Vec<Fact> {
     let from = Start { folder: address(), metadata: Box::new(saved()), reset_watermarks: false };
     let program = program(&[("wave", "20"), ("tag", tag)]);
-    let event = LogEvent::Submitted { program, from: Some(from) };
+    let event = LogEvent::Submitted { program, from: Some(from), graph: None };
     let said = format!("submitted oscon as job {job}\n");
     let mut facts = typed(step, "run -d -s $save oscon", said).to_vec();
     facts.push(log_of(job, (1, 1), event));
@@ -187,7 +187,8 @@ fn ended(job: JobId, to: JobStatus) -> Fact {
 /// and, under a name of its own, once more.
 pub fn waves() -> Vec<Fact> {
     let mut facts = vec![Fact::JobSubmitted { job: JOB, name: "oscon".into(), slots: 1 }];
-    let event = LogEvent::Submitted { program: program(&[("wave", "10")]), from: None };
+    let event =
+        LogEvent::Submitted { program: program(&[("wave", "10")]), from: None, graph: None };
     facts.push(log_of(JOB, (1, 1), event));
     facts.extend(emitted(JOB, "", 0..BEFORE));
     facts.extend(summed("", 0..BEFORE / 10));

@@ -102,7 +102,10 @@ impl Desk {
 
     /// A job manager on a port of its own, and how a command asks it.
     pub fn job_manager(&self, more: &str) -> (Node, String) {
-        let (node, said) = self.node(&format!("jobmanager --port 0 {more}"), "listens on port");
+        // Nobody asks it over REST, unless the test says so.
+        let rest = if more.contains("--rest-port") { "" } else { "--rest-port 0" };
+        let line = format!("jobmanager --port 0 {rest} {more}");
+        let (node, said) = self.node(&line, "listens on port");
         let port = said.trim().rsplit(' ').next().expect("a port");
         (node, format!("--job-manager localhost:{port}"))
     }

@@ -99,7 +99,7 @@ fn a_kept_checkpoint_that_the_log_beside_it_does_not_know_is_no_start() {
     fs::create_dir_all(&log).expect("room");
     let (attempt, checkpoint) = (Attempt(1), CheckpointId(3));
     let events = [
-        LogEvent::Submitted { program: Program::named("oscon"), from: None },
+        LogEvent::Submitted { program: Program::named("oscon"), from: None, graph: None },
         LogEvent::Completed { checkpoint, attempt, ids_below: CheckpointId(4) },
     ];
     let (job, epoch) = (job.parse().expect("an id"), JobEpoch(1));

@@ -31,8 +31,13 @@ async fn types(host: &Arc<dyn Host>, line: &str) -> String {
     let mut out = Vec::new();
     let programs = slackwater_jobs::catalog();
     let ids = host.random("typed");
-    let mut terminal =
-        slackwater::cli::remote::Terminal { host, programs: &programs, ids, out: &mut out };
+    let mut terminal = slackwater::cli::remote::Terminal {
+        host,
+        programs: &programs,
+        ids,
+        delivers: None,
+        out: &mut out,
+    };
     let verb = slackwater::cli::typed(line).expect("a line");
     let ended = slackwater::cli::remote::perform(&mut terminal, &verb).await;
     let said = String::from_utf8_lossy(&out).into_owned();

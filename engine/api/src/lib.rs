@@ -1,5 +1,5 @@
 //! What users import: the engine's rooms by name, and a prelude with all that a job needs.
-//! Re-exports only: there is no code here. A job depends on this crate, and on `serde` for its
+//! Re-exports, and the macro that makes a binary of jobs: there is no other code here. A job depends on this crate, and on `serde` for its
 //! derive macros (or writes `#[serde(crate = "slackwater::serde")]` and depends on this one alone).
 
 pub use serde;
@@ -71,4 +71,28 @@ pub mod prelude {
     pub use slackwater_dataflow::task::{PlanError, Programs};
     pub use slackwater_dataflow::watermark::Watermarks;
     pub use slackwater_dataflow::window::{Pane, Window, tumbling};
+}
+
+/// The `main` of a binary that brings jobs along: functions that build them, each under its own name.
+/// The binary has a command line of its own (`NAME run JOB --local`), and a cluster runs it as it is:
+/// `slackwater run -d PATH`.
+///
+/// ```
+/// use slackwater::prelude::*;
+///
+/// fn nothing_yet(_env: &Env, _settings: &mut Settings) -> Result<(), PlanError> {
+///     Ok(()) // Sources, operators and sinks go here.
+/// }
+///
+/// slackwater::main!(nothing_yet);
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($($job:ident),+ $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            let catalog = $crate::dataflow::stream::Catalog::new();
+            $(let catalog = catalog.job(::core::stringify!($job), "v1", $job);)+
+            $crate::cli::main(catalog)
+        }
+    };
 }

@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use slackwater_dataflow::task::Programs;
 
 pub mod cluster;
+pub mod delivery;
 pub mod exit;
 pub mod info;
 pub mod jobs;
@@ -57,6 +58,12 @@ pub enum Verb {
     /// Run a task manager in this process until Ctrl-C; start or stop one of `cluster start`
     #[command(name = "taskmanager")]
     TaskManager(node::TaskManagerArgs),
+    /// Say what this binary is, to a command that is about to send it
+    #[command(hide = true)]
+    Describe(delivery::DescribeArgs),
+    /// Run tasks for the task manager that has started this process
+    #[command(hide = true)]
+    Worker,
     /// Read back what a local run has stored; serve a database for others
     #[command(subcommand)]
     Series(series::SeriesVerb),
@@ -82,6 +89,8 @@ impl Verb {
             | Self::Cluster(_)
             | Self::JobManager(_)
             | Self::TaskManager(_)
+            | Self::Describe(_)
+            | Self::Worker
             | Self::Series(_)
             | Self::Completions(_) => false,
         }
@@ -100,6 +109,8 @@ impl Verb {
 pub fn execute(verb: Verb, programs: Arc<dyn Programs>) -> Result<(), Failure> {
     match &verb {
         Verb::Run(args) if args.cluster().is_none() => run::run(args, programs),
+        Verb::Describe(args) => delivery::describe(args, &*programs),
+        Verb::Worker => delivery::worker(programs),
         Verb::Cluster(verb) => cluster::execute(verb),
         Verb::JobManager(args) => node::job_manager(args, programs),
         Verb::TaskManager(args) => match &args.act {
@@ -162,6 +173,15 @@ pub fn typed_near(line: &str, job_managers: &str) -> Result<Verb, Failure> {
 /// gives the code to exit with.
 pub fn main(programs: impl Programs + 'static) -> ExitCode {
     ended(execute(Command::parse().verb, Arc::new(programs)))
+}
+
+/// The same for a binary that does something when nothing is typed: `line`, such as
+/// `run oscon --local`.
+pub fn main_or(programs: impl Programs + 'static, line: &str) -> ExitCode {
+    match std::env::args_os().len() {
+        0 | 1 => ended(typed(line).and_then(|verb| execute(verb, Arc::new(programs)))),
+        _ => main(programs),
+    }
 }
 
 /// The code to exit with; a failure is told on stderr.

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +13,14 @@ use clap::Args;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
+use slackwater_runtime::host::process::Binaries;
 use slackwater_runtime::host::real;
 use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig, JobManagerError};
+use slackwater_runtime::taskmanager::process::Launching;
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
 use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
-use crate::cluster::TaskManagerVerb;
+use crate::cluster::{TaskManagerVerb, state_folder};
 use crate::exit::{Exit, Failure};
 use crate::rehearsal::RehearsalArgs;
 use crate::remote::{default_address, from_here};
@@ -71,6 +74,10 @@ pub struct TaskManagerArgs {
     /// How many slots to offer, each with a thread of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub slots: u32,
+    /// The folder for binaries that jobs come in; unless given, slackwater/binaries/NAME in
+    /// $XDG_STATE_HOME or ~/.local/state
+    #[arg(long, value_name = "DIR")]
+    pub binaries: Option<PathBuf>,
     /// The protocol version to speak: another one rehearses an upgrade that went half-way
     #[arg(long, hide = true, default_value_t = PROTOCOL)]
     pub protocol: u32,
@@ -112,6 +119,13 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
     serving.map_err(environment)?
 }
 
+/// Where a task manager keeps the binaries that it runs.
+fn binaries(args: &TaskManagerArgs) -> PathBuf {
+    let own =
+        || state_folder().unwrap_or_else(std::env::temp_dir).join("binaries").join(&args.name);
+    args.binaries.clone().unwrap_or_else(own)
+}
+
 /// Runs a task manager until it is told to stop. A job manager that does not answer is tried again.
 ///
 /// # Errors
@@ -124,6 +138,7 @@ pub fn task_manager(args: &TaskManagerArgs, programs: Arc<dyn Programs>) -> Resu
         slots: args.slots,
         workers: args.slots,
         handshake,
+        launching: Launching(Some(Arc::new(Binaries::in_folder(binaries(args))))),
         ..Default::default()
     };
     if let Some(part) = args.rehearsal.part()? {

@@ -24,6 +24,7 @@ use slackwater_runtime::wire::token::{TOKEN_MAX, Token};
 
 use crate::Verb;
 use crate::cluster::surroundings;
+use crate::delivery::{Delivers, FromHere};
 use crate::exit::{Exit, Failure};
 use crate::info::InfoArgs;
 use crate::jobs::{CancelArgs, ListArgs};
@@ -73,6 +74,8 @@ pub struct Terminal<'a> {
     pub programs: &'a dyn Programs,
     /// Ids of the jobs that are submitted here.
     pub ids: RandomStream,
+    /// Who asks binaries what they are; `None`: none can be sent from there.
+    pub delivers: Option<&'a dyn Delivers>,
     /// Who reads the answer.
     pub out: &'a mut dyn io::Write,
 }
@@ -107,7 +110,9 @@ pub(crate) fn at_this_terminal(verb: &Verb, programs: &dyn Programs) -> Result<(
     let performed = real::run(host, |host: Arc<dyn Host>| async move {
         let (ids, out) = (host.random("job-id"), &mut io::stdout());
         let verb = here(verb.clone())?;
-        perform(&mut Terminal { host: &host, programs, ids, out }, &verb).await
+        let delivers: Option<&dyn Delivers> = Some(&FromHere);
+        let mut terminal = Terminal { host: &host, programs, ids, delivers, out };
+        perform(&mut terminal, &verb).await
     });
     performed.map_err(environment)?.map_err(|failure: Failure| match failure.exit {
         Exit::Unreachable => {
@@ -174,11 +179,15 @@ impl Terminal<'_> {
     /// Submits the jobs; waits for their end unless `detached`.
     async fn submit(&mut self, at: &At, args: &RunArgs) -> Result<(), Failure> {
         let (mut ids, from, host) = (Vec::new(), args.start(), &**self.host);
-        for program in args.programs()? {
+        for (program, graph) in self.wanted(at, args).await? {
             // Drawn before it is sent: a submission that is sent twice is one job.
             let (id, name) = (JobId(self.ids.next_u128()), program.name.clone());
-            self.patiently(at, async |client: &mut Client| {
-                client.submit_from(host, id, program.clone(), from.clone()).await
+            self.patiently(at, async |client: &mut Client| match &graph {
+                None => client.submit_from(host, id, program.clone(), from.clone()).await,
+                Some(graph) => {
+                    let delivered = (program.clone(), graph.clone());
+                    client.submit_delivered(host, id, delivered, from.clone()).await
+                }
             })
             .await?;
             self.print(&format!("submitted {name}: job {id}"))?;

@@ -13,6 +13,7 @@ use slackwater_core::savepoint::StartFrom;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 
+use crate::delivery::is_binary;
 use crate::exit::{Exit, Failure};
 use crate::local::{self, LocalRun};
 use crate::remote;
@@ -20,7 +21,8 @@ use crate::remote;
 /// The arguments of `run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The job, such as `oscon`, or several on one cluster; `NAME@VERSION` picks a version
+    /// The job, such as `oscon`, or several on one cluster; `NAME@VERSION` picks a version. Or the
+    /// path of a binary that brings jobs along, and which of them, if there are several
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
     /// Run job manager, task manager and series database in this process
@@ -111,6 +113,11 @@ impl RunArgs {
     /// # Errors
     /// [`Exit::Usage`] if a setting is for a job that is not run.
     pub fn programs(&self) -> Result<Vec<Program>, Failure> {
+        self.programs_of(&self.jobs)
+    }
+
+    /// The same, of these jobs instead of those that are named.
+    pub(crate) fn programs_of(&self, jobs: &[String]) -> Result<Vec<Program>, Failure> {
         let path = |path: &PathBuf| path.display().to_string();
         let flags = [
             ("parallelism", self.parallelism.map(|parallelism| parallelism.to_string())),
@@ -120,7 +127,7 @@ impl RunArgs {
             ("on_bad_record", self.on_bad_record.clone()),
         ];
         let flags = flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        described(&self.jobs, self.set.iter().cloned().chain(flags))
+        described(jobs, self.set.iter().cloned().chain(flags))
     }
 }
 
@@ -158,10 +165,14 @@ pub(crate) fn described(
 /// # Errors
 /// A [`Failure`] of any kind.
 pub(crate) fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
-    let jobs = args.programs()?;
     if !args.local {
         return Err(Failure::new(Exit::Usage, WHERE));
     }
+    if let Some(path) = args.jobs.first().filter(|job| is_binary(job, &*programs)) {
+        let words = format!("{path} has a command line of its own: {path} run JOB --local");
+        return Err(Failure::new(Exit::Usage, words));
+    }
+    let jobs = args.programs()?;
     let plans = jobs.iter().map(|program| programs.plan(program).map_err(Failure::from));
     let graphs = plans.map(|plan| Ok(plan?.graph)).collect::<Result<Vec<JobGraph>, Failure>>()?;
     if let Some(input) = &args.input {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use slackwater_core::checkpoint::CheckpointMetadata;
 use slackwater_core::fact::JobStatus;
+use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{Attempt, CheckpointId, JobEpoch, JobId, TaskManagerId, TriggerId};
 use slackwater_core::joblog::{LogEvent, Start};
 use slackwater_core::program::Program;
@@ -39,6 +40,8 @@ pub struct Recovered {
     pub job: JobId,
     /// What it runs.
     pub program: Program,
+    /// Its shape, if the log says so: that of code in a binary of its own.
+    pub graph: Option<Box<JobGraph>>,
     /// Its last attempt; 0 if it never had one.
     pub attempt: Attempt,
     /// Where that attempt was deployed, or was about to be.
@@ -70,8 +73,9 @@ impl Recovered {
     ) -> Option<Self> {
         let mut recovered: Option<Self> = None;
         for (epoch, event) in log {
-            if let LogEvent::Submitted { program, from } = event {
-                recovered.get_or_insert_with(|| Self::accepted(job, program.clone(), from.clone()));
+            if let LogEvent::Submitted { program, from, graph } = event {
+                let accepted = || Self::accepted(job, program.clone(), from.clone());
+                recovered.get_or_insert_with(accepted).graph.clone_from(graph);
             }
             if let Some(recovered) = &mut recovered {
                 recovered.take(epoch, event);
@@ -90,6 +94,7 @@ impl Recovered {
         Self {
             job,
             program,
+            graph: None,
             attempt: Attempt(0),
             task_managers: Vec::new(),
             hosts: BTreeSet::new(),
@@ -152,7 +157,7 @@ mod tests {
     }
 
     fn submitted() -> (u64, LogEvent) {
-        (1, LogEvent::Submitted { program: Program::named("job"), from: None })
+        (1, LogEvent::Submitted { program: Program::named("job"), from: None, graph: None })
     }
 
     fn deployed(attempt: u32, ids_below: u64) -> LogEvent {

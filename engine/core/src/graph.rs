@@ -180,6 +180,40 @@ pub struct JobGraph {
 }
 
 impl JobGraph {
+    /// Whether it is one: what comes from outside is looked at before it is believed.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        if self.vertices.is_empty() {
+            return Err("it has no vertex".into());
+        }
+        for (index, vertex) in (0u32..).zip(&self.vertices) {
+            let most = u32::from(self.max_parallelism);
+            if vertex.id != VertexId(index) {
+                return Err(format!("vertex {} stands in the place of vertex {index}", vertex.id));
+            }
+            if vertex.parallelism == 0 || vertex.parallelism > most {
+                let found = vertex.parallelism;
+                return Err(format!("vertex {index} has parallelism {found}, not 1 to {most}"));
+            }
+        }
+        let parallelism = |id: VertexId| {
+            let vertex = self.vertices.get(id.0 as usize).map(|vertex| vertex.parallelism);
+            vertex.ok_or_else(|| format!("an edge names vertex {id}, which is not there"))
+        };
+        for edge in &self.edges {
+            let (from, to) = (parallelism(edge.from)?, parallelism(edge.to)?);
+            if edge.from >= edge.to {
+                return Err(format!("an edge leads back from vertex {} to {}", edge.from, edge.to));
+            }
+            if edge.partition == Partition::Forward && from != to {
+                return Err(format!("an edge leads forward from {from} subtasks to {to}"));
+            }
+        }
+        Ok(())
+    }
+
     /// The edges that lead into `vertex`, each with its index.
     pub fn inputs(&self, vertex: VertexId) -> impl Iterator<Item = (u32, &Edge)> {
         (0u32..).zip(&self.edges).filter(move |(_, edge)| edge.to == vertex)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointMetadata;
 use crate::fact::JobStatus;
+use crate::graph::JobGraph;
 use crate::id::{Attempt, CheckpointId, TaskManagerId, TriggerId};
 use crate::program::Program;
 
@@ -33,6 +34,9 @@ pub enum LogEvent {
         /// With what it starts, if not with nothing.
         #[serde(default)]
         from: Option<Start>,
+        /// Its shape, if its code is in a binary of its own: no job manager can plan it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        graph: Option<Box<JobGraph>>,
     },
     /// An attempt is about to be deployed.
     Deployed {

@@ -32,6 +32,31 @@ impl Program {
     }
 }
 
+/// What stands between the version by which a binary knows its program and the hash of the binary.
+const DELIVERED: &str = "+sha256-";
+
+impl Program {
+    /// The same, as the binary with this SHA-256 brings it along: the hash, in hex, becomes a part of
+    /// the version, so that two builds of one program are two versions.
+    #[must_use]
+    pub fn delivered(self, hash: &str) -> Self {
+        let version = format!("{}{DELIVERED}{hash}", self.own().version);
+        Self { version, ..self }
+    }
+
+    /// The SHA-256 of the binary that brings it along, in hex; `None`: every node does.
+    pub fn artifact(&self) -> Option<&str> {
+        self.version.split_once(DELIVERED).map(|(_, hash)| hash)
+    }
+
+    /// The same as the binary that brings it along knows it.
+    #[must_use]
+    pub fn own(&self) -> Self {
+        let version = self.version.split_once(DELIVERED).map_or(&*self.version, |(own, _)| own);
+        Self { version: version.to_owned(), ..self.clone() }
+    }
+}
+
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, self.version)?;

@@ -2,6 +2,8 @@
 //! Never retries by itself: the caller knows whether a second try makes sense, and a submission
 //! keeps its job id, so that it has one effect. The other end is `jobmanager::door`.
 
+mod delivery;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

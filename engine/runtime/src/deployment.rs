@@ -88,7 +88,7 @@ impl fmt::Display for CheckpointOrder {
 }
 
 /// What a task manager tells one of its workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerCommand {
     /// Start these subtasks.
     Deploy(Box<Deployment>),
@@ -110,12 +110,23 @@ pub enum WorkerCommand {
         /// What to do.
         order: CheckpointOrder,
     },
+    /// The tasks of this attempt run in another process: whoever comes with their batches is sent on.
+    Moved {
+        /// The job.
+        job: JobId,
+        /// The leadership term of the attempt.
+        epoch: JobEpoch,
+        /// The attempt.
+        attempt: Attempt,
+        /// The exchange port of that process's worker, on this host.
+        port: u16,
+    },
     /// Cancel everything and end.
     Stop,
 }
 
 /// What a worker tells its task manager.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerEvent {
     /// The worker takes exchange connections on this port.
     Ready {

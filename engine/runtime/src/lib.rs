@@ -2,6 +2,7 @@
 //! The only floor that waits. It decides nothing: `slackwater-control` decides, this executes;
 //! `slackwater-dataflow` computes, this feeds it. What users type is in `slackwater`.
 
+pub mod artifact;
 pub mod client;
 pub mod deployment;
 pub mod exchange;

@@ -5,6 +5,7 @@
 mod attempt;
 mod meters;
 mod parts;
+pub mod process;
 mod restore;
 mod wiring;
 
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use serde::{Deserialize, Serialize};
 use slackwater_core::fact::{Fact, TaskStatus};
 use slackwater_core::id::{Attempt, JobId, Subtask, WorkerId};
 use slackwater_core::program::Program;
@@ -29,7 +31,7 @@ use attempt::{Code, Reporter, RunningAttempt};
 pub use self::meters::Meters;
 
 /// The measures of a worker.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerConfig {
     /// Of its exchange.
     pub exchange: ExchangeConfig,
@@ -59,10 +61,10 @@ impl From<WorkerId> for Seat {
 const PLANS_MAX: usize = 16;
 
 /// A worker, seen from its task manager.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WorkerHandle {
     commands: mpsc::UnboundedSender<WorkerCommand>,
-    running: TaskHandle,
+    running: Arc<TaskHandle>,
 }
 
 impl WorkerHandle {
@@ -100,7 +102,7 @@ impl Worker {
             Box::pin(desk.run(received)) as crate::host::LocalFuture<()>
         };
         let running = host.spawn_worker(&name, Box::new(make));
-        WorkerHandle { commands, running }
+        WorkerHandle { commands, running: Arc::new(running) }
     }
 }
 
@@ -166,6 +168,9 @@ impl Desk {
                 WorkerCommand::Cancel { job, attempt } => self.cancel(job, attempt),
                 WorkerCommand::Checkpoint { job, epoch, attempt, order } => {
                     self.pass_on(AttemptKey { job, epoch, attempt }, &order);
+                }
+                WorkerCommand::Moved { job, epoch, attempt, port } => {
+                    self.entrance.move_on(AttemptKey { job, epoch, attempt }, port);
                 }
                 WorkerCommand::Stop => break,
             }

@@ -238,8 +238,13 @@ impl Sim {
         let verb =
             slackwater_cli::typed_near(line, &addresses(JOB_MANAGERS_MAX)).map_err(failed)?;
         let (ids, mut out) = (self.typist(), Vec::new());
-        let mut terminal =
-            Terminal { host: &self.host, programs: &*self.catalogue, ids, out: &mut out };
+        let mut terminal = Terminal {
+            host: &self.host,
+            programs: &*self.catalogue,
+            ids,
+            delivers: None,
+            out: &mut out,
+        };
         perform(&mut terminal, &verb).await.map_err(failed)?;
         Ok(String::from_utf8_lossy(&out).into_owned())
     }

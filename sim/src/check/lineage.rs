@@ -62,7 +62,7 @@ impl Default for Line {
 impl Lineage {
     /// Takes an entry of a job's log.
     pub(super) fn append(&mut self, job: JobId, event: &LogEvent) {
-        let LogEvent::Submitted { program, from } = event else { return };
+        let LogEvent::Submitted { program, from, .. } = event else { return };
         let mut line = Line::new(Some(program));
         if let Some(start) = from {
             let metadata = &start.metadata;

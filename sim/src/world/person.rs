@@ -180,7 +180,7 @@ impl Person {
         let ids = host.random(&format!("job-id/{step}/{index}"));
         let (first, mut out) = (JobId(ids.clone().next_u128()), Vec::new());
         let programs = &*self.memory.programs;
-        let mut terminal = Terminal { host, programs, ids, out: &mut out };
+        let mut terminal = Terminal { host, programs, ids, delivers: None, out: &mut out };
         let ended = match slackwater_cli::typed_near(&line, &addresses(self.memory.job_managers)) {
             Ok(verb) => perform(&mut terminal, &given(verb, with.as_ref())).await,
             Err(failure) => Err(failure),

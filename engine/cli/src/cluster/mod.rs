@@ -290,13 +290,8 @@ async fn up(host: &dyn Host, kept: &Kept, processes: &[Process]) -> Result<(), F
 impl Folder {
     /// The folder, absolute: typed here, it is meant from here.
     fn place(&self) -> Result<PathBuf, Failure> {
-        let state = || {
-            let home = || Some(PathBuf::from(surroundings("HOME")?).join(".local/state"));
-            let state = surroundings("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
-            Some(state.join("slackwater"))
-        };
         let told = || surroundings("SLACKWATER_DIR").map(PathBuf::from);
-        let dir = self.dir.clone().or_else(told).or_else(state).ok_or_else(|| {
+        let dir = self.dir.clone().or_else(told).or_else(state_folder).ok_or_else(|| {
             Failure::new(Exit::Usage, "there is no home folder: say where with --dir")
         })?;
         std::path::absolute(dir).map_err(|error| Failure::new(Exit::Usage, error))
@@ -362,8 +357,16 @@ impl Kept {
             ("--name", process.name().to_owned()),
             ("--job-manager", self.address()),
             ("--slots", slots.to_string()),
+            ("--binaries", process.folder("binaries")),
         ])
     }
+}
+
+/// Where this person's programs keep what should outlive a restart, as XDG has it.
+pub(crate) fn state_folder() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(surroundings("HOME")?).join(".local/state"));
+    let state = surroundings("XDG_STATE_HOME").map(PathBuf::from).or_else(home)?;
+    Some(state.join("slackwater"))
 }
 
 /// A variable of the shell's: where a person keeps state, and no job sees it.

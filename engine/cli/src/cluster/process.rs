@@ -75,6 +75,11 @@ impl Process {
         self.dir.join("run").join(format!("{}.pid", self.name))
     }
 
+    /// A folder of the cluster's, for this node.
+    pub(super) fn folder(&self, name: &str) -> String {
+        self.dir.join(name).join(&self.name).display().to_string()
+    }
+
     /// Where its output goes.
     pub(super) fn log(&self) -> PathBuf {
         self.dir.join("log").join(format!("{}.log", self.name))

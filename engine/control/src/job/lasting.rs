@@ -50,7 +50,9 @@ impl Job {
         let mut job = Self::new(plan, now, Attempt(0), 0);
         job.coordinator = coordinator;
         let program = job.plan.program.clone();
-        job.last(LogEvent::Submitted { program, from }, Lasting::Submission, out);
+        let delivered = program.artifact().is_some();
+        let graph = delivered.then(|| Box::new(job.plan.graph.clone()));
+        job.last(LogEvent::Submitted { program, from, graph }, Lasting::Submission, out);
         job
     }
 

@@ -50,6 +50,12 @@ impl Settings {
         Ok(self.parsed(name, parse)?.unwrap_or(default))
     }
 
+    /// What a parameter is unless it was given: a job that is made of another one has defaults of its
+    /// own. Whoever then takes it sees no difference.
+    pub fn prefer(&mut self, name: &str, value: impl fmt::Display) {
+        self.given.entry(name.to_owned()).or_insert_with(|| value.to_string());
+    }
+
     /// The parameter, if it was given.
     ///
     /// # Errors

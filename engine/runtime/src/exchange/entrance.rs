@@ -53,6 +53,16 @@ struct Admitted {
     lanes: BTreeMap<ChannelId, Option<Inbound>>,
     connections: Vec<TaskHandle>,
     is_over: bool,
+    /// The port of another process on this host, where its tasks are.
+    moved: Option<u16>,
+}
+
+/// Where an opening leads.
+enum Found {
+    /// To these channels.
+    Here(BTreeMap<ChannelId, Inbound>),
+    /// To this port of the host.
+    There(u16),
 }
 
 impl Entrance {
@@ -67,9 +77,18 @@ impl Entrance {
         let AttemptKey { job, epoch, attempt } = key;
         self.dismiss(job);
         let lanes = lanes.into_iter().map(|(channel, lane)| (channel, Some(lane))).collect();
-        let admitted = Admitted { epoch, attempt, lanes, connections: Vec::new(), is_over: false };
+        let (connections, is_over, moved) = (Vec::new(), false, None);
+        let admitted = Admitted { epoch, attempt, lanes, connections, is_over, moved };
         self.jobs.borrow_mut().insert(job, admitted);
         self.changed.notify_waiters();
+    }
+
+    /// Sends whoever comes for an attempt to another port of this host, where its tasks are.
+    pub fn move_on(&self, key: AttemptKey, port: u16) {
+        self.admit(key, BTreeMap::new());
+        if let Some(admitted) = self.jobs.borrow_mut().get_mut(&key.job) {
+            admitted.moved = Some(port);
+        }
     }
 
     /// Ends the connections of a job's current attempt; later ones of it are fenced.
@@ -125,7 +144,11 @@ impl Entrance {
         let Visit { from, opening, answer } = visit;
         let peer = from.to_string();
         match self.judge(&opening).await {
-            Ok(lanes) => {
+            Ok(Found::There(_)) => {
+                // Their tasks are in one process, or they are no neighbours.
+                let _ = answer.send(Err("the tasks are in another process".to_owned()));
+            }
+            Ok(Found::Here(lanes)) => {
                 let (here, there) = pipe();
                 // A neighbour that has gone meanwhile closes the pipe.
                 let _ = answer.send(Ok((self.granted(), there)));
@@ -152,7 +175,10 @@ impl Entrance {
             Err(reason) => Err(reason.clone()),
         };
         match judged {
-            Ok((key, lanes)) => {
+            Ok((_, Found::There(port))) => {
+                caller.send_on(&*self.host, &port.to_string()).await;
+            }
+            Ok((key, Found::Here(lanes))) => {
                 let caller = Peer::Caller(Box::new(caller), self.granted());
                 self.open(peer, key, lanes, caller);
             }
@@ -173,7 +199,7 @@ impl Entrance {
     }
 
     /// Waits until an attempt is deployed here, and finds its channels.
-    async fn judge(&self, opening: &Opening) -> Result<BTreeMap<ChannelId, Inbound>, String> {
+    async fn judge(&self, opening: &Opening) -> Result<Found, String> {
         let deployed = async {
             loop {
                 let changed = self.changed.notified();
@@ -190,7 +216,7 @@ impl Entrance {
     }
 
     /// The channels of an opening; `None` if its attempt is not deployed yet.
-    fn lanes_for(&self, opening: &Opening) -> Option<Result<BTreeMap<ChannelId, Inbound>, String>> {
+    fn lanes_for(&self, opening: &Opening) -> Option<Result<Found, String>> {
         let jobs = &mut *self.jobs.borrow_mut();
         let admitted = jobs.get_mut(&opening.job)?;
         let (asked, current) =
@@ -201,6 +227,9 @@ impl Entrance {
         if asked < current || admitted.is_over {
             let (epoch, attempt) = asked;
             return Some(Err(format!("attempt {attempt} of epoch {epoch} is over")));
+        }
+        if let Some(port) = admitted.moved {
+            return Some(Ok(Found::There(port)));
         }
         let mut lanes = BTreeMap::new();
         for (channel, schema) in &opening.channels {
@@ -222,7 +251,7 @@ impl Entrance {
         lanes.keys().for_each(|channel| {
             admitted.lanes.insert(*channel, None);
         });
-        Some(Ok(lanes))
+        Some(Ok(Found::Here(lanes)))
     }
 
     fn open(&self, peer: String, key: AttemptKey, lanes: BTreeMap<ChannelId, Inbound>, from: Peer) {

@@ -19,7 +19,7 @@ use super::pipe::{Neighbours, Parcel, Pipe, Visit};
 use super::{Alarm, AttemptKey, ExchangeConfig};
 use crate::host::{Host, within};
 use crate::wire::frame::{FrameReader, FrameWriter};
-use crate::wire::handshake::{Handshake, Hello, Role};
+use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
 
 /// From whom to whom a connection leads.
 #[derive(Clone, Debug)]
@@ -159,11 +159,17 @@ impl Link {
         let handshake = Handshake { within: patience, ..Handshake::default() };
         let peer = self.route.to.to_string();
         let deadline = host.elapsed() + config.deploy_within;
+        let mut address = self.route.address.clone();
         loop {
-            let cause = match host.connect(&self.route.address, config.connect_within).await {
+            let cause = match host.connect(&address, config.connect_within).await {
                 Err(error) => error.to_string(),
                 Ok(conn) => match handshake.offer(host, conn, &peer, &hello).await {
                     Ok(welcomed) => return Ok(welcomed),
+                    // The tasks are in another process of that host.
+                    Err(HandshakeError::Standby { reason }) if host.elapsed() < deadline => {
+                        address = elsewhere(&self.route.address, &reason)?;
+                        continue;
+                    }
                     Err(error) if error.is_refusal() => return Err(error.to_string()),
                     Err(error) => error.to_string(),
                 },
@@ -249,6 +255,14 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Link({} to {})", self.route.from, self.route.to)
     }
+}
+
+/// The same host, another port, as a peer sends its caller on.
+fn elsewhere(address: &str, port: &str) -> Result<String, String> {
+    let wrong = || format!("the peer sends us on to {port:?}, which is no port");
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let (host, _) = address.rsplit_once(':').ok_or_else(wrong)?;
+    Ok(format!("{host}:{port}"))
 }
 
 /// The next frame, or an error if the peer has been silent for too long.

@@ -23,10 +23,11 @@ pub use pipe::Neighbours;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask};
 
 /// The measures of the exchange.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeConfig {
     /// How many batches may be on their way or waiting on one channel, at least 1.
     pub credits: u32,

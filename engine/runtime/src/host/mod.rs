@@ -5,6 +5,7 @@
 
 pub mod disk;
 mod objects;
+pub mod process;
 pub mod real;
 pub mod tape;
 mod told;

@@ -15,26 +15,21 @@ use slackwater_control::job::{Report, RestoreFailed};
 use slackwater_control::metrics::Board;
 use slackwater_control::slots::OfferedWorker;
 use slackwater_core::fact::{Fact, JobStatus};
-use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{JobId, TaskManagerId, WorkerId};
-use slackwater_core::joblog::Start;
-use slackwater_core::program::Program;
-use slackwater_core::savepoint::StartFrom;
 use slackwater_core::time::ProcessingTime;
 use slackwater_dataflow::task::Programs;
 use tokio::sync::{mpsc, oneshot};
 
 use super::door::{Event, Term};
-use super::lane::{Lane, Outcome, Stores};
+use super::lane::{Lane, Outcome};
 use super::leader::{Leader, Reign};
 use super::longer;
 use super::places::Places;
 use super::recovery::{Found, Reader};
-use super::savepoints::Submission;
 use super::told;
 use crate::deployment::TaskReport;
 use crate::host::Host;
-use crate::store::{JobLog, StoreError};
+use crate::store::StoreError;
 use crate::wire::message::{
     Answer, JobLine, Refused, Registration, Request, TaskManagerLine, ToJobManager, ToTaskManager,
 };
@@ -55,7 +50,7 @@ pub(super) type Asker = oneshot::Sender<Answer>;
 /// A job manager in its term.
 pub(super) struct Desk {
     pub host: Arc<dyn Host>,
-    programs: Arc<dyn Programs>,
+    pub programs: Arc<dyn Programs>,
     pub cluster: Cluster,
     /// What the tasks measure.
     pub board: Rc<RefCell<Board>>,
@@ -67,7 +62,7 @@ pub(super) struct Desk {
     /// Where what comes of their writing arrives, among everything else.
     pub events: mpsc::UnboundedSender<Event>,
     /// Who waits for a job to be accepted.
-    submitters: BTreeMap<JobId, Vec<Asker>>,
+    pub submitters: BTreeMap<JobId, Vec<Asker>>,
     /// Who waits for a cancellation to be durable, and for how many more entries of the log.
     cancellers: BTreeMap<JobId, Vec<(u64, Asker)>>,
     /// How many entries of each log are being written.
@@ -238,7 +233,17 @@ impl Desk {
     fn answer(&mut self, request: Request, asker: Asker) {
         let answer = match request {
             Request::Submit { job, program, from } => {
-                return self.submit(job, (program, from), asker);
+                return self.submit(job, (program, None), (from, asker));
+            }
+            Request::SubmitDelivered { job, program, graph, from } => {
+                return self.submit(job, (program, Some(graph)), (from, asker));
+            }
+            // Answered at the door.
+            Request::HasArtifact { .. }
+            | Request::PutArtifact { .. }
+            | Request::GetArtifact { .. } => {
+                let why = "binaries are not asked of the desk".to_owned();
+                Answer::Refused(Refused::Malformed(why))
             }
             Request::Cancel { job } => return self.cancel(&job, asker),
             Request::Savepoint { trigger, job, target, ending } => {
@@ -265,68 +270,7 @@ impl Desk {
         let _ = asker.send(answer);
     }
 
-    fn submit(&mut self, job: JobId, (program, from): (Program, Option<StartFrom>), asker: Asker) {
-        match from {
-            // What is known already has found its start.
-            Some(from) if !self.knows(job, |_| true) => {
-                self.look_for_start(Submission { job, program, from, asker });
-            }
-            _ => {
-                let submitted = self.try_submit(job, program, |_| Ok(None));
-                self.accept(job, submitted, asker);
-            }
-        }
-    }
-
-    /// Answers a submission, once it is durable.
-    pub(super) fn accept(&mut self, job: JobId, taken: Result<(), Refused>, asker: Asker) {
-        match taken {
-            Ok(()) => {
-                self.submitters.entry(job).or_default().push(asker);
-                self.answer_submitters(job);
-            }
-            // As above.
-            Err(refused) => drop(asker.send(Answer::Refused(refused))),
-        }
-    }
-
-    /// Submits a job; `start`: with what it starts, or why it cannot.
-    pub(super) fn try_submit(
-        &mut self,
-        job: JobId,
-        program: Program,
-        start: impl FnOnce(&JobGraph) -> Result<Option<Start>, String>,
-    ) -> Result<(), Refused> {
-        let bad = |error: &dyn std::fmt::Display| Refused::BadProgram(error.to_string());
-        let mut graph = self.programs.plan(&program).map_err(|error| bad(&error))?.graph;
-        self.places.settle(&mut graph);
-        let checkpoints = self.places.checkpoints(&graph).map_err(|error| bad(&error))?;
-        let start = start(&graph).map_err(Refused::Incompatible)?;
-        let is_new = !self.knows(job, |_| true);
-        let writes = self.places.store.is_some() || graph.checkpoints.is_some();
-        let now = self.host.elapsed();
-        let submitted = self.cluster.submit(now, job, (program, start), graph);
-        let commands = submitted.map_err(|refusal| Refused::BadJob(refusal.0))?;
-        if is_new && writes {
-            let store = self.places.store.clone();
-            let log = store.map(|store| JobLog::new(store, job, self.cluster.epoch()));
-            self.open_lane(job, Stores { log, checkpoints });
-        }
-        self.execute(commands);
-        Ok(())
-    }
-
-    /// Tells those who wait that the job is accepted, once that is durable.
-    fn answer_submitters(&mut self, job: JobId) {
-        if self.submitters.contains_key(&job) && self.knows(job, |s| s != JobStatus::Created) {
-            for asker in self.submitters.remove(&job).unwrap_or_default() {
-                // A client that is gone does not hear the answer; the job is accepted.
-                let _ = asker.send(Answer::Submitted(job));
-            }
-        }
-    }
-
-    fn knows(&self, job: JobId, is: impl Fn(JobStatus) -> bool) -> bool {
+    pub(super) fn knows(&self, job: JobId, is: impl Fn(JobStatus) -> bool) -> bool {
         self.cluster.jobs().iter().any(|known| known.id == job && is(known.status))
     }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use slackwater_control::metrics::Board;
 use slackwater_core::codec::{decode_message, encode_message};
 use slackwater_core::id::{JobEpoch, JobId, TaskManagerId};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::lane::Outcome;
 use super::savepoints::Submission;
+use crate::artifact::{Arriving, Artifacts, PIECE};
 use crate::host::{Conn, Host, within};
 use crate::store::savepoint;
 use crate::wire::frame::{FrameReader, FrameWriter};
@@ -74,6 +76,8 @@ pub(super) struct Door {
     pub handshake: Handshake,
     pub heartbeat: Heartbeat,
     pub standing: watch::Receiver<Standing>,
+    /// The binaries that jobs were brought along in.
+    pub artifacts: Artifacts,
     /// Tells the connections of one task manager apart.
     pub caller: u64,
 }
@@ -149,27 +153,69 @@ impl Door {
     async fn take_client(self, term: &Term, caller: Caller) {
         let welcomed = caller.welcome(&*self.host, &self.admission(term)).await;
         let Ok((mut reader, mut writer)) = welcomed else { return };
-        while self.answer_one(term, &mut reader, &mut writer).await.is_some() {}
+        let mut arriving = Arriving::default();
+        while self.answer_one(term, &mut arriving, (&mut reader, &mut writer)).await.is_some() {}
     }
 
     /// Serves one request; `None` once the client is gone.
     async fn answer_one(
         &self,
         term: &Term,
-        reader: &mut FrameReader,
-        writer: &mut FrameWriter,
+        arriving: &mut Arriving,
+        (reader, writer): (&mut FrameReader, &mut FrameWriter),
     ) -> Option<()> {
         let frame = within(&*self.host, CLIENT_IDLE, reader.read()).await?.ok()??;
         let answer = match decode_message::<Request>(&frame) {
-            Ok(request) => {
-                let (answer, answered) = oneshot::channel();
-                term.tell(Event::Asked { request, answer });
-                answered.await.ok()?
-            }
+            Ok(request) => match self.of_artifacts(&request, arriving).await {
+                Some(answer) => answer,
+                None => {
+                    let (answer, answered) = oneshot::channel();
+                    term.tell(Event::Asked { request, answer });
+                    answered.await.ok()?
+                }
+            },
             Err(error) => Answer::Refused(Refused::Malformed(error.to_string())),
         };
         let bytes = encode_message(&answer).ok()?;
         within(&*self.host, self.heartbeat.timeout, writer.send(&bytes)).await?.ok()
+    }
+
+    /// Answers what concerns binaries, which is nothing for the desk: they change no job. `None`: the
+    /// desk answers.
+    async fn of_artifacts(&self, request: &Request, arriving: &mut Arriving) -> Option<Answer> {
+        let answered = match request {
+            Request::HasArtifact { hash } => self.artifacts.has(hash).await.map(Answer::Artifact),
+            Request::PutArtifact { hash, size, offset, piece } => {
+                match arriving.take((hash, *size), *offset, piece) {
+                    Ok(None) => Ok(Answer::Artifact(false)),
+                    Ok(Some(whole)) => {
+                        let put = self.artifacts.put(hash, whole).await;
+                        put.map(|()| Answer::Artifact(true))
+                    }
+                    Err(why) => Err(why),
+                }
+            }
+            Request::GetArtifact { hash, offset } => {
+                let piece = |whole: Bytes| {
+                    let from = usize::try_from(*offset).unwrap_or(usize::MAX).min(whole.len());
+                    let to = whole.len().min(from + PIECE);
+                    (whole.len() as u64, whole.slice(from..to))
+                };
+                let found = self.artifacts.get(hash).await;
+                found.map(|found| Answer::Piece(found.map(piece)))
+            }
+            Request::SubmitDelivered { program, .. } => {
+                let hash = program.artifact().unwrap_or_default();
+                match self.artifacts.has(hash).await {
+                    Ok(true) => return None,
+                    Ok(false) => Err(format!("there is no binary {hash}: send it first")),
+                    Err(why) => Err(why),
+                }
+            }
+            _ => return None,
+        };
+        let refused = |why| Answer::Refused(Refused::BadProgram(why));
+        Some(answered.unwrap_or_else(refused))
     }
 
     fn admission(&self, term: &Term) -> Admission {

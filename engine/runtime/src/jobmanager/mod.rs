@@ -11,6 +11,7 @@ mod orders;
 mod places;
 mod recovery;
 mod savepoints;
+mod submissions;
 mod told;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 use self::door::{Door, Standing};
 use self::leader::Leader;
+use crate::artifact::Artifacts;
 use crate::host::{Host, Listener, TaskHandle};
 use crate::store::{Store, StoreError};
 use crate::wire::handshake::Handshake;
@@ -165,6 +167,7 @@ impl JobManager {
         let (port, handshake, heartbeat) = (config.port, config.handshake, config.heartbeat);
         let address = format!("{}:{}", host.name(), listener.port());
         let (standing, stands) = watch::channel(Standing::Standby { leader: None });
+        let artifacts = Artifacts::of(store.clone());
         let leading = Arc::clone(&host);
         let leader = Leader { host: leading, config, programs, store, address, standing };
         let _led = Kept(host.spawn("job manager desk", Box::pin(leader.run())));
@@ -174,9 +177,9 @@ impl JobManager {
                 Ok((conn, peer)) => {
                     callers += 1;
                     let (host, standing) = (Arc::clone(&host), stands.clone());
-                    let caller = callers;
-                    let door =
-                        Door { host: Arc::clone(&host), handshake, heartbeat, standing, caller };
+                    let (caller, artifacts) = (callers, artifacts.clone());
+                    let at = Arc::clone(&host);
+                    let door = Door { host: at, handshake, heartbeat, standing, artifacts, caller };
                     host.spawn("job manager door", Box::pin(door.open(conn, peer)));
                 }
                 Err(error) => break error,

@@ -84,8 +84,13 @@ impl Reader<'_> {
         })?;
         // Any of them may have begun an attempt.
         recovered.attempt.0 += unreadable.len() as u32;
-        let planned = self.programs.plan(&recovered.program);
-        let mut graph = planned.map_err(|error| error.to_string())?.graph;
+        let mut graph = match recovered.graph.take() {
+            Some(graph) => *graph,
+            None => {
+                let planned = self.programs.plan(&recovered.program);
+                planned.map_err(|error| error.to_string())?.graph
+            }
+        };
         self.places.settle(&mut graph);
         let checkpoints = self.places.checkpoints(&graph).map_err(|error| error.to_string())?;
         let mut complete = Complete::new();

@@ -22,6 +22,8 @@ use crate::wire::message::{Answer, Refused};
 pub(super) struct Submission {
     pub job: JobId,
     pub program: Program,
+    /// Its shape, if only a binary of its own can plan it.
+    pub graph: Option<Box<JobGraph>>,
     pub from: StartFrom,
     pub asker: Asker,
 }
@@ -97,9 +99,9 @@ impl Desk {
 
     /// What a job is to start from is known: it is accepted, or refused with the reason.
     pub(super) fn start_found(&mut self, submission: Submission, found: Result<Found, String>) {
-        let Submission { job, program, from, asker } = submission;
+        let Submission { job, program, graph, from, asker } = submission;
         let started = found.map_err(Refused::BadStart).and_then(|found| {
-            self.try_submit(job, program, |graph| start(found, &from, graph).map(Some))
+            self.try_submit(job, (program, graph), |graph| start(found, &from, graph).map(Some))
         });
         self.accept(job, started, asker);
     }

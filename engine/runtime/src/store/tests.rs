@@ -201,7 +201,7 @@ fn metadata_that_is_torn_flipped_missing_newer_or_foreign_is_refused_by_name() {
 }
 
 fn submitted() -> LogEvent {
-    LogEvent::Submitted { program: Program::named("ledger"), from: None }
+    LogEvent::Submitted { program: Program::named("ledger"), from: None, graph: None }
 }
 
 fn completed(checkpoint: u64) -> LogEvent {

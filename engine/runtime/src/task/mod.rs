@@ -29,7 +29,7 @@ pub use snapshot::{INLINE_MAX, Say, Snapshots};
 pub use target::{Storage, Targets};
 
 /// The measures of a task.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TaskConfig {
     /// How often a source sends a latency marker; `None`: never.
     pub latency_every: Option<Duration>,

@@ -2,6 +2,8 @@
 //! Never decides. When it cannot reach its job manager any more, it stops its tasks by itself.
 //! What runs the tasks is [`crate::worker`]; who decides is the job manager.
 
+pub mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +20,9 @@ use crate::host::Host;
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Handshake, HandshakeError, Hello, Role};
 use crate::wire::message::{Admission, Registration, ToJobManager, ToTaskManager};
-use crate::wire::session::{End, Session};
+use crate::wire::session::{End, Heartbeat, Session};
 use crate::worker::{Meters, Seat, Worker, WorkerConfig, WorkerHandle};
+use process::{Launching, Processes};
 
 /// The measures of a task manager.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct TaskManagerConfig {
     pub handshake: Handshake,
     /// Of its workers.
     pub worker: WorkerConfig,
+    /// How it starts processes for code that was delivered; without it, such code is refused.
+    pub launching: Launching,
 }
 
 impl Default for TaskManagerConfig {
@@ -51,6 +56,7 @@ impl Default for TaskManagerConfig {
             reconnect_after: Duration::from_millis(500),
             handshake: Handshake::default(),
             worker: WorkerConfig::default(),
+            launching: Launching::default(),
         }
     }
 }
@@ -88,7 +94,7 @@ pub async fn run(
     config: TaskManagerConfig,
     programs: Arc<dyn Programs>,
 ) -> Result<(), TaskManagerError> {
-    let mut crew = Crew::start(&*host, &config, &programs).await?;
+    let mut crew = Crew::start(&host, &config, &programs).await?;
     let registration = Registration { slots: config.slots, workers: crew.addresses.clone() };
     let hello = Hello::new(Role::TaskManager, host.name(), &registration);
     let mut newest = JobEpoch::default();
@@ -96,6 +102,7 @@ pub async fn run(
         let connected = connect(&*host, &config, &hello, newest).await?;
         if let Some((address, (admission, reader, writer))) = connected {
             newest = admission.epoch;
+            crew.beat = admission.heartbeat;
             let conn = (reader, writer);
             let (at, beat) = (Arc::clone(&host), admission.heartbeat);
             let (clock, meters) = (Arc::clone(&host), crew.meters.clone());
@@ -157,6 +164,10 @@ struct Crew {
     attempts: BTreeMap<JobId, Deployed>,
     /// What their tasks count.
     meters: Meters,
+    /// Those that run code of their own.
+    processes: Processes,
+    /// As the job manager has it: the processes know no other.
+    beat: Heartbeat,
 }
 
 /// An attempt, and the workers that run it.
@@ -166,9 +177,15 @@ struct Deployed {
     workers: BTreeSet<u32>,
 }
 
+impl Deployed {
+    fn key(&self, job: JobId) -> AttemptKey {
+        AttemptKey { job, epoch: self.epoch, attempt: self.attempt }
+    }
+}
+
 impl Crew {
     async fn start(
-        host: &dyn Host,
+        host: &Arc<dyn Host>,
         config: &TaskManagerConfig,
         programs: &Arc<dyn Programs>,
     ) -> Result<Self, TaskManagerError> {
@@ -176,7 +193,10 @@ impl Crew {
         let (live, attempts) = (BTreeSet::new(), BTreeMap::new());
         let (workers, addresses) = (Vec::new(), Vec::new());
         let meters = Meters::default();
-        let mut crew = Self { workers, addresses, events, live, attempts, meters };
+        let (at, say, counted) = (Arc::clone(host), tell.clone(), meters.clone());
+        let processes = Processes::new(at, config.clone(), say, counted);
+        let beat = Heartbeat::default();
+        let mut crew = Self { workers, addresses, events, live, attempts, meters, processes, beat };
         let neighbours = Neighbours::default();
         for index in 0..config.workers.max(1) {
             let task_manager = TaskManagerId(host.name().to_owned());
@@ -184,7 +204,7 @@ impl Crew {
             let programs = Arc::clone(programs);
             let meters = crew.meters.clone();
             let seat = Seat { id, neighbours: neighbours.clone(), meters };
-            let worker = Worker::start(host, seat, programs, config.worker, tell.clone());
+            let worker = Worker::start(&**host, seat, programs, config.worker, tell.clone());
             crew.workers.push(worker);
             // One after the other, so that the n-th worker to be ready is worker n.
             match crew.events.recv().await {
@@ -267,7 +287,13 @@ impl Crew {
             *deployed = fresh();
         }
         deployed.workers.insert(worker);
-        handle.send(WorkerCommand::Deploy(deployment));
+        match deployment.program.artifact() {
+            Some(hash) => {
+                self.processes.of(key, hash, self.beat, &self.workers);
+                self.processes.send(job, worker, WorkerCommand::Deploy(deployment));
+            }
+            None => handle.send(WorkerCommand::Deploy(deployment)),
+        }
     }
 
     /// Lets the workers of an attempt obey. An attempt that is not the newest here, or is over,
@@ -284,11 +310,22 @@ impl Crew {
         for worker in &deployed.workers {
             let order = order.clone();
             let command = WorkerCommand::Checkpoint { job, epoch, attempt, order };
-            self.workers[*worker as usize].send(command);
+            match self.processes.has(key) {
+                true => self.processes.send(job, *worker, command),
+                false => self.workers[*worker as usize].send(command),
+            }
         }
     }
 
     fn cancel(&self, job: JobId, attempt: Attempt) {
+        let running =
+            self.attempts.get(&job).filter(|running| self.processes.has(running.key(job)));
+        if let Some(running) = running {
+            let cancel = |worker| {
+                self.processes.send(job, worker, WorkerCommand::Cancel { job, attempt });
+            };
+            return running.workers.iter().copied().for_each(cancel);
+        }
         for worker in &self.workers {
             worker.send(WorkerCommand::Cancel { job, attempt });
         }
@@ -306,6 +343,7 @@ impl Crew {
                     self.live.remove(&report.task);
                     if !self.live.iter().any(|task| task.job == report.task.job) {
                         self.attempts.remove(&report.task.job);
+                        self.processes.end(report.task.job);
                     }
                 }
                 Ok(Some(ToJobManager::Report(report)))

@@ -36,6 +36,8 @@ pub enum Role {
     Series,
     /// A reader or writer of the partitioned log.
     Log,
+    /// A process that runs the tasks of a task manager.
+    Worker,
 }
 
 impl fmt::Display for Role {
@@ -46,6 +48,7 @@ impl fmt::Display for Role {
             Self::Exchange => "exchange",
             Self::Series => "series",
             Self::Log => "log",
+            Self::Worker => "worker",
         })
     }
 }

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use slackwater_control::view::{JobDetail, JobSummary, TaskManagerView};
 use slackwater_core::checkpoint::{CheckpointTimes, Contents, StateHandle};
 use slackwater_core::element::Barrier;
 use slackwater_core::fact::JobStatus;
+use slackwater_core::graph::JobGraph;
 use slackwater_core::id::{Attempt, CheckpointId, Execution, JobEpoch, JobId, Subtask, TriggerId};
-use slackwater_core::message::MessageKind;
 use slackwater_core::program::Program;
 use slackwater_core::savepoint::{Ending, SavepointStatus, StartFrom};
 use slackwater_core::time::ProcessingTime;
@@ -145,62 +146,6 @@ pub enum ToJobManager {
     },
 }
 
-/// What a message is about, as facts tell it.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// What it says.
-    pub kind: MessageKind,
-    /// Of which job.
-    pub job: JobId,
-    /// Of which attempt.
-    pub attempt: Attempt,
-    /// Of which checkpoint; 0 if it is about none.
-    pub checkpoint: CheckpointId,
-}
-
-/// A message that travels in a session.
-pub trait Told {
-    /// What it is about.
-    fn about(&self) -> About;
-}
-
-impl Told for ToJobManager {
-    fn about(&self) -> About {
-        let none = CheckpointId::default();
-        let (kind, checkpoint) = match self {
-            Self::Report(_) => (MessageKind::Report, none),
-            Self::Acknowledged { checkpoint, .. } => (MessageKind::Acknowledged, *checkpoint),
-            Self::Declined { checkpoint, .. } => (MessageKind::Declined, *checkpoint),
-            Self::SourceEnded { .. } => (MessageKind::SourceEnded, none),
-            Self::RestoreFailed { checkpoint, .. } => (MessageKind::RestoreFailed, *checkpoint),
-        };
-        let Execution { job, attempt, .. } = self.task();
-        About { kind, job, attempt, checkpoint }
-    }
-}
-
-impl Told for ToTaskManager {
-    fn about(&self) -> About {
-        let none = CheckpointId::default();
-        let (kind, job, attempt, checkpoint) = match self {
-            Self::Deploy { deployment, .. } => {
-                (MessageKind::Deploy, deployment.job, deployment.attempt, none)
-            }
-            Self::Cancel { job, attempt, .. } => (MessageKind::Cancel, *job, *attempt, none),
-            Self::Trigger { job, attempt, barrier, .. } => {
-                (MessageKind::Trigger, *job, *attempt, barrier.checkpoint)
-            }
-            Self::Completed { job, attempt, checkpoint, .. } => {
-                (MessageKind::Completed, *job, *attempt, *checkpoint)
-            }
-            Self::Aborted { job, attempt, checkpoint, .. } => {
-                (MessageKind::Aborted, *job, *attempt, *checkpoint)
-            }
-        };
-        About { kind, job, attempt, checkpoint }
-    }
-}
-
 impl ToJobManager {
     /// Which execution speaks.
     pub fn task(&self) -> Execution {
@@ -272,6 +217,40 @@ pub enum Request {
         /// Which.
         job: JobId,
     },
+    /// Whether the binary of this hash is there.
+    HasArtifact {
+        /// SHA-256, in hex.
+        hash: String,
+    },
+    /// The next piece of a binary. It is there once its last piece has arrived and its hash is right.
+    PutArtifact {
+        /// SHA-256 of the whole, in hex.
+        hash: String,
+        /// The length of the whole, in bytes.
+        size: u64,
+        /// Where the piece begins.
+        offset: u64,
+        /// At most [`crate::artifact::PIECE`] bytes.
+        piece: Bytes,
+    },
+    /// A piece of a binary.
+    GetArtifact {
+        /// SHA-256, in hex.
+        hash: String,
+        /// Where it begins.
+        offset: u64,
+    },
+    /// As [`Request::Submit`], of a program that a binary brings along which is there.
+    SubmitDelivered {
+        /// The job's id for ever.
+        job: JobId,
+        /// What to run.
+        program: Program,
+        /// Its shape, as the binary planned it.
+        graph: Box<JobGraph>,
+        /// With what it starts, if not with nothing.
+        from: Option<StartFrom>,
+    },
 }
 
 /// The job manager's answer to a [`Request`].
@@ -293,6 +272,10 @@ pub enum Answer {
     Overview(Box<Overview>),
     /// All that is known of a job; `None`: the job is not known.
     Job(ClockReading, Option<Box<JobDetail>>),
+    /// Whether the binary is there.
+    Artifact(bool),
+    /// A piece of a binary, and the length of the whole; `None`: it is not there.
+    Piece(Option<(u64, Bytes)>),
 }
 
 /// The clock of a job manager, by which its answers tell times.

@@ -2,6 +2,7 @@
 //! Never decides what a message means, and never reads on after a frame that was torn or too long.
 //! Batches between workers are in [`crate::exchange`]; who connects to whom is in the rooms above.
 
+pub mod about;
 pub mod frame;
 pub mod handshake;
 pub mod message;

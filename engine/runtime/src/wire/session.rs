@@ -14,8 +14,8 @@ use slackwater_core::fact::Fact;
 use slackwater_core::measure::TaskMeasures;
 use tokio::sync::mpsc;
 
+use super::about::{About, Told};
 use super::frame::{FrameReader, FrameWriter};
-use super::message::{About, Told};
 use crate::host::{Host, within};
 
 /// How often to speak, and how long silence may last. The job manager's setting holds for both ends.

@@ -261,7 +261,7 @@ fn metadata(file: &StateFile) -> CheckpointMetadata {
 }
 
 fn submitted() -> LogEvent {
-    LogEvent::Submitted { program: Program::named("ledger"), from: None }
+    LogEvent::Submitted { program: Program::named("ledger"), from: None, graph: None }
 }
 
 fn reserved(ids_below: u64) -> LogEvent {

@@ -299,7 +299,7 @@ fn a_kept_checkpoint_is_one_only_if_the_log_of_its_job_says_so() {
         let store = desk.store(&desk.root);
         let mut log = JobLog::new(store.clone(), JOB, JobEpoch(1));
         let program = Program::named("ledger");
-        log.append(LogEvent::Submitted { program, from: None }).await.expect("new");
+        log.append(LogEvent::Submitted { program, from: None, graph: None }).await.expect("new");
         for number in [1, 2] {
             let file = write_state(&store, &part(number, 0), vec![]).await.expect("room");
             let file = [StateHandle::File(file)].into_iter();
