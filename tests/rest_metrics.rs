@@ -434,18 +434,22 @@ fn what_is_counted_begins_at_zero_in_every_attempt() {
     };
     let (seen, _) = noted_in(befall, slackwater_jobs::catalog(), async |visitor| {
         let job = visitor.submit(Program::named("oscon").set("checkpoint", "1s")).await;
-        for wait in [14, 20] {
+        for wait in [14, 6, 14] {
             visitor.sleep(secs(wait)).await;
             let told = visitor.get(&format!("{job}/operators")).await;
             visitor.note(operator(&told, "assignKey(door)")["declared"][0]["count"].clone());
             visitor.note(operator(&told, "sawTooth")["records-in"].clone());
+            visitor.note(operator(&told, "sawTooth")["records-in-per-second"].clone());
             visitor.note(visitor.get(&format!("{job}/metrics?get=numRestarts")).await);
         }
     });
-    let [before, records_before, none, after, records_after, one] = &seen[..] else {
+    let [before, records_before, rate, none, .., while_down, _, after, records_after, again, one] =
+        &seen[..]
+    else {
         panic!("{seen:?}")
     };
     assert_eq!((before, after), (records_before, records_after), "{seen:?}");
+    assert_eq!([rate, while_down, again], [10.0, 0.0, 10.0], "nothing moves while it is down");
     assert_eq!((value(none, "numRestarts"), value(one, "numRestarts")), (0.0, 1.0));
     // Down for five seconds and more: what came after the last checkpoint is read again, in a burst.
     let (before, after) = (before.as_u64().expect("counted"), after.as_u64().expect("counted"));

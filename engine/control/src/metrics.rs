@@ -11,6 +11,8 @@ use slackwater_core::measure::TaskMeasures;
 
 /// How far back a rate looks.
 pub const RATE_SPAN: Duration = Duration::from_secs(5);
+/// What was not heard of for so long stands still, as far as anybody knows.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Of so many jobs measures are kept: those that were heard of last.
 const JOBS_MAX: usize = 256;
 /// So many reports of a task are kept for its rates.
@@ -62,6 +64,8 @@ pub struct Sample {
 pub struct Measured {
     /// When, on the clock of the job manager.
     pub heard: Duration,
+    /// Whether nothing of it moves any more: it has ended, or was not heard of for long.
+    pub still: bool,
     /// What it said.
     pub newest: TaskMeasures,
     /// What it had measured some seconds before: all zero for a task that is younger.
@@ -113,11 +117,17 @@ impl Board {
     }
 
     /// How a task of this attempt of a job was last heard of.
-    pub fn measured(&self, job: JobId, attempt: Attempt, subtask: Subtask) -> Option<Measured> {
+    pub fn measured(
+        &self,
+        now: Duration,
+        (job, attempt): (JobId, Attempt),
+        subtask: Subtask,
+    ) -> Option<Measured> {
         let progress = self.jobs.get(&job).filter(|progress| progress.of.1 == attempt)?;
         let Track { newest, heard, history } = progress.tasks.get(&subtask)?;
         let before = history.front().cloned().unwrap_or_default();
-        Some(Measured { heard: *heard, newest: newest.clone(), before })
+        let still = newest.ended || now.saturating_sub(*heard) > SILENCE;
+        Some(Measured { heard: *heard, still, newest: newest.clone(), before })
     }
 }
 
@@ -174,7 +184,7 @@ impl Measured {
     /// nothing any more.
     pub fn shares(&self) -> Shares {
         let span = self.span();
-        if span.is_zero() || self.newest.ended {
+        if span.is_zero() || self.still {
             return Shares::default();
         }
         let share = |newest: Duration, before: Duration| {
@@ -216,7 +226,7 @@ impl Measured {
 
     fn rate(&self, newest: u64, before: Option<u64>) -> f64 {
         let span = self.span();
-        if span.is_zero() || self.newest.ended {
+        if span.is_zero() || self.still {
             return 0.0;
         }
         newest.saturating_sub(before.unwrap_or(0)) as f64 / span.as_secs_f64()

@@ -48,7 +48,7 @@ fn told(attempt: u32, age: u64, records: u64) -> TaskMeasures {
 
 fn measured(board: &Board, attempt: u32) -> Option<Measured> {
     let subtask = Subtask { vertex: VertexId(0), index: 0 };
-    board.measured(JobId(1), Attempt(attempt), subtask)
+    board.measured(secs(31), (JobId(1), Attempt(attempt)), subtask)
 }
 
 #[test]
@@ -56,7 +56,9 @@ fn rates_look_back_some_seconds_and_no_further() {
     let mut board = Board::default();
     board.take(secs(1), "tm", vec![told(1, 1, 10)]);
     let of = |board: &Board| measured(board, 1).expect("it was reported");
-    assert_eq!(of(&board).rates()[0], 10.0, "since it began");
+    assert_eq!(of(&board).rates()[0], 0.0, "nobody has heard of it for half a minute");
+    let young = Measured { still: false, ..of(&board) };
+    assert_eq!(young.rates()[0], 10.0, "since it began");
     // Ten a second for twenty seconds, then a hundred.
     (2..=20).for_each(|age| board.take(secs(age), "tm", vec![told(1, age, age * 10)]));
     (21..=30)

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use slackwater_core::element::{Barrier, BarrierKind, Signal};
 use slackwater_core::fact::{Detail, Fact};
@@ -92,7 +93,8 @@ impl Cluster {
                     .collect();
                 let gate = (!inputs.is_empty()).then(|| Gate::new(inputs.len()));
                 let (chain, ports) = (instance.chain, instance.ports);
-                let (counts, upgrades) = (Counts::default(), instance.upgrades);
+                let (counts, upgrades) = (Counts::of(vertex), instance.upgrades);
+                counts.declare(instance.declared);
                 Task { execution, chain, ports, gate, inputs, counts, upgrades }
             };
             (0..vertex.parallelism).map(open).collect()
@@ -115,6 +117,15 @@ impl Cluster {
             all.extend(sections(&mut *fork).unwrap_or_else(|refused| panic!("{refused}")));
         }
         all
+    }
+
+    /// What all subtasks have counted under a name.
+    pub(super) fn counted(&self, name: &str) -> u64 {
+        let read = |task: &Task| task.counts.read(task.execution, Duration::ZERO);
+        let tasks = self.tasks.iter().flatten().map(read);
+        let operators = tasks.flat_map(|told| told.operators);
+        let declared = operators.flat_map(|operator| operator.declared);
+        declared.filter(|own| own.name == name).map(|own| own.count).sum()
     }
 
     /// Another plan of the same operators, whose tasks wait for state.

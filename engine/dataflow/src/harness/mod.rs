@@ -228,6 +228,12 @@ impl<I: Data, O: Data, L: Data> Harness<I, O, L> {
         elements(self.cluster.take(LATE))
     }
 
+    /// What the program has counted under a name since it was opened or restored, over all subtasks;
+    /// 0 if no operator declares it.
+    pub fn counted(&self, name: &str) -> u64 {
+        self.cluster.counted(name)
+    }
+
     /// The facts that were told since the last time.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         self.cluster.take_facts()

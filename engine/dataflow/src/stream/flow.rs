@@ -120,7 +120,7 @@ impl<T: Data> Stream<T> {
     ///     }
     /// }));
     /// h.element(1, 3).element(2, 4);
-    /// assert_eq!(h.output(), [30, 40]);
+    /// assert_eq!((h.output(), h.counted("datapoints")), (vec![30, 40], 2));
     /// ```
     #[track_caller]
     pub fn map_with<U, F>(&self, open: impl Fn(&Metrics) -> F + Send + Sync + 'static) -> Stream<U>

@@ -2,6 +2,8 @@
 //! Changes nothing, and keeps nothing for it: every answer is a copy of what `control` knows.
 //! What the copies look like is `slackwater_control::view`; the questions are in [`crate::wire::message`].
 
+use slackwater_control::metrics::Measured;
+use slackwater_core::fact::TaskStatus;
 use slackwater_core::id::JobId;
 use slackwater_core::time::ProcessingTime;
 
@@ -32,9 +34,14 @@ impl Desk {
         let mut detail = self.cluster.job(job).map(Box::new);
         let board = self.board.borrow();
         if let Some(detail) = &mut detail {
-            let attempt = detail.summary.attempt;
+            let (now, attempt) = (self.host.elapsed(), detail.summary.attempt);
             for task in &mut detail.tasks {
-                task.measured = board.measured(job, attempt, task.subtask).map(Box::new);
+                let measured = board.measured(now, (job, attempt), task.subtask);
+                let is_over = !matches!(task.status, TaskStatus::Deploying | TaskStatus::Running);
+                task.measured = measured.map(|told| {
+                    let still = told.still || is_over;
+                    Box::new(Measured { still, ..told })
+                });
             }
         }
         Answer::Job(self.clock(), detail)
