@@ -62,3 +62,10 @@ fn a_job_runs_though_nobody_listens() {
     let (found, readings) = greatest(&desk, "pressure");
     assert!(found == 0.0 && readings >= 20, "{found}, {readings} readings");
 }
+
+#[test]
+fn a_plan_says_which_side_of_the_amplifier_is_the_control_stream() {
+    let told = Desk::new().good("plan oscon --set control=localhost:9999");
+    let head = "left from vertex 0 by key (3 streams), right from vertex 3 by key";
+    assert!(told.contains(head), "{told}");
+}
