@@ -177,6 +177,8 @@ pub struct Cluster {
     pub credits: Option<Spanned<u32>>,
     /// Whether there is a partitioned log beside the database.
     pub log: bool,
+    /// Whether the database speaks as InfluxDB does: jobs write to `http://db:8086/NAME` then.
+    pub influx: bool,
     /// Whether there is a control server, which steps can speak to.
     pub control: bool,
     /// The chance that a task lets another go first: explores interleavings.

@@ -261,6 +261,9 @@ pub(super) fn cluster(part: &ClusterPart, programs: &Arc<dyn Programs>) -> Clust
     if let Some(credits) = &part.credits {
         cluster.task_manager.worker.exchange.credits = *credits.get_ref();
     }
+    if part.influx {
+        cluster = cluster.influx();
+    }
     if part.control {
         cluster = cluster.control();
     }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use slackwater_connect::influxd;
 use slackwater_connect::log;
 pub use slackwater_connect::log::MemoryLog;
 use slackwater_connect::series;
@@ -60,6 +61,8 @@ pub struct Cluster {
     pub log: Option<MemoryLog>,
     /// Whether there is a control server.
     pub control: bool,
+    /// The disk of an InfluxDB, if the database is one: it is written to over HTTP then.
+    pub influx: Option<influxd::Store>,
 }
 
 impl Cluster {
@@ -75,6 +78,7 @@ impl Cluster {
             store: MemoryStore::default(),
             log: None,
             control: false,
+            influx: None,
         }
     }
 
@@ -104,6 +108,12 @@ impl Cluster {
         self
     }
 
+    /// A database that speaks as InfluxDB does: `http://db:8086/NAME`.
+    #[must_use]
+    pub fn influx(self) -> Self {
+        Self { influx: Some(influxd::Store::memory()), ..self }
+    }
+
     /// A control server beside the database.
     #[must_use]
     pub fn control(self) -> Self {
@@ -114,7 +124,7 @@ impl Cluster {
     #[must_use]
     pub fn on(self, world: World) -> World {
         let Self { programs, job_manager, job_managers, task_manager, task_managers, .. } = self;
-        let Self { store, log, control, .. } = self;
+        let Self { store, log, control, influx, .. } = self;
         let world = (1..=job_managers).fold(world, |world, number| {
             let main = run_job_manager(job_manager.clone(), Arc::clone(&programs));
             world.node(job_manager_node(number), main)
@@ -123,7 +133,13 @@ impl Cluster {
             let main = run_task_manager(task_manager.clone(), Arc::clone(&programs));
             world.node(format!("tm-{number}"), main)
         });
-        let world = world.node(DATABASE, run_database(store));
+        let world = world.node(
+            DATABASE,
+            match influx {
+                Some(influx) => run_influx(influx),
+                None => run_database(store),
+            },
+        );
         let world = match log {
             Some(log) => world.node(LOG, run_log(log)),
             None => world,
@@ -171,6 +187,13 @@ fn run_task_manager(config: TaskManagerConfig, programs: Arc<dyn Programs>) -> M
 fn run_database(store: MemoryStore) -> Main {
     Arc::new(move |host| {
         let running = series::serve(Arc::clone(&host), series::PORT, store.clone());
+        Box::pin(async move { report(&*host, "series database", running.await) })
+    })
+}
+
+fn run_influx(store: influxd::Store) -> Main {
+    Arc::new(move |host| {
+        let running = influxd::serve(Arc::clone(&host), influxd::PORT, store.clone());
         Box::pin(async move { report(&*host, "series database", running.await) })
     })
 }

@@ -20,7 +20,7 @@ mod statement;
 mod store;
 mod time;
 
-pub use server::Influxd;
+pub use server::{Influxd, serve};
 pub use store::Store;
 
 /// The port of InfluxDB.

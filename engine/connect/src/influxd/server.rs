@@ -71,6 +71,14 @@ impl Influxd {
     }
 }
 
+/// Serves databases on a port until the future is dropped.
+///
+/// # Errors
+/// If the port is taken, or the listener fails for good.
+pub async fn serve(host: Arc<dyn Host>, port: u16, store: Store) -> io::Result<()> {
+    Influxd::bind(host, port, store).await?.run().await
+}
+
 /// The databases behind their connections.
 pub(super) struct Served {
     pub host: Arc<dyn Host>,
