@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -114,7 +114,8 @@ impl RealHost {
 
     /// The same, with one folder of this machine for all object stores: `own`, such as
     /// `file:///slackwater`, and every address that is no absolute one lead to the folder itself,
-    /// `file:///a` to `a` within it. What is changed there is told.
+    /// `file:///a` to `a` within it. What is changed there is told. `memory://` and what is no address
+    /// of a store are as ever.
     #[must_use]
     pub fn rooted(self, folder: PathBuf, own: impl Into<String>) -> Self {
         Self { root: Some((folder, own.into())), ..self }
@@ -126,8 +127,8 @@ impl RealHost {
         Self { resolving, ..self }
     }
 
-    /// The folder to which the address of a store leads if all of them lie in one, and its place there.
-    fn place(&self, url: &str) -> Option<(PathBuf, String)> {
+    /// The folder in which all stores lie, if they do, and the place of this one in it.
+    fn place(&self, url: &str) -> Option<(&Path, String)> {
         let (root, own) = self.root.as_ref()?;
         if !url.starts_with("file://") && url.contains("://") {
             return None;
@@ -138,8 +139,7 @@ impl RealHost {
             Some(inside) if inside.is_empty() || inside.starts_with('/') => inside,
             _ => path.unwrap_or_default(),
         };
-        let within = within.trim_matches('/').to_owned();
-        Some((root.join(&within), within))
+        Some((root, within.trim_matches('/').to_owned()))
     }
 
     /// Where `name:port` is: what the hook says, the address itself if it is an IP address, else
@@ -237,16 +237,14 @@ impl Host for RealHost {
     }
 
     fn store(&self, url: &str) -> Result<Objects, StoreError> {
-        let Some((folder, within)) = self.place(url) else { return objects::open(url) };
-        let store = objects::open(&folder.display().to_string())?;
+        let Some((root, within)) = self.place(url) else { return objects::open(url) };
+        let store = objects::open(&root.display().to_string())?;
         Ok(Arc::new(Told::new(store, &within, Arc::clone(&self.telling))))
     }
 
     fn has_store(&self, url: &str) -> bool {
-        match self.place(url) {
-            Some((folder, _)) => folder.exists(),
-            None => objects::is_there(url),
-        }
+        // Within one store every place is there, though there may be nothing.
+        self.place(url).is_some() || objects::is_there(url)
     }
 
     fn files(&self) -> &dyn Files {
@@ -359,6 +357,31 @@ mod tests {
         assert_eq!(found("tm-1"), None);
         let told = host.clone().resolving(Arc::new(|_| Some("example.org:1".into())));
         assert_eq!(told.resolve("tm-1:80").ok().as_deref(), Some("example.org:1"));
+    }
+
+    #[test]
+    fn all_stores_lie_in_one_folder_for_who_is_rooted_and_what_changes_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (host, facts) = told();
+        let host = host.rooted(folder.path().join("root"), "file:///own");
+        let ran = run(host, async |host| {
+            for (url, file) in [("file:///own", "a"), ("file:///kept/x", "b"), ("./data", "c")] {
+                assert!(host.has_store(url), "{url}");
+                let store = crate::store::Store::open(host.arc(), url).expect("a store");
+                store.put(file, vec![b"1".to_vec().into()]).await.expect("room");
+            }
+            assert!(host.store("ftp://x").is_err());
+        });
+        ran.expect("a runtime");
+        for file in ["a", "kept/x/b", "c"] {
+            assert!(folder.path().join("root").join(file).is_file(), "{file}");
+        }
+        let facts = facts.lock().expect("whole");
+        let paths = facts.iter().map(|fact| match fact {
+            Fact::StorePut { path, .. } => path.as_str(),
+            other => panic!("{other}"),
+        });
+        assert_eq!(paths.collect::<Vec<_>>(), ["a", "kept/x/b", "c"]);
     }
 
     #[test]

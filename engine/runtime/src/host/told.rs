@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
@@ -28,10 +29,15 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// A store that lies in this folder of the one that facts speak of; empty: it is that one.
-    pub(super) fn new(store: Objects, folder: &str, telling: Telling) -> Self {
-        let within = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        Self { store, within, telling }
+    /// A folder of the store that facts speak of; empty: all of it.
+    pub(super) fn new(root: Objects, folder: &str, telling: Telling) -> Self {
+        match folder {
+            "" => Self { store: root, within: String::new(), telling },
+            folder => {
+                let store = Arc::new(PrefixStore::new(root, folder));
+                Self { store, within: format!("{folder}/"), telling }
+            }
+        }
     }
 
     fn path(&self, location: &Path) -> String {
