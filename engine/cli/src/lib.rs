@@ -18,6 +18,7 @@ pub mod info;
 pub mod jobs;
 pub mod local;
 pub mod node;
+mod panels;
 pub mod picture;
 pub mod plan;
 pub mod rehearsal;

@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 
 use crate::exit::{Exit, Failure};
 use crate::node::stop_asked;
+use crate::rest;
 use crate::tally::{Checkpoints, Tally};
 use crate::watch::{Headline, Watch};
 
@@ -64,6 +65,8 @@ pub struct LocalRun {
     pub span: Option<Duration>,
     /// The ports of job manager and series database; 0 for any.
     pub ports: (u16, u16),
+    /// Whether the dashboard is served, and on which port if one was chosen.
+    pub ui: Option<Option<u16>>,
 }
 
 /// Where nodes are, by `name:port`, as the hosts ask for them.
@@ -118,6 +121,9 @@ async fn drive(
     let cluster =
         LocalCluster::start(&host, job_manager, task_manager, Arc::clone(&run.programs)).await;
     let cluster = cluster.map_err(Failure::from)?;
+    if let Some(port) = run.ui {
+        rest::beside(&host, port, &cluster.address).await?;
+    }
     let handshake = Handshake::default();
     let client = Client::connect(host.as_ref(), &cluster.address, handshake).await;
     let mut session = Session { client: client?, host: Arc::clone(&host), run, tally, store };

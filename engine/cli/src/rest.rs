@@ -14,6 +14,7 @@ use slackwater_runtime::wire::handshake::Handshake;
 
 use crate::exit::{Exit, Failure};
 use crate::node::JobManagerArgs;
+use crate::panels::Databases;
 
 /// A token is at most this long, in bytes.
 const TOKEN_MAX: usize = 4096;
@@ -73,9 +74,14 @@ pub(crate) async fn serve(
     config.job_manager = format!("{name}:{job_manager}");
     config.settings.push(("jobmanager.rpc.port".into(), job_manager.to_string()));
     let port = config.port;
+    let panels = Box::new(Databases(Arc::clone(&host)));
     match Rest::bind(host, config).await {
         Ok(rest) => {
-            println!("REST is served on port {}", rest.port());
+            let rest = rest.with_panels(panels);
+            println!(
+                "REST is served on port {0}, the dashboard at http://localhost:{0}/",
+                rest.port()
+            );
             Ok(Box::pin(async move { rest.serve().await.map_err(|error| broken(port, &error)) }))
         }
         Err(error) if chosen => Err(broken(port, &error)),
@@ -84,6 +90,42 @@ pub(crate) async fn serve(
             Ok(nothing())
         }
     }
+}
+
+/// Serves REST with its dashboard beside a local run whose job manager listens at `job_manager`, until
+/// the process ends, and says where. `port`: which one was chosen, if one was; else Flink's, or any if
+/// that is taken.
+///
+/// # Errors
+/// [`Exit::Environment`] if no port can be had.
+pub(crate) async fn beside(
+    host: &Arc<dyn Host>,
+    port: Option<u16>,
+    job_manager: &str,
+) -> Result<(), Failure> {
+    let config = |port| RestConfig {
+        port,
+        job_manager: job_manager.to_owned(),
+        handshake: Handshake::default(),
+        exposed: false,
+        token: None,
+        settings: vec![("rest.port".into(), port.to_string())],
+    };
+    let wanted = port.unwrap_or(PORT);
+    let mut bound = Rest::bind(Arc::clone(host), config(wanted)).await;
+    if bound.is_err() && port.is_none() {
+        bound = Rest::bind(Arc::clone(host), config(0)).await;
+    }
+    let rest = bound.map_err(|error| {
+        let words = format!(
+            "the dashboard cannot be served on port {wanted}: {error}: choose another --ui"
+        );
+        Failure::new(Exit::Environment, words)
+    })?;
+    println!("the dashboard is at http://localhost:{}/", rest.port());
+    let rest = rest.with_panels(Box::new(Databases(Arc::clone(host))));
+    host.spawn("dashboard", Box::pin(async move { drop(rest.serve().await) }));
+    Ok(())
 }
 
 fn nothing() -> Serving {

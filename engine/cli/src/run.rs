@@ -28,6 +28,9 @@ pub struct RunArgs {
     /// Run job manager, task manager and series database in this process
     #[arg(long)]
     pub local: bool,
+    /// With --local: serve the dashboard for as long as it runs, on port 8081 unless that is taken
+    #[arg(long, value_name = "PORT", requires = "local")]
+    pub ui: Option<Option<u16>>,
     /// Submit to the cluster whose job managers listen here, parted by commas
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "local")]
     pub job_manager: Option<String>,
@@ -190,6 +193,7 @@ pub(crate) fn run(args: &RunArgs, programs: Arc<dyn Programs>) -> Result<(), Fai
         savepoints: args.data.join("savepoints"),
         span: args.span,
         ports: (args.port, args.db_port),
+        ui: args.ui,
     })
 }
 

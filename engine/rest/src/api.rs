@@ -15,6 +15,7 @@ use slackwater_runtime::wire::handshake::Handshake;
 
 use crate::calls::call;
 use crate::disposal::Disposals;
+use crate::panels::Panels;
 use crate::reply::{Reply, Trouble};
 use crate::route::{Meaning, Routes, decoded};
 use crate::savepoints::Refusals;
@@ -43,6 +44,7 @@ pub(crate) struct Api {
     pub config: RestConfig,
     pub refusals: RefCell<Refusals>,
     pub disposals: Disposals,
+    pub panels: Option<Box<dyn Panels>>,
     triggers: RefCell<RandomStream>,
     routes: Routes,
 }
@@ -64,7 +66,7 @@ impl Api {
         let triggers = RefCell::new(host.random("rest-trigger-id"));
         let (refusals, disposals) = (RefCell::default(), Disposals::default());
         let routes = Routes::new();
-        Self { host, config, refusals, disposals, triggers, routes }
+        Self { host, config, refusals, disposals, panels: None, triggers, routes }
     }
 
     /// Answers a request.

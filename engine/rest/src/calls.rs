@@ -7,13 +7,16 @@ use crate::ask;
 use crate::reply::{Called, Trouble, ok};
 use crate::route::Call;
 use crate::{
-    checkpoints, cluster, detail, disposal, jobs, metrics, operators, prometheus, savepoints,
-    vertices,
+    attempts, checkpoints, cluster, dashboard, detail, disposal, jobs, metrics, operators, panels,
+    prometheus, savepoints, vertices,
 };
 
 /// Answers a call.
 pub(crate) async fn call(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
     match call {
+        Call::Dashboard | Call::DashboardIndex => Ok(dashboard::page()),
+        Call::DashboardPart => dashboard::part(asked),
+        Call::Series => panels::series(api, asked).await,
         Call::Config => ok(&cluster::config()),
         Call::JobManagerConfig | Call::JobsJobManagerConfig => ok(&cluster::settings(&api.config)),
         Call::DataSets => ok(&serde_json::json!({ "dataSets": [] })),
@@ -56,6 +59,7 @@ async fn of_job(api: &Api, call: Call, asked: &Asked<'_>) -> Called {
         Call::JobConfig => detail::config(&job.detail),
         Call::Exceptions => detail::exceptions(job, asked.query("maxExceptions").as_deref()),
         Call::ExecutionResult => detail::execution_result(job),
+        Call::Attempts => attempts::all(job),
         Call::Operators => operators::all(job),
         Call::Accumulators => detail::accumulators(),
         Call::Checkpoints => checkpoints::all(job)?,

@@ -5,15 +5,18 @@
 
 pub mod api;
 mod ask;
+mod attempts;
 mod calls;
 mod checkpoints;
 mod clock;
 mod cluster;
+mod dashboard;
 mod detail;
 mod disposal;
 mod jobs;
 mod metrics;
 mod operators;
+pub mod panels;
 mod prometheus;
 mod readings;
 mod reply;
@@ -24,6 +27,7 @@ mod throwable;
 mod vertices;
 
 pub use api::RestConfig;
+pub use panels::Panels;
 pub use server::Rest;
 
 /// The port that REST is served on by default, as Flink's.

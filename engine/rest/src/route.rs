@@ -27,6 +27,9 @@ macro_rules! calls {
 }
 
 calls! {
+    GET "/" Dashboard false,
+    GET "/index.html" DashboardIndex false,
+    GET "/dashboard/{file}" DashboardPart false,
     GET "/overview" Overview false,
     GET "/metrics" Prometheus false,
     GET "/config" Config false,
@@ -49,6 +52,8 @@ calls! {
     GET "/jobs/{jobid}/config" JobConfig false,
     GET "/jobs/{jobid}/jobmanager/config" JobsJobManagerConfig false,
     GET "/jobs/{jobid}/operators" Operators false,
+    GET "/jobs/{jobid}/attempts" Attempts false,
+    GET "/jobs/{jobid}/series" Series false,
     GET "/jobs/{jobid}/exceptions" Exceptions false,
     GET "/jobs/{jobid}/execution-result" ExecutionResult false,
     GET "/jobs/{jobid}/accumulators" Accumulators false,
@@ -160,7 +165,9 @@ mod tests {
             (Method::POST, "/jobs/ab", "OtherMethod"),
             (Method::GET, "/jobs/ab/savepoints/cd", "SavepointStatus ab cd"),
             (Method::GET, "/taskmanagers/tm%2D1%zz", "TaskManager tm-1%zz"),
-            (Method::GET, "/", "Unknown"),
+            (Method::GET, "/", "Dashboard"),
+            (Method::GET, "/dashboard/style.css", "DashboardPart style.css"),
+            (Method::GET, "/nothing", "Unknown"),
         ] {
             assert_eq!(means(method, path), expected, "{path}");
         }

@@ -8,22 +8,39 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use slackwater_runtime::host::{Host, Listener, LocalFuture};
 use slackwater_runtime::http::{self, Service};
 
 use crate::api::{Api, RestConfig};
+use crate::panels::Panels;
 use crate::reply::Reply;
 
 /// A request's body is at most this long, in bytes.
 const BODY_MAX: usize = 1 << 20;
 
+/// What every answer says to a browser: a page of ours loads only what is served here, nobody frames
+/// it, and nothing is kept or taken for what it is not.
+const GUARDS: [(HeaderName, &str); 4] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src \
+         'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+];
+
 /// A REST server that has bound its port.
 pub struct Rest {
     listener: Box<dyn Listener>,
-    api: Rc<Api>,
+    api: Api,
 }
 
 impl fmt::Debug for Rest {
@@ -39,7 +56,13 @@ impl Rest {
     /// If it is taken.
     pub async fn bind(host: Arc<dyn Host>, config: RestConfig) -> io::Result<Self> {
         let listener = host.listen(config.port).await?;
-        Ok(Self { listener, api: Rc::new(Api::new(host, config)) })
+        Ok(Self { listener, api: Api::new(host, config) })
+    }
+
+    /// Reads the series that jobs write through `panels`, for the dashboard.
+    pub fn with_panels(mut self, panels: Box<dyn Panels>) -> Self {
+        self.api.panels = Some(panels);
+        self
     }
 
     /// Where it listens.
@@ -52,7 +75,7 @@ impl Rest {
     /// # Errors
     /// If the listener fails for good.
     pub async fn serve(self) -> io::Result<()> {
-        http::serve(Arc::clone(&self.api.host), self.listener, self.api).await
+        http::serve(Arc::clone(&self.api.host), self.listener, Rc::new(self.api)).await
     }
 }
 
@@ -77,6 +100,9 @@ fn said(reply: Reply) -> Response<Bytes> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    for (name, value) in GUARDS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     if last {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

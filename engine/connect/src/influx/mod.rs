@@ -12,6 +12,7 @@ pub mod client;
 mod delivery;
 mod line;
 pub(crate) mod post;
+pub(crate) mod reading;
 
 /// The port of InfluxDB unless an address says otherwise.
 pub const PORT: u16 = 8086;

@@ -13,6 +13,7 @@ mod courier;
 pub mod disk;
 mod memory;
 mod naive;
+mod reader;
 mod server;
 mod sink;
 pub mod transaction;
@@ -20,6 +21,7 @@ mod transactional;
 
 pub use memory::{MemoryStore, Write};
 pub use naive::{NaiveSeries, NaiveWriter};
+pub use reader::rows;
 pub use server::{SeriesServer, serve};
 pub use sink::{SeriesSink, SeriesWriter, sink};
 pub use transactional::{TransactionalSeries, TransactionalWriter};
