@@ -31,10 +31,11 @@ export function job(main, id, crumbs) {
   let shown = false;
   return {
     async refresh() {
-      const [told, attempts, list, saved, config] = await Promise.all([
+      const [told, attempts, measured, saved, config] = await Promise.all([
         get(own), get(own + "/attempts"), get(own + "/operators"), getOr(own + "/checkpoints", null),
         getOr(own + "/config", null),
       ]);
+      const list = told.state === "RUNNING" ? measured : measured.map(still);
       if (!shown) {
         main.replaceChildren(...page);
         crumbs.replaceChildren(h("a", { href: "#/" }, "Jobs"), " / ", told.name);
@@ -53,6 +54,12 @@ export function job(main, id, crumbs) {
       await live.refresh(told, list);
     },
   };
+}
+
+/** An operator of a job that does not run: what was counted stays, how fast it went does not. */
+function still(operator) {
+  const rates = ["records-in-per-second", "records-out-per-second", "busy", "backpressured"];
+  return { ...operator, ...Object.fromEntries(rates.map((name) => [name, null])) };
 }
 
 function legend() {
