@@ -3,7 +3,7 @@
 //! it is answered, as often as bounded. What is asked of the page is in `main.rs`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -130,11 +130,7 @@ impl Browser {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
         stream.write_all(head.as_bytes()).expect("it reads");
         stream.write_all(body.as_bytes()).expect("it reads");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("it answers");
-        let answer = String::from_utf8(answer).expect("text");
-        let (_, told) = answer.split_once("\r\n\r\n").expect("an answer");
-        let told: Value = serde_json::from_str(told).expect("JSON");
+        let told: Value = serde_json::from_slice(&body_of(stream)).expect("JSON");
         let value = &told["value"];
         assert!(value.get("error").is_none(), "{method} {path}: {value}");
         value.clone()
@@ -150,7 +146,25 @@ impl Drop for Browser {
             self.session, self.port
         );
         if stream.write_all(head.as_bytes()).is_ok() {
-            let _ = stream.read_to_end(&mut Vec::new());
+            // Until it has answered, the browser may still be there.
+            body_of(stream);
         }
     }
+}
+
+/// The body of an answer: the driver keeps the connection open behind it.
+fn body_of(stream: TcpStream) -> Vec<u8> {
+    let mut reader = BufReader::new(stream);
+    let (mut length, mut line) = (0, String::new());
+    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+        let header = line.to_ascii_lowercase();
+        if let Some(told) = header.strip_prefix("content-length:") {
+            length = told.trim().parse().expect("a length");
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    // What is cut short cannot be read by whoever asked.
+    let _ = reader.read_exact(&mut body);
+    body
 }
