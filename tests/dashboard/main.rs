@@ -106,13 +106,7 @@ fn a_browser_shows_a_job_its_panels_its_restart_and_its_end() {
     quiet(&browser, rest, "");
 
     task_manager.kill();
-    let told = browser.until(
-        "RESTARTING with its cause",
-        "const held = document.querySelector('#held')?.innerText; \
-         return held?.includes('RESTARTING') && held",
-    );
-    let told = told.as_str().expect("words");
-    assert!(told.contains("attempt 1") && told.contains("tm-1"), "{told}");
+    restarting(&browser);
     pictures(&browser, "restarting");
     let (_second, _) = desk.node(&format!("taskmanager {at} --slots 2 --name tm-2"), "joins");
     browser.until(
@@ -122,14 +116,7 @@ fn a_browser_shows_a_job_its_panels_its_restart_and_its_end() {
          document.querySelector('#failures').innerText.includes('tm-1')",
     );
 
-    browser.run("document.querySelector('#cancel').click()");
-    browser.until("a question", "return document.querySelector('#ask').open");
-    browser.run("document.querySelector('#ask-yes').click()");
-    browser.until(
-        "CANCELED",
-        "return document.querySelector('#title .pill')?.textContent == 'CANCELED'",
-    );
-    assert_eq!(browser.run("return document.querySelector('#cancel').disabled"), true);
+    cancel(&browser);
     quiet(&browser, rest, "");
 
     job_manager.kill();
@@ -181,4 +168,27 @@ fn panels(browser: &Browser) {
          key.dispatchEvent(new Event('change'))",
     );
     assert!(browser.run(label).as_str().expect("a label").contains("door"));
+}
+
+/// The button asks first; then the job ends, and can be cancelled no more.
+fn cancel(browser: &Browser) {
+    browser.run("document.querySelector('#cancel').click()");
+    browser.until("a question", "return document.querySelector('#ask').open");
+    browser.run("document.querySelector('#ask-yes').click()");
+    browser.until(
+        "CANCELED",
+        "return document.querySelector('#title .pill')?.textContent == 'CANCELED'",
+    );
+    assert_eq!(browser.run("return document.querySelector('#cancel').disabled"), true);
+}
+
+/// The job waits for a task manager, and the page says in which attempt and why.
+fn restarting(browser: &Browser) {
+    let told = browser.until(
+        "RESTARTING with its cause",
+        "const held = document.querySelector('#held')?.innerText; \
+         return held?.includes('RESTARTING') && held",
+    );
+    let told = told.as_str().expect("words");
+    assert!(told.contains("attempt 1") && told.contains("tm-1"), "{told}");
 }
