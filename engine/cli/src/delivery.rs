@@ -325,6 +325,11 @@ pub(crate) fn worker(programs: Arc<dyn Programs>) -> Result<(), Failure> {
     })?;
     let environment = |error: io::Error| Failure::new(Exit::Environment, error);
     let host = RealHost::named(&calling.task_manager).map_err(environment)?;
+    let host = host.with_neighbours(crate::network::demo());
+    let host = match calling.bind {
+        Some(bind) => host.bound_to(bind),
+        None => host,
+    };
     let served = real::run(host, |host| serve(host, calling, programs));
     let lost = |words| Failure::new(Exit::Unreachable, words);
     served.map_err(environment)?.map_err(lost)

@@ -17,6 +17,7 @@ pub mod exit;
 pub mod info;
 pub mod jobs;
 pub mod local;
+pub mod network;
 pub mod node;
 mod panels;
 pub mod picture;

@@ -1,4 +1,4 @@
-//! The verbs `jobmanager` and `taskmanager`: one node of a cluster in this process, on loopback.
+//! The verbs `jobmanager` and `taskmanager`: one node of a cluster in this process.
 //! Each runs until Ctrl-C or SIGTERM; a task manager that its job manager does not want ends at once
 //! and says why. What the nodes do is in `slackwater-runtime`.
 
@@ -14,7 +14,7 @@ use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::host::process::Binaries;
-use slackwater_runtime::host::real;
+use slackwater_runtime::host::real::{self, RealHost};
 use slackwater_runtime::jobmanager::{self, JobManager, JobManagerConfig, JobManagerError};
 use slackwater_runtime::taskmanager::process::Launching;
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig, TaskManagerError};
@@ -22,6 +22,7 @@ use slackwater_runtime::wire::handshake::{Handshake, PROTOCOL};
 
 use crate::cluster::{TaskManagerVerb, state_folder};
 use crate::exit::{Exit, Failure};
+use crate::network::{Network, demo};
 use crate::rehearsal::RehearsalArgs;
 use crate::remote::{default_address, from_here};
 use crate::rest;
@@ -47,9 +48,9 @@ pub struct JobManagerArgs {
     /// The port that REST is served on, in the shape of Flink's: 8081 unless it is taken; 0 serves none
     #[arg(long, value_name = "PORT")]
     pub rest_port: Option<u16>,
-    /// A file with the token that whoever changes something over REST has to send
-    #[arg(long, value_name = "FILE")]
-    pub rest_token_file: Option<String>,
+    /// Where it is reached from.
+    #[command(flatten)]
+    pub network: Network,
     /// With a store: how long the leader may be silent before a standby takes over
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = parse_span)]
     pub lease_timeout: Duration,
@@ -78,6 +79,9 @@ pub struct TaskManagerArgs {
     /// $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "DIR")]
     pub binaries: Option<PathBuf>,
+    /// Where it is reached from.
+    #[command(flatten)]
+    pub network: Network,
     /// The protocol version to speak: another one rehearses an upgrade that went half-way
     #[arg(long, hide = true, default_value_t = PROTOCOL)]
     pub protocol: u32,
@@ -100,9 +104,11 @@ pub fn job_manager(args: &JobManagerArgs, programs: Arc<dyn Programs>) -> Result
         store,
         savepoints,
         lease_timeout: args.lease_timeout,
+        handshake: args.network.handshake()?,
+        advertise: args.network.advertised().and_then(|own| advertised(&args.rehearsal, own)),
         ..Default::default()
     };
-    let host = args.rehearsal.host(&args.name)?;
+    let host = host(&args.name, &args.rehearsal, &args.network)?.with_neighbours(demo());
     let serving = real::run(host, |host: Arc<dyn Host>| async move {
         let stopped = stop_asked()?;
         let rest_host = Arc::clone(&host);
@@ -132,21 +138,24 @@ fn binaries(args: &TaskManagerArgs) -> PathBuf {
 /// [`Exit::OtherVersion`] if the job manager speaks another version, [`Exit::Unreachable`] if it
 /// refuses for another reason, [`Exit::JobFailed`] if a worker ends.
 pub fn task_manager(args: &TaskManagerArgs, programs: Arc<dyn Programs>) -> Result<(), Failure> {
-    let handshake = Handshake { protocol: args.protocol, ..Default::default() };
+    let handshake = Handshake { protocol: args.protocol, ..args.network.handshake()? };
     let mut config = TaskManagerConfig {
         job_manager: args.job_manager.clone(),
         slots: args.slots,
         workers: args.slots,
         handshake,
         launching: Launching(Some(Arc::new(Binaries::in_folder(binaries(args))))),
+        advertise: advertised(&args.rehearsal, args.network.must_be_found()?),
+        bind: args.network.is_exposed().then_some(args.network.bind),
         ..Default::default()
     };
+    config.worker.exchange.token = handshake.token;
     if let Some(part) = args.rehearsal.part()? {
         config.workers = part.workers.unwrap_or(config.workers);
         let credits = &mut config.worker.exchange.credits;
         *credits = part.credits.unwrap_or(*credits);
     }
-    let host = args.rehearsal.host(&args.name)?;
+    let host = host(&args.name, &args.rehearsal, &args.network)?.with_neighbours(demo());
     let running = real::run(host, |host: Arc<dyn Host>| async move {
         let stopped = stop_asked()?;
         println!("task manager {} joins {}", host.name(), config.job_manager);
@@ -178,6 +187,17 @@ impl From<TaskManagerError> for Failure {
         };
         Self::new(exit, error)
     }
+}
+
+/// The host of a node: a rehearsal says itself where each one listens.
+fn host(name: &str, part: &RehearsalArgs, network: &Network) -> Result<RealHost, Failure> {
+    let host = part.host(name)?;
+    Ok(if part.rehearsal.is_some() { host } else { host.bound_to(network.bind) })
+}
+
+/// Under what others find it; in a rehearsal, by its name.
+fn advertised(part: &RehearsalArgs, own: String) -> Option<String> {
+    part.rehearsal.is_none().then_some(own)
 }
 
 fn environment(error: io::Error) -> Failure {

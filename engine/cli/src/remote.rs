@@ -15,8 +15,8 @@ use slackwater_core::random::RandomStream;
 use slackwater_core::time::parse_span;
 use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError};
-use slackwater_runtime::host::Host;
 use slackwater_runtime::host::real::{self, RealHost};
+use slackwater_runtime::host::{Files, Host};
 use slackwater_runtime::jobmanager;
 use slackwater_runtime::wire::handshake::Handshake;
 use slackwater_runtime::wire::message::JobLine;
@@ -255,7 +255,7 @@ impl Access {
     /// # Errors
     /// [`Exit::BadInput`] if the token cannot be read.
     pub(crate) fn handshake(&self, host: &dyn Host) -> Result<Handshake, Failure> {
-        let token = self.token_file.as_deref().map(|file| token(host, file)).transpose()?;
+        let token = self.token_file.as_deref().map(|file| token(host.files(), file)).transpose()?;
         Ok(Handshake { token, ..Handshake::default() })
     }
 }
@@ -264,9 +264,9 @@ impl Access {
 ///
 /// # Errors
 /// [`Exit::BadInput`] if there is none.
-pub(crate) fn token(host: &dyn Host, file: &str) -> Result<Token, Failure> {
+pub(crate) fn token(files: &dyn Files, file: &str) -> Result<Token, Failure> {
     let bad = |why: String| Failure::new(Exit::BadInput, format!("the token in {file}: {why}"));
-    let bytes = host.files().read_at(file, 0, TOKEN_MAX * 2);
+    let bytes = files.read_at(file, 0, TOKEN_MAX * 2);
     let bytes = bytes.map_err(|error| bad(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| bad("it is no text".into()))?;
     Token::new(&text).map_err(bad)

@@ -8,16 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use slackwater_rest::{PORT, Rest, RestConfig};
-use slackwater_runtime::host::disk::Disk;
-use slackwater_runtime::host::{Files, Host};
+use slackwater_runtime::host::Host;
 use slackwater_runtime::wire::handshake::Handshake;
 
 use crate::exit::{Exit, Failure};
 use crate::node::JobManagerArgs;
 use crate::panels::Databases;
-
-/// A token is at most this long, in bytes.
-const TOKEN_MAX: usize = 4096;
 
 /// What is to be served.
 pub(crate) struct Wanted {
@@ -33,7 +29,7 @@ type Serving = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
 /// What the arguments say; `None`: REST is not served.
 ///
 /// # Errors
-/// [`Exit::Environment`] if the token cannot be read.
+/// If there is no token where one is needed, or it cannot be read.
 pub(crate) fn config(
     args: &JobManagerArgs,
     (store, savepoints): (Option<&str>, Option<&str>),
@@ -42,7 +38,7 @@ pub(crate) fn config(
     if port == 0 {
         return Ok(None);
     }
-    let token = args.rest_token_file.as_deref().map(token).transpose()?;
+    let handshake = args.network.handshake()?;
     let said = |key: &str, value: Option<&str>| Some((key.to_owned(), value?.to_owned()));
     let settings = [
         said("jobmanager.rpc.address", Some(&args.name)),
@@ -53,9 +49,9 @@ pub(crate) fn config(
     let config = RestConfig {
         port,
         job_manager: String::new(),
-        handshake: Handshake::default(),
-        exposed: false,
-        token,
+        handshake,
+        exposed: args.network.is_exposed(),
+        token: handshake.token.map(|token| token.text().to_owned()),
         settings: settings.into_iter().flatten().collect(),
     };
     Ok(Some(Wanted { config, name: args.name.clone(), chosen: args.rest_port.is_some() }))
@@ -136,16 +132,4 @@ fn broken(port: u16, error: &io::Error) -> Failure {
     let words =
         format!("REST cannot be served on port {port}: {error}: choose another --rest-port");
     Failure::new(Exit::Environment, words)
-}
-
-fn token(path: &str) -> Result<String, Failure> {
-    let bad = |why: String| {
-        Failure::new(Exit::Environment, format!("the token in {path} cannot be used: {why}"))
-    };
-    let bytes = Disk.read_at(path, 0, TOKEN_MAX).map_err(|error| bad(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| bad("it is no text".into()))?;
-    match text.trim() {
-        "" => Err(bad("it is empty".into())),
-        token => Ok(token.to_owned()),
-    }
 }

@@ -105,7 +105,7 @@ struct Line {
 fn every_source_goes_on_where_it_was_stopped() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("in.csv").display().to_string();
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     run(host, |host| async move {
         let made = generate::source(3, 10, |split, at| (EventTime::from_millis(0), (split, at)));
         cut_everywhere(&host, made, 30).await;
@@ -166,7 +166,7 @@ fn a_position_that_cannot_be_is_refused() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("in.csv").display().to_string();
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     run(host, |host| async move {
         host.files().write(&path, b"value\n1\n2\n").expect("room");
         let file = csv::source(&*path, |line: &Line| EventTime::from_millis(line.value));

@@ -12,6 +12,7 @@ use slackwater_core::id::TriggerId;
 use slackwater_core::random::RandomStream;
 use slackwater_runtime::host::Host;
 use slackwater_runtime::wire::handshake::Handshake;
+use slackwater_runtime::wire::token::same;
 
 use crate::calls::call;
 use crate::disposal::Disposals;
@@ -113,7 +114,7 @@ impl Api {
             (None, false) => Ok(()),
             (None, true) => {
                 let why = "off loopback nothing is changed without a token: start the job manager \
-                           with --rest-token-file";
+                           with --token-file";
                 Err(Trouble::refused(StatusCode::FORBIDDEN, why))
             }
             (Some(token), _) => {
@@ -139,10 +140,4 @@ impl Asked<'_> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| decoded(value))
     }
-}
-
-/// Whether two secrets are the same, in a time that does not say where they differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    let differs = one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other));
-    one.len() == other.len() && differs == 0
 }

@@ -107,7 +107,10 @@ fn in_town(test: impl AsyncFnOnce(Town)) {
     let facts = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&facts);
     let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
-    let host = RealHost::named("tm-1").expect("randomness").telling(Detail::Control, telling);
+    let host = RealHost::named("tm-1")
+        .expect("randomness")
+        .with_neighbours(["jm", "tm", "tm-1", "tm-2"])
+        .telling(Detail::Control, telling);
     let ran = run(host, |host| async move { test(Town::start(&host, facts).await).await });
     ran.expect("a runtime");
 }
@@ -201,7 +204,8 @@ fn a_node_of_another_version_is_refused_and_says_so() {
 
 #[test]
 fn a_local_cluster_that_was_stopped_answers_nobody_any_more() {
-    let host = RealHost::named("here").expect("randomness");
+    let host =
+        RealHost::named("here").expect("randomness").with_neighbours(["jm", "tm", "tm-1", "tm-2"]);
     let ran = run(host, |host| async move {
         let job_manager = JobManagerConfig { port: 0, ..Default::default() };
         let programs = catalog(&Collect::default());
@@ -221,7 +225,8 @@ fn a_local_cluster_that_was_stopped_answers_nobody_any_more() {
 
 #[test]
 fn a_missing_job_manager_is_named_by_its_address() {
-    let host = RealHost::named("here").expect("randomness");
+    let host =
+        RealHost::named("here").expect("randomness").with_neighbours(["jm", "tm", "tm-1", "tm-2"]);
     let said = run(host, |host| async move {
         let nobody = host.listen(0).await.expect("a free port").port();
         let error = Client::connect(&*host, &format!("jm:{nobody}"), Handshake::default()).await;

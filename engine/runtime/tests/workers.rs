@@ -186,7 +186,10 @@ fn with_seats(
     let facts = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&facts);
     let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
-    let host = RealHost::named("tm").expect("randomness").telling(Detail::Flow, telling);
+    let host = RealHost::named("tm")
+        .expect("randomness")
+        .with_neighbours(["jm", "tm", "tm-1", "tm-2"])
+        .telling(Detail::Flow, telling);
     let ran = run(host, |host| async move {
         let mut pair = Pair::start(&*host, build, seats, facts).await;
         test(&mut pair).await;

@@ -9,20 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::{Deserialize, Serialize};
 use slackwater_runtime::client::Client;
 use slackwater_runtime::host::Host;
-use slackwater_runtime::host::disk::Disk;
 use slackwater_runtime::host::real::{self, RealHost};
 use slackwater_runtime::jobmanager;
-use slackwater_runtime::wire::handshake::Handshake;
 
 use crate::exit::{Exit, Failure};
-use crate::remote::from_here;
+use crate::network::Network;
 
+mod kept;
 mod process;
 mod workers;
 
+use kept::Kept;
 use process::Process;
 pub use workers::Workers;
 
@@ -86,6 +85,9 @@ pub struct StartArgs {
     /// The folder that savepoints are put in; unless given, savepoints of the cluster
     #[arg(long, value_name = "URL")]
     pub savepoints: Option<String>,
+    /// Where its nodes are reached from.
+    #[command(flatten)]
+    pub network: Network,
 }
 
 /// The arguments of `taskmanager start`.
@@ -111,22 +113,6 @@ pub struct Which {
     /// Its name
     #[arg(value_name = "NAME", value_parser = workers::name)]
     pub name: String,
-}
-
-/// What `cluster start` was told, for whoever comes later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    port: u16,
-    rest_port: u16,
-    slots: u32,
-    store: String,
-    savepoints: String,
-}
-
-impl Kept {
-    fn address(&self) -> String {
-        format!("localhost:{}", self.port)
-    }
 }
 
 /// Does what was asked of a cluster.
@@ -184,7 +170,7 @@ async fn start(host: Arc<dyn Host>, args: StartArgs) -> Result<(), Failure> {
     }
     up(&*host, &kept, &processes).await?;
     println!("the job manager is at {}", kept.address());
-    println!("REST and the dashboard are at http://localhost:{}", kept.rest_port);
+    println!("REST and the dashboard are at {}", kept.rest());
     println!("logs are in {}", dir.join("log").display());
     Ok(())
 }
@@ -248,20 +234,20 @@ fn status(dir: &Path) -> Result<(), Failure> {
     }
     let kept = Kept::read(dir)?;
     println!("the job manager is at {}", kept.address());
-    println!("REST and the dashboard are at http://localhost:{}", kept.rest_port);
+    println!("REST and the dashboard are at {}", kept.rest());
     Ok(())
 }
 
 /// Waits until the job manager answers and has taken every task manager of these in.
 async fn up(host: &dyn Host, kept: &Kept, processes: &[Process]) -> Result<(), Failure> {
-    let began = host.elapsed();
+    let (began, handshake) = (host.elapsed(), kept.access().handshake(host)?);
     let task_managers = || processes.iter().filter(|process| process.name() != JOB_MANAGER);
     loop {
         if let Some(ended) = processes.iter().find(|process| process.running().is_none()) {
             let words = format!("{} has ended\n{}", ended.title(), ended.last_words());
             return Err(Failure::new(Exit::Environment, words));
         }
-        let answered = match Client::connect(host, &kept.address(), Handshake::default()).await {
+        let answered = match Client::connect(host, &kept.address(), handshake).await {
             Ok(mut client) => client.overview(host).await,
             Err(error) => Err(error),
         };
@@ -295,70 +281,6 @@ impl Folder {
             Failure::new(Exit::Usage, "there is no home folder: say where with --dir")
         })?;
         std::path::absolute(dir).map_err(|error| Failure::new(Exit::Usage, error))
-    }
-}
-
-impl Kept {
-    /// What the arguments say, with folders of the cluster for what they leave out.
-    fn of(args: &StartArgs, dir: &Path) -> Result<Self, Failure> {
-        let or_own = |told: &Option<String>, own: &str| {
-            let mut url = told.clone().unwrap_or_else(|| dir.join(own).display().to_string());
-            from_here(&mut url)?;
-            Ok::<_, Failure>(url)
-        };
-        let StartArgs { slots, port, rest_port, .. } = *args;
-        let store = or_own(&args.store, "store")?;
-        Ok(Self {
-            port,
-            rest_port,
-            slots,
-            store,
-            savepoints: or_own(&args.savepoints, "savepoints")?,
-        })
-    }
-
-    fn file(dir: &Path) -> String {
-        dir.join("cluster.json").display().to_string()
-    }
-
-    fn write(&self, dir: &Path) -> Result<(), Failure> {
-        use slackwater_runtime::host::Files;
-        let json = serde_json::to_vec_pretty(self);
-        let json = json.map_err(|error| Failure::new(Exit::Environment, error))?;
-        Disk.write(&Self::file(dir), &json).map_err(environment)
-    }
-
-    fn read(dir: &Path) -> Result<Self, Failure> {
-        use slackwater_runtime::host::Files;
-        let (file, most) = (Self::file(dir), 1 << 16);
-        let bytes = Disk.read_at(&file, 0, most).map_err(|error| {
-            let words = format!(
-                "there is no cluster in {}: {error}: slackwater cluster start",
-                dir.display()
-            );
-            Failure::new(Exit::Usage, words)
-        })?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(Exit::BadInput, format!("{file}: {error}")))
-    }
-
-    fn job_manager(&self, process: &Process) -> Result<(), Failure> {
-        process.start(&[
-            ("--name", JOB_MANAGER.into()),
-            ("--port", self.port.to_string()),
-            ("--rest-port", self.rest_port.to_string()),
-            ("--store", self.store.clone()),
-            ("--savepoints", self.savepoints.clone()),
-        ])
-    }
-
-    fn task_manager(&self, process: &Process, slots: u32) -> Result<(), Failure> {
-        process.start(&[
-            ("--name", process.name().to_owned()),
-            ("--job-manager", self.address()),
-            ("--slots", slots.to_string()),
-            ("--binaries", process.folder("binaries")),
-        ])
     }
 }
 

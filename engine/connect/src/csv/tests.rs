@@ -26,7 +26,8 @@ struct Line {
 fn check(text: &[u8], on_bad_record: OnBadRecord, expected: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("in.csv").display().to_string();
-    let host: Arc<dyn Host> = Arc::new(RealHost::named("here").expect("randomness"));
+    let host: Arc<dyn Host> =
+        Arc::new(RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]));
     host.files().write(&path, text).expect("room");
     let source = source(&*path, |line: &Line| EventTime::from_millis(line.value));
     let mut reader = source.on_bad_record(on_bad_record).open(opening(&host, 0, 1)).expect("opens");
@@ -72,7 +73,7 @@ fn skipped_records_are_counted_and_keep_their_numbers() {
 fn a_file_is_begun_anew_and_appended_to_by_each_flush() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out/rows.csv").display().to_string();
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let text = slackwater_runtime::host::real::run(host, |host| async move {
         let sink = sink::<Line>(&*path, ["key", "value"]);
         assert!(sink.open(opening(&host, 0, 2)).is_err(), "two tasks, one file");
@@ -132,7 +133,7 @@ async fn prepared(
 fn a_savepoints_rows_can_be_asked_for_by_any_number_of_jobs_whatever_its_own_did_since() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("rows.csv").display().to_string();
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     slackwater_runtime::host::real::run(host, |host| async move {
         let text = || {
             let bytes = host.files().read_at(&path, 0, 999).expect("written");
@@ -192,7 +193,7 @@ fn a_savepoints_rows_can_be_asked_for_by_any_number_of_jobs_whatever_its_own_did
 fn in_transactions_a_row_stands_once_over_restarts_and_torn_appends() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("out/rows.csv").display().to_string();
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     slackwater_runtime::host::real::run(host, |host| async move {
         let files = host.files();
         let text = || {

@@ -28,7 +28,7 @@ fn at(value: &u64) -> EventTime {
 
 #[test]
 fn what_is_sunk_is_read_once_from_every_partition_and_ends_with_them() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let done = run(host, |host| async move {
         let log = MemoryLog::default();
         let address = served(&host, &log).await;
@@ -70,7 +70,7 @@ fn what_is_sunk_is_read_once_from_every_partition_and_ends_with_them() {
 
 #[test]
 fn a_silent_partition_says_so_and_holds_up_no_other() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     run(host, |host| async move {
         let log = MemoryLog::default();
         let address = served(&host, &log).await;
@@ -92,7 +92,7 @@ fn a_silent_partition_says_so_and_holds_up_no_other() {
 
 #[test]
 fn a_server_of_another_kind_refuses_by_name() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let refusal = run(host, |host| async move {
         let address = served(&host, &MemoryLog::default()).await;
         let sink = crate::series::sink(|_: &u64| {

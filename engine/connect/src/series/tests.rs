@@ -30,7 +30,7 @@ fn numbers(range: std::ops::Range<i64>) -> Batch<i64> {
 
 #[test]
 fn a_flush_returns_once_every_point_is_kept_and_a_replay_overwrites() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let store = run(host, |host| async move {
         let store = MemoryStore::default();
         let server = SeriesServer::bind(host.clone(), 0).await.expect("a port");
@@ -55,7 +55,7 @@ fn a_flush_returns_once_every_point_is_kept_and_a_replay_overwrites() {
 
 #[test]
 fn without_a_database_a_flush_fails_and_a_restart_may_help() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let error = run(host, |host| async move {
         let listener = host.listen(0).await.expect("a port");
         let sink = sensors().at(format!("db:{}", listener.port()));
@@ -92,7 +92,7 @@ fn a_two_phase_sink_shows_what_is_committed_and_its_successor_fences_it() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     let listen = move |fact: Fact| heard.lock().expect("whole").push(fact);
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     let host = host.telling(Detail::Flow, Arc::new(listen));
     run(host, |host| async move {
         let (address, store) = served(&host).await;
@@ -140,7 +140,7 @@ fn a_two_phase_sink_shows_what_is_committed_and_its_successor_fences_it() {
 
 #[test]
 fn the_naive_sink_confirms_what_nobody_has_and_sends_it_later() {
-    let host = RealHost::named("here").expect("randomness");
+    let host = RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]);
     run(host, |host| async move {
         let (address, store) = served(&host).await;
         let mut writer = sensors().at(address).naive().open(opening(&host, 0, 1)).expect("opens");

@@ -176,41 +176,44 @@ fn a_reader_that_goes_on_counts_on_and_reads_nothing_twice() {
 
 #[test]
 fn what_one_caller_says_all_the_others_are_told() {
-    let done = run(RealHost::named("here").expect("randomness"), |host| async move {
-        let server = server::LineServer::bind(host.clone(), 0).await.expect("a port");
-        let address = format!("here:{}", server.port());
-        host.spawn("server", Box::pin(async move { drop(server.run().await) }));
-        let mut readers: Vec<_> = (0..2)
-            .map(|_| lines(&address, number).open(opening(&host, 0, 1)).expect("opens"))
-            .collect();
-        // Only who is connected hears.
-        for reader in &mut readers {
-            let connected = poll_fn(|cx| {
-                while !matches!(reader.link, Link::Up(_)) {
-                    ready!(reader.poll_link(cx));
-                }
-                Poll::Ready(())
-            });
-            connected.await;
-        }
-        for line in ["1", "rubbish", "2"] {
-            server::say(&*host, &address, line).await.expect("somebody listens");
-        }
-        let mut seen = Vec::new();
-        for reader in &mut readers {
-            let (mut read, mut skipped) = (Vec::new(), None);
-            while read.len() < 2 {
-                let mut batch = Batch::default();
-                let now = host.wall();
-                let pulled = poll_fn(|cx| reader.poll_next(cx, now, 16, &mut batch)).await;
-                pulled.expect("reads");
-                skipped = skipped.or(reader.take_skipped().map(|(count, _)| count));
-                read.extend(batch.values);
+    let done = run(
+        RealHost::named("here").expect("randomness").with_neighbours(["db", "log"]),
+        |host| async move {
+            let server = server::LineServer::bind(host.clone(), 0).await.expect("a port");
+            let address = format!("here:{}", server.port());
+            host.spawn("server", Box::pin(async move { drop(server.run().await) }));
+            let mut readers: Vec<_> = (0..2)
+                .map(|_| lines(&address, number).open(opening(&host, 0, 1)).expect("opens"))
+                .collect();
+            // Only who is connected hears.
+            for reader in &mut readers {
+                let connected = poll_fn(|cx| {
+                    while !matches!(reader.link, Link::Up(_)) {
+                        ready!(reader.poll_link(cx));
+                    }
+                    Poll::Ready(())
+                });
+                connected.await;
             }
-            seen.push((read, skipped));
-        }
-        seen
-    });
+            for line in ["1", "rubbish", "2"] {
+                server::say(&*host, &address, line).await.expect("somebody listens");
+            }
+            let mut seen = Vec::new();
+            for reader in &mut readers {
+                let (mut read, mut skipped) = (Vec::new(), None);
+                while read.len() < 2 {
+                    let mut batch = Batch::default();
+                    let now = host.wall();
+                    let pulled = poll_fn(|cx| reader.poll_next(cx, now, 16, &mut batch)).await;
+                    pulled.expect("reads");
+                    skipped = skipped.or(reader.take_skipped().map(|(count, _)| count));
+                    read.extend(batch.values);
+                }
+                seen.push((read, skipped));
+            }
+            seen
+        },
+    );
     let told = (vec![1, 2], Some(1));
     assert_eq!(done.expect("a runtime"), [told.clone(), told]);
 }

@@ -162,7 +162,7 @@ impl Entrance {
     }
 
     pub(super) async fn receive(self: Rc<Self>, conn: Conn, peer: String) {
-        let handshake = Handshake::default();
+        let handshake = Handshake { token: self.config.token, ..Handshake::default() };
         // A failed greeting is told as a fact by the handshake.
         let Ok(caller) = handshake.receive(&*self.host, conn, &peer).await else { return };
         let peer = caller.hello.name.clone();

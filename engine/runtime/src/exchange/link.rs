@@ -156,7 +156,8 @@ impl Link {
         let hello = Hello::new(Role::Exchange, self.route.from.to_string(), &self.opening());
         // The peer may keep us waiting until its own deadline, and then says why.
         let patience = config.deploy_within + config.connect_within;
-        let handshake = Handshake { within: patience, ..Handshake::default() };
+        let (within, token) = (patience, config.token);
+        let handshake = Handshake { within, token, ..Handshake::default() };
         let peer = self.route.to.to_string();
         let deadline = host.elapsed() + config.deploy_within;
         let mut address = self.route.address.clone();

@@ -26,6 +26,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use slackwater_core::id::{Attempt, Execution, JobEpoch, JobId, Subtask};
 
+use crate::wire::token::Token;
+
 /// The measures of the exchange.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeConfig {
@@ -42,6 +44,8 @@ pub struct ExchangeConfig {
     pub connect_backoff: Duration,
     /// How long a peer may take to deploy its side of an attempt.
     pub deploy_within: Duration,
+    /// What workers want to hear from each other.
+    pub token: Option<Token>,
 }
 
 impl Default for ExchangeConfig {
@@ -53,6 +57,7 @@ impl Default for ExchangeConfig {
             connect_within: Duration::from_secs(2),
             connect_backoff: Duration::from_millis(500),
             deploy_within: Duration::from_secs(10),
+            token: None,
         }
     }
 }

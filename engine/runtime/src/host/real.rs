@@ -6,6 +6,7 @@
     reason = "the real host is where clock, network, threads and tasks come from"
 )]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
+use rustix::io::Errno;
 use slackwater_core::fact::{Detail, Fact};
 use slackwater_core::random::RandomStream;
 use slackwater_core::time::ProcessingTime;
@@ -33,7 +35,7 @@ use crate::store::StoreError;
 /// What is told of facts.
 pub type Telling = Arc<dyn Fn(Fact) + Send + Sync>;
 
-/// Knows where a node is: an explicit `host:port` for `name:port`, or `None` for loopback.
+/// Knows where a node is: an explicit `host:port` for `name:port`, or `None` for whom the system knows.
 pub type Resolving = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A node on this machine.
@@ -59,6 +61,7 @@ pub struct RealHost {
     /// The folder that stands for the root of every object store, if there is one, and the address
     /// that means it.
     root: Option<(PathBuf, String)>,
+    neighbours: Arc<BTreeSet<String>>,
 }
 
 impl RealHost {
@@ -77,6 +80,7 @@ impl RealHost {
             telling: Arc::new(drop),
             resolving: Arc::new(|_| None),
             root: None,
+            neighbours: Arc::default(),
         })
     }
 
@@ -121,7 +125,7 @@ impl RealHost {
         Self { root: Some((folder, own.into())), ..self }
     }
 
-    /// The same, asking `resolving` where a node is before it looks on loopback.
+    /// The same, asking `resolving` where a node is before anybody else.
     #[must_use]
     pub fn resolving(self, resolving: Resolving) -> Self {
         Self { resolving, ..self }
@@ -142,8 +146,15 @@ impl RealHost {
         Some((root, within.trim_matches('/').to_owned()))
     }
 
-    /// Where `name:port` is: what the hook says, the address itself if it is an IP address, else
-    /// the port on loopback.
+    /// The same, finding these names on this machine, as it finds its own and `localhost`.
+    #[must_use]
+    pub fn with_neighbours<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let neighbours = Arc::new(names.into_iter().map(str::to_owned).collect());
+        Self { neighbours, ..self }
+    }
+
+    /// What to ask the system for `name:port`: what the hook says; this machine for its own name and
+    /// its neighbours'; else what was asked for, an IP address or a name of the network.
     fn resolve(&self, address: &str) -> io::Result<String> {
         if let Some(explicit) = (self.resolving)(address) {
             return Ok(explicit);
@@ -151,12 +162,20 @@ impl RealHost {
         if address.parse::<SocketAddr>().is_ok() {
             return Ok(address.to_owned());
         }
-        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-        let expected = || {
+        let parts = address.rsplit_once(':').filter(|(name, _)| !name.is_empty());
+        let Some((name, port)) = parts.and_then(|(n, port)| Some((n, port.parse::<u16>().ok()?)))
+        else {
             let message = format!("expected an address such as \"jm:6123\", found {address:?}");
-            io::Error::new(io::ErrorKind::InvalidInput, message)
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
-        port.map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST)).ok_or_else(expected)
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let here = match name {
+            "localhost" => loopback,
+            _ if name == self.name && !self.bind.is_unspecified() => self.bind,
+            _ if name == self.name || self.neighbours.contains(name) => loopback,
+            _ => return Ok(address.to_owned()),
+        };
+        Ok(SocketAddr::new(here, port).to_string())
     }
 }
 
@@ -317,6 +336,16 @@ struct Bound {
     port: u16,
 }
 
+/// How long to wait for file handles, if there are none left.
+const HANDLES_BACK_AFTER: Duration = Duration::from_millis(50);
+
+/// Whether a listener goes on after this: a peer that gave up while it waited, or no handles left.
+fn passes(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    let passing = [Errno::CONNABORTED, Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    code.is_some_and(|code| passing.contains(&code))
+}
+
 impl Listener for Bound {
     fn port(&self) -> u16 {
         self.port
@@ -324,7 +353,12 @@ impl Listener for Bound {
 
     fn accept(&mut self) -> Accepted<'_> {
         Box::pin(async move {
-            let (stream, peer) = self.bound.accept().await?;
+            let (stream, peer) = loop {
+                match self.bound.accept().await {
+                    Err(error) if passes(&error) => tokio::time::sleep(HANDLES_BACK_AFTER).await,
+                    accepted => break accepted?,
+                }
+            };
             stream.set_nodelay(true)?;
             Ok((Box::new(stream) as Conn, peer.to_string()))
         })
@@ -349,14 +383,41 @@ mod tests {
     }
 
     #[test]
-    fn any_node_name_is_found_on_loopback_and_a_hook_may_say_otherwise() {
-        let host = RealHost::named("jm").expect("randomness");
+    fn a_host_knows_its_own_name_and_its_neighbours_and_asks_the_system_for_all_others() {
+        let host = RealHost::named("jm").expect("randomness").with_neighbours(["db"]);
         let found = |address| host.resolve(address).ok();
-        assert_eq!(found("tm-1:80").as_deref(), Some("127.0.0.1:80"));
-        assert_eq!(found("10.0.0.1:80").as_deref(), Some("10.0.0.1:80"));
-        assert_eq!(found("tm-1"), None);
+        for (asked, there) in [
+            ("jm:80", Some("127.0.0.1:80")),
+            ("db:80", Some("127.0.0.1:80")),
+            ("localhost:80", Some("127.0.0.1:80")),
+            ("10.0.0.1:80", Some("10.0.0.1:80")),
+            ("[::1]:80", Some("[::1]:80")),
+            ("influx.example.org:80", Some("influx.example.org:80")),
+            ("tm-1", None),
+            (":80", None),
+            ("jm:port", None),
+        ] {
+            assert_eq!(found(asked).as_deref(), there, "{asked}");
+        }
         let told = host.clone().resolving(Arc::new(|_| Some("example.org:1".into())));
-        assert_eq!(told.resolve("tm-1:80").ok().as_deref(), Some("example.org:1"));
+        assert_eq!(told.resolve("jm:80").ok().as_deref(), Some("example.org:1"));
+        let elsewhere = host.clone().bound_to("10.0.0.1".parse().expect("an address"));
+        assert_eq!(elsewhere.resolve("jm:80").ok().as_deref(), Some("10.0.0.1:80"));
+        let everywhere = host.bound_to("0.0.0.0".parse().expect("an address"));
+        assert_eq!(everywhere.resolve("jm:80").ok().as_deref(), Some("127.0.0.1:80"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_an_error_by_name_and_never_this_machine() {
+        let said = run(RealHost::named("jm").expect("randomness"), |host| async move {
+            let listener = host.listen(0).await.expect("a port");
+            // No name of any network ends so (RFC 6761).
+            let asked = format!("db.invalid:{}", listener.port());
+            let refused = host.connect(&asked, Duration::from_secs(20)).await;
+            (asked, refused.err().map(|error| error.to_string()))
+        });
+        let (asked, said) = said.expect("a runtime");
+        assert!(said.expect("no such name").starts_with(&format!("{asked}: ")));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::host::{Conn, Host, within};
 use crate::store::savepoint;
 use crate::wire::frame::{FrameReader, FrameWriter};
 use crate::wire::handshake::{Caller, Handshake, Role};
+use crate::wire::lobby::Waiting;
 use crate::wire::message::{
     Admission, Answer, Refused, Registration, Request, ToJobManager, ToTaskManager,
 };
@@ -84,21 +85,22 @@ pub(super) struct Door {
 
 impl Door {
     /// Serves the connection until it ends, or the desk's term does.
-    pub async fn open(self, conn: Conn, peer: String) {
+    pub async fn open(self, conn: Conn, peer: String, waiting: Waiting) {
         let mut standing = self.standing.clone();
         let gone = async { while standing.changed().await.is_ok() {} };
         tokio::select! {
             biased;
             () = gone => {}
-            () = self.receive(conn, peer) => {}
+            () = self.receive(conn, peer, waiting) => {}
         }
     }
 
-    async fn receive(self, conn: Conn, peer: String) {
+    async fn receive(self, conn: Conn, peer: String, waiting: Waiting) {
         // A refusal has been told as a fact by the handshake; there is nobody else to tell.
         let Ok(caller) = self.handshake.receive(&*self.host, conn, &peer).await else {
             return;
         };
+        drop(waiting);
         let standing = self.standing.borrow().clone();
         match standing {
             Standing::Standby { leader } => {

@@ -29,6 +29,7 @@ use crate::artifact::Artifacts;
 use crate::host::{Host, Listener, TaskHandle};
 use crate::store::{Store, StoreError};
 use crate::wire::handshake::Handshake;
+use crate::wire::lobby::Lobby;
 use crate::wire::session::Heartbeat;
 
 pub use self::savepoints::fits;
@@ -62,6 +63,8 @@ pub struct JobManagerConfig {
     pub fence_margin: Duration,
     /// How it shakes hands.
     pub handshake: Handshake,
+    /// Under which name or address others reach it; `None`: under the host's name.
+    pub advertise: Option<String>,
 }
 
 impl Default for JobManagerConfig {
@@ -76,6 +79,7 @@ impl Default for JobManagerConfig {
             heartbeat: Heartbeat::default(),
             fence_margin: Duration::from_secs(1),
             handshake: Handshake::default(),
+            advertise: None,
         }
     }
 }
@@ -165,22 +169,24 @@ impl JobManager {
     pub async fn serve(self) -> Result<(), JobManagerError> {
         let Self { host, config, programs, store, mut listener } = self;
         let (port, handshake, heartbeat) = (config.port, config.handshake, config.heartbeat);
-        let address = format!("{}:{}", host.name(), listener.port());
+        let own = config.advertise.as_deref().unwrap_or(host.name());
+        let address = format!("{own}:{}", listener.port());
         let (standing, stands) = watch::channel(Standing::Standby { leader: None });
         let artifacts = Artifacts::of(store.clone());
         let leading = Arc::clone(&host);
         let leader = Leader { host: leading, config, programs, store, address, standing };
         let _led = Kept(host.spawn("job manager desk", Box::pin(leader.run())));
-        let mut callers = 0u64;
+        let (mut callers, lobby) = (0u64, Lobby::default());
         let error = loop {
             match listener.accept().await {
                 Ok((conn, peer)) => {
                     callers += 1;
                     let (host, standing) = (Arc::clone(&host), stands.clone());
                     let (caller, artifacts) = (callers, artifacts.clone());
-                    let at = Arc::clone(&host);
+                    let (at, waiting) = (Arc::clone(&host), lobby.enter(caller));
                     let door = Door { host: at, handshake, heartbeat, standing, artifacts, caller };
-                    host.spawn("job manager door", Box::pin(door.open(conn, peer)));
+                    let open = Box::pin(door.open(conn, peer, waiting));
+                    lobby.by(caller, host.spawn("job manager door", open));
                 }
                 Err(error) => break error,
             }

@@ -6,6 +6,7 @@ pub mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ pub struct TaskManagerConfig {
     pub reconnect_after: Duration,
     /// How it shakes hands.
     pub handshake: Handshake,
+    /// Under which name or address others reach its workers; `None`: under the host's name.
+    pub advertise: Option<String>,
+    /// The address of the machine that its worker processes listen on, unless it is loopback.
+    pub bind: Option<IpAddr>,
     /// Of its workers.
     pub worker: WorkerConfig,
     /// How it starts processes for code that was delivered; without it, such code is refused.
@@ -55,6 +60,8 @@ impl Default for TaskManagerConfig {
             connect_within: Duration::from_secs(2),
             reconnect_after: Duration::from_millis(500),
             handshake: Handshake::default(),
+            advertise: None,
+            bind: None,
             worker: WorkerConfig::default(),
             launching: Launching::default(),
         }
@@ -209,7 +216,8 @@ impl Crew {
             // One after the other, so that the n-th worker to be ready is worker n.
             match crew.events.recv().await {
                 Some(WorkerEvent::Ready { data_port }) => {
-                    crew.addresses.push(format!("{}:{data_port}", host.name()));
+                    let own = config.advertise.as_deref().unwrap_or(host.name());
+                    crew.addresses.push(format!("{own}:{data_port}"));
                 }
                 Some(WorkerEvent::Lost { cause }) => {
                     return Err(TaskManagerError::WorkerLost(cause));

@@ -253,6 +253,7 @@ impl Attended {
             task_manager: host.name().to_owned(),
             workers: self.workers.len() as u32,
             config: self.common.config.worker,
+            bind: self.common.config.bind,
         }
     }
 

@@ -5,6 +5,7 @@
 pub mod about;
 pub mod frame;
 pub mod handshake;
+pub mod lobby;
 pub mod message;
 pub mod session;
 pub mod token;

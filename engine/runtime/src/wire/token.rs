@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A token is at least this long, in bytes: what is shorter is guessed.
 pub const TOKEN_MIN: usize = 16;
 
@@ -11,7 +13,8 @@ pub const TOKEN_MIN: usize = 16;
 pub const TOKEN_MAX: usize = 128;
 
 /// A shared secret: printable characters, such as `openssl rand -hex 32` prints.
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Token {
     text: [u8; TOKEN_MAX],
     length: usize,
@@ -49,6 +52,28 @@ impl Token {
         same(self.text().as_bytes(), said.as_bytes())
     }
 }
+
+impl TryFrom<String> for Token {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::new(&text)
+    }
+}
+
+impl From<Token> for String {
+    fn from(token: Token) -> Self {
+        token.text().to_owned()
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other.text())
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 //! connection, decides nothing, and registers nowhere. Who starts it is [`crate::taskmanager`].
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Calling {
     pub workers: u32,
     /// Their measures.
     pub config: WorkerConfig,
+    /// The address of the machine to listen on, unless it is loopback.
+    pub bind: Option<IpAddr>,
 }
 
 impl fmt::Debug for Calling {

@@ -344,7 +344,10 @@ fn drive(build: Build, storage: &str, test: impl AsyncFnOnce(&mut Driver)) {
     let facts = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&facts);
     let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
-    let host = RealHost::named("tm").expect("randomness").telling(Detail::Flow, telling);
+    let host = RealHost::named("tm")
+        .expect("randomness")
+        .with_neighbours(["jm", "tm", "tm-1", "tm-2"])
+        .telling(Detail::Flow, telling);
     let ran = run(host, |host| async move {
         let mut driver = Driver::start(host, build, storage, facts).await;
         test(&mut driver).await;
