@@ -75,7 +75,7 @@ export function line(place, { name, points, from, to, gap, label = "value", dots
     points.length ? null : s("text", { class: "dim-text", x: W / 2, y: H / 2 - 12, "text-anchor": "middle" }, "no points in this span")));
 }
 
-const MARKS = { "in order": "f-one", "out of order": "f-two", "window had fired": "f-bad" };
+const MARKS = { "in order": "f-one", "out of order": "f-three", "window had fired": "f-bad" };
 
 /**
  * Event time over processing time; `points`: {seen, at, mark}; `watermarks`: [seen, at]; `size`: the

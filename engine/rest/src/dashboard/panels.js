@@ -92,7 +92,7 @@ function outOfOrder(own) {
   const card = h("section", { class: "card wide" },
     h("h2", {}, "Out of order ", h("span", { class: "dim small" }, "event time of each reading, against when it was seen")),
     chart,
-    h("p", { class: "legend" }, mark("c-one", "in order"), mark("c-two", "out of order"), mark("c-bad", "its window had fired"),
+    h("p", { class: "legend" }, mark("c-one", "in order"), mark("c-three", "out of order"), mark("c-bad", "its window had fired"),
       mark("c-dim bar", "watermark"), h("span", {}, "bands: windows of 1 s")));
   let [points, watermarks, greatest, first, looks] = [[], [], -Infinity, true, false];
   const seen = new Set();
