@@ -68,7 +68,9 @@ impl Cluster {
         let Self { at, db, .. } = self;
         let line =
             format!("run -d {binary} {at} --set checkpoint=500ms --set db=localhost:{db} {more}");
-        let said = self.desk.good(&line);
+        let typed = self.desk.types(&line);
+        assert_eq!(typed.code, Some(0), "{typed:?}");
+        let said = format!("{}{}", typed.err, typed.out);
         (said.trim().rsplit(' ').next().expect("an id").to_owned(), said)
     }
 

@@ -79,6 +79,21 @@ pub trait Delivers {
         path: &str,
         program: Option<&Program>,
     ) -> LocalFuture<Result<Described, Failure>>;
+
+    /// Tells a person that something was sent, beside the answer.
+    fn sent(&self, words: &str);
+}
+
+impl Described {
+    /// What a binary with these programs says.
+    pub fn of(programs: &dyn Programs, program: Option<&Program>) -> Self {
+        let (graph, refused) = match program.map(|program| programs.plan(program)) {
+            None => (None, None),
+            Some(Ok(plan)) => (Some(Box::new(plan.graph)), None),
+            Some(Err(error)) => (None, Some(Failure::from(error).message)),
+        };
+        Self { slackwater: PROTOCOL, jobs: programs.names(), graph, refused }
+    }
 }
 
 /// A job in a binary, ready to be sent.
@@ -156,7 +171,7 @@ impl Terminal<'_> {
         let sends = async |client: &mut Client| client.deliver(host, &binary).await;
         if self.patiently(at, sends).await? {
             let mib = binary.len().div_ceil(1 << 20);
-            self.print(&format!("sent {path}: {mib} MiB"))?;
+            delivers.sent(&format!("sent {path}: {mib} MiB"));
         }
         Ok(programs.into_iter().map(|(program, graph)| (program, Some(graph))).collect())
     }
@@ -170,6 +185,10 @@ pub(crate) struct FromHere;
     reason = "a person's file, on the machine where the person types"
 )]
 impl Delivers for FromHere {
+    fn sent(&self, words: &str) {
+        eprintln!("{words}");
+    }
+
     fn read(&self, path: &str) -> Result<Bytes, Failure> {
         let bad = |why: String| Failure::new(Exit::BadInput, why);
         let cannot = |error: io::Error| bad(format!("cannot read {path}: {error}"));
@@ -295,16 +314,9 @@ fn is_program(path: &str, bytes: &[u8]) -> Result<(), String> {
 /// # Errors
 /// [`Exit::Usage`] for a program that cannot be read; [`Exit::Environment`] if nobody listens.
 pub(crate) fn describe(args: &DescribeArgs, programs: &dyn Programs) -> Result<(), Failure> {
-    let mut said =
-        Described { slackwater: PROTOCOL, jobs: programs.names(), graph: None, refused: None };
-    if let Some(program) = &args.program {
-        let program: Program =
-            serde_json::from_str(program).map_err(|error| Failure::new(Exit::Usage, error))?;
-        match programs.plan(&program) {
-            Ok(plan) => said.graph = Some(Box::new(plan.graph)),
-            Err(error) => said.refused = Some(Failure::from(error).message),
-        }
-    }
+    let program = args.program.as_deref().map(serde_json::from_str::<Program>).transpose();
+    let program = program.map_err(|error| Failure::new(Exit::Usage, error))?;
+    let said = Described::of(programs, program.as_ref());
     let environment = |error: &dyn std::fmt::Display| Failure::new(Exit::Environment, error);
     let json = serde_json::to_string(&said).map_err(|error| environment(&error))?;
     writeln!(io::stdout(), "{json}").map_err(|error| environment(&error))

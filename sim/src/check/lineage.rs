@@ -109,7 +109,7 @@ impl Line {
             resets: false,
             was_drained: false,
             first: (0, 0, 0),
-            counts: program.is_some_and(|program| program.version == COUNTS),
+            counts: program.is_some_and(|program| program.own().version == COUNTS),
         }
     }
 

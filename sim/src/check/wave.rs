@@ -58,13 +58,14 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
     let readings: Vec<Reading> = readings.collect();
     let first = readings.first().map_or(0, |reading| reading.at);
     let (mut counts, mut wrong) = ([0u64; 2], None);
+    // When, and which step comes next: whoever made the last reading has reckoned it, and saved it.
     let mut last = None::<(i64, u64)>;
     for reading in &readings {
         let is_after = reading.at > cut;
         let period = if is_after { after } else { before };
         counts[usize::from(is_after)] += 1;
         let found = reading.step(period);
-        let want = last.map(|(_, step)| (step + 1) % period);
+        let want = last.map(|(_, next)| next);
         let hole = last.is_some_and(|(at, _)| reading.at - at != every);
         let place = seconds(reading.at - first);
         let what = match found {
@@ -79,7 +80,7 @@ fn judge(run: &Evidence<'_>, args: &Args) -> Outcome {
             let what = format!("{series}: {place} s after the first, {what}");
             wrong.get_or_insert(Broken::somewhere(what));
         }
-        last = Some((reading.at, found.unwrap_or_default()));
+        last = Some((reading.at, (found.unwrap_or_default() + 1) % period));
     }
     let [earlier, later] = counts;
     let summary = format!("a wave of {before} before the savepoint, and of {after} after it");

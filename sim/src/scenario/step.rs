@@ -313,7 +313,9 @@ fn runs(
     programs: &Arc<dyn Programs>,
 ) -> Result<Vec<Program>, Mistake> {
     let wrong = |why: String| Mistake::new(file, part.run.span(), why);
-    let Verb::Run(args) = verb else { return Ok(Vec::new()) };
+    let Verb::Run(mut args) = verb else { return Ok(Vec::new()) };
+    // A path is a binary that brings the jobs behind it along.
+    args.jobs.retain(|job| !job.contains('/'));
     let run = args.programs().map_err(|failure| wrong(failure.message))?;
     let must_fail = part.fails || part.exit.as_ref().is_some_and(|exit| !exit.allows(0));
     for program in run.iter().filter(|_| !must_fail) {

@@ -19,9 +19,11 @@ use slackwater_dataflow::task::Programs;
 use slackwater_runtime::client::{Client, ClientError};
 use slackwater_runtime::host::Host;
 use slackwater_runtime::jobmanager::{self, JobManagerConfig};
+use slackwater_runtime::taskmanager::process::Launching;
 use slackwater_runtime::taskmanager::{self, TaskManagerConfig};
 use slackwater_runtime::wire::handshake::Handshake;
 
+use super::delivered::Binaries;
 use super::{Action, Main, World};
 
 /// The node of the job manager; further ones are `jm-2` and so on.
@@ -69,11 +71,12 @@ impl Cluster {
     /// One task manager with one slot, a series database and no log.
     pub fn new(programs: Arc<dyn Programs>) -> Self {
         let job_manager = addresses(1);
+        let launching = Launching(Some(Arc::new(Binaries(Arc::clone(&programs)))));
         Self {
             programs,
             job_manager: JobManagerConfig::default(),
             job_managers: 1,
-            task_manager: TaskManagerConfig { job_manager, ..TaskManagerConfig::default() },
+            task_manager: TaskManagerConfig { job_manager, launching, ..Default::default() },
             task_managers: 1,
             store: MemoryStore::default(),
             log: None,

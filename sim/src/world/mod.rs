@@ -6,6 +6,7 @@
 
 pub mod cluster;
 mod cue;
+mod delivered;
 mod director;
 mod disk;
 mod flights;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slackwater_cli::Verb;
+use slackwater_cli::delivery::Delivers;
 use slackwater_cli::exit::Exit;
 use slackwater_cli::remote::{Terminal, perform};
 use slackwater_connect::socket;
@@ -18,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::Main;
 use super::cluster::{CONTROL, addresses};
+use super::delivered::Binaries;
 
 /// A line that is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +182,9 @@ impl Person {
         let ids = host.random(&format!("job-id/{step}/{index}"));
         let (first, mut out) = (JobId(ids.clone().next_u128()), Vec::new());
         let programs = &*self.memory.programs;
-        let mut terminal = Terminal { host, programs, ids, delivers: None, out: &mut out };
+        let binaries = Binaries(Arc::clone(&self.memory.programs));
+        let delivers: Option<&dyn Delivers> = Some(&binaries);
+        let mut terminal = Terminal { host, programs, ids, delivers, out: &mut out };
         let ended = match slackwater_cli::typed_near(&line, &addresses(self.memory.job_managers)) {
             Ok(verb) => perform(&mut terminal, &given(verb, with.as_ref())).await,
             Err(failure) => Err(failure),
@@ -235,7 +239,8 @@ pub(crate) fn given(verb: Verb, with: Option<&(String, Vec<(String, String)>)>) 
         Verb::Plan(args) => (std::slice::from_mut(&mut args.job), &mut args.set),
         _ => return verb,
     };
-    for job in jobs.iter_mut().filter(|job| !job.contains('@')) {
+    // A path is a binary, whose jobs have the versions.
+    for job in jobs.iter_mut().filter(|job| !job.contains(['@', '/'])) {
         job.push_str(&format!("@{version}"));
     }
     // What is typed has the last word.
