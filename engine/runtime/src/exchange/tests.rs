@@ -67,7 +67,10 @@ fn receiver(config: ExchangeConfig) -> Receiver {
     let facts = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&facts);
     let telling = Arc::new(move |fact| heard.lock().expect("whole").push(fact));
-    let host = RealHost::named("tm-1").expect("randomness").telling(Detail::Flow, telling);
+    let host = RealHost::named("tm-1")
+        .expect("randomness")
+        .with_neighbours(["tm-1", "tm-2"])
+        .telling(Detail::Flow, telling);
     let host: Arc<dyn Host> = Arc::new(host);
     let entrance = Entrance::new(Arc::clone(&host), config);
     let (inbox, alarm) = (Inbox::new(2, config.credits), Rc::new(Alarm::default()));
@@ -119,7 +122,7 @@ fn head(from: u32, attempt: u32, signal: Signal) -> Vec<u8> {
 #[test]
 fn packets_of_one_worker_arrive_in_order_and_wait_for_credit() {
     on_one_thread(async {
-        let host = RealHost::named("tm-1").expect("randomness");
+        let host = RealHost::named("tm-1").expect("randomness").with_neighbours(["tm-1", "tm-2"]);
         let inbox = Inbox::new(2, 2);
         let out = [0, 1].map(|i| Outbound::local(task(), channel(i), Rc::clone(&inbox), i));
         let seen = RefCell::new(Vec::new());
@@ -152,8 +155,9 @@ fn task() -> Execution {
 
 #[test]
 fn packets_cross_a_connection_and_a_full_channel_holds_up_no_other() {
-    let all =
-        crate::host::real::run(RealHost::named("tm-2").expect("randomness"), |host| async move {
+    let all = crate::host::real::run(
+        RealHost::named("tm-2").expect("randomness").with_neighbours(["tm-1", "tm-2"]),
+        |host| async move {
             let config = ExchangeConfig { credits: 2, ..ExchangeConfig::default() };
             let receiver = receiver(config);
             let listener = receiver.host.listen(0).await.expect("a port");
@@ -191,7 +195,8 @@ fn packets_cross_a_connection_and_a_full_channel_holds_up_no_other() {
             futures::join!(sends, takes);
             seen.sort();
             seen
-        });
+        },
+    );
     let expected = ["0:0", "0:1", "0:2", "0:EndOfInput", "1:9", "1:EndOfInput"];
     assert_eq!(all.expect("a runtime"), expected);
 }
